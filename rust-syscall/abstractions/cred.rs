@@ -1,0 +1,375 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Credentials: reading a task's, and replacing the current task's.
+//!
+//! User and group ids are numbers as seen in the user namespace of the credentials; one without
+//! a number there reads as [`UNMAPPED`].
+//!
+//! C header: [`include/linux/cred.h`](srctree/include/linux/cred.h).
+
+use crate::alloc::{flags::GFP_KERNEL, KVVec};
+use crate::error::{code::*, to_result, Result};
+use crate::task::Task;
+use crate::types::{ARef, AlwaysRefCounted, Opaque};
+use core::ptr::{self, NonNull};
+
+/// What an id without a number in the user namespace reads as.
+pub const UNMAPPED: u32 = u32::MAX;
+
+/// May act on files of any owner group, and take any group id.
+pub const CAP_SETGID: u32 = bindings::CAP_SETGID;
+/// May take any user id.
+pub const CAP_SETUID: u32 = bindings::CAP_SETUID;
+/// May change its bounding set and secure bits.
+pub const CAP_SETPCAP: u32 = bindings::CAP_SETPCAP;
+
+/// Bits of [`Credential::securebits`].
+pub mod securebits {
+    /// Capabilities outlive a change of user ids.
+    pub const KEEP_CAPS: u32 = 1 << bindings::SECURE_KEEP_CAPS;
+    /// [`KEEP_CAPS`] may not change.
+    pub const KEEP_CAPS_LOCKED: u32 = 1 << bindings::SECURE_KEEP_CAPS_LOCKED;
+    /// Ambient capabilities may not be raised.
+    pub const NO_CAP_AMBIENT_RAISE: u32 = 1 << bindings::SECURE_NO_CAP_AMBIENT_RAISE;
+    /// All bits that can be locked.
+    pub const ALL: u32 = 1 << bindings::SECURE_NOROOT
+        | 1 << bindings::SECURE_NO_SETUID_FIXUP
+        | KEEP_CAPS
+        | NO_CAP_AMBIENT_RAISE;
+    /// The lock of each, one bit higher.
+    pub const ALL_LOCKS: u32 = ALL << 1;
+}
+
+/// The capability sets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct Capabilities {
+    pub inheritable: u64,
+    pub permitted: u64,
+    pub effective: u64,
+    pub bounding: u64,
+    pub ambient: u64,
+}
+
+/// Wraps the kernel's `struct cred`.
+///
+/// # Invariants
+///
+/// Always refcounted through `get_cred`.
+#[repr(transparent)]
+pub struct Credential(Opaque<bindings::cred>);
+
+// SAFETY: credentials are counted atomically and do not change once they are in use.
+unsafe impl Send for Credential {}
+// SAFETY: as above.
+unsafe impl Sync for Credential {}
+
+// SAFETY: the type invariant.
+unsafe impl AlwaysRefCounted for Credential {
+    fn inc_ref(&self) {
+        // SAFETY: a shared reference means that the count is not zero.
+        unsafe { bindings::get_cred(self.0.get()) };
+    }
+
+    unsafe fn dec_ref(obj: NonNull<Self>) {
+        // SAFETY: the caller gives up one count.
+        unsafe { bindings::put_cred(obj.cast().as_ptr()) };
+    }
+}
+
+impl Task {
+    /// The task's credentials, as others that act on it see them.
+    pub fn credentials(&self) -> ARef<Credential> {
+        // SAFETY: a valid task has credentials, and the function gives a count of them.
+        unsafe {
+            let cred = bindings::get_task_cred(self.0.get());
+            ARef::from_raw(NonNull::new_unchecked(cred.cast_mut().cast()))
+        }
+    }
+}
+
+impl Credential {
+    fn as_ptr(&self) -> *const bindings::cred {
+        self.0.get()
+    }
+
+    /// Real, effective, saved and file system user id.
+    pub fn uids(&self) -> [u32; 4] {
+        let cred = self.as_ptr();
+        // SAFETY: valid by the type invariant, and unchanging.
+        let ids = unsafe { [(*cred).uid, (*cred).euid, (*cred).suid, (*cred).fsuid] };
+        // SAFETY: credentials hold a count of their user namespace.
+        ids.map(|id| unsafe { bindings::from_kuid((*cred).user_ns, id) })
+    }
+
+    /// Real, effective, saved and file system group id.
+    pub fn gids(&self) -> [u32; 4] {
+        let cred = self.as_ptr();
+        // SAFETY: valid by the type invariant, and unchanging.
+        let ids = unsafe { [(*cred).gid, (*cred).egid, (*cred).sgid, (*cred).fsgid] };
+        // SAFETY: credentials hold a count of their user namespace.
+        ids.map(|id| unsafe { bindings::from_kgid((*cred).user_ns, id) })
+    }
+
+    /// Number of supplementary groups.
+    pub fn group_count(&self) -> usize {
+        // SAFETY: credentials hold a count of their groups, which do not change.
+        let count = unsafe { (*(*self.as_ptr()).group_info).ngroups };
+        usize::try_from(count).unwrap_or(0)
+    }
+
+    /// The supplementary groups, in the kernel's order.
+    pub fn groups(&self) -> Result<KVVec<u32>> {
+        let count = self.group_count();
+        let mut groups = KVVec::with_capacity(count, GFP_KERNEL)?;
+        for at in 0..count {
+            // SAFETY: the array has `ngroups` entries; credentials hold counts of their groups
+            // and of their user namespace.
+            let id = unsafe {
+                let info = (*self.as_ptr()).group_info;
+                let first = ptr::addr_of!((*info).gid).cast::<bindings::kgid_t>();
+                bindings::from_kgid((*self.as_ptr()).user_ns, *first.add(at))
+            };
+            groups.push(id, GFP_KERNEL)?;
+        }
+        Ok(groups)
+    }
+
+    /// The secure bits.
+    pub fn securebits(&self) -> u32 {
+        // SAFETY: valid by the type invariant, and unchanging.
+        unsafe { (*self.as_ptr()).securebits }
+    }
+
+    /// The capability sets.
+    pub fn capabilities(&self) -> Capabilities {
+        let cred = self.as_ptr();
+        // SAFETY: valid by the type invariant, and unchanging.
+        unsafe {
+            Capabilities {
+                inheritable: (*cred).cap_inheritable.val,
+                permitted: (*cred).cap_permitted.val,
+                effective: (*cred).cap_effective.val,
+                bounding: (*cred).cap_bset.val,
+                ambient: (*cred).cap_ambient.val,
+            }
+        }
+    }
+
+    /// Whether ids and capabilities of both count in the same user namespace.
+    pub fn shares_user_ns_with(&self, other: &Credential) -> bool {
+        // SAFETY: both are valid by the type invariant, and unchanging.
+        unsafe { ptr::eq((*self.as_ptr()).user_ns, (*other.as_ptr()).user_ns) }
+    }
+}
+
+/// Whether the current task has a capability in its own user namespace.
+pub fn ns_capable(capability: u32) -> bool {
+    // SAFETY: the namespace is that of the current task's credentials, which it holds.
+    unsafe { bindings::ns_capable((*current_cred()).user_ns, capability as i32) }
+}
+
+/// As [`ns_capable`], for a change of user or group ids.
+pub fn ns_capable_setid(capability: u32) -> bool {
+    // SAFETY: as above.
+    unsafe { bindings::ns_capable_setid((*current_cred()).user_ns, capability as i32) }
+}
+
+/// Whether the current task may change its supplementary groups.
+pub fn may_set_groups() -> bool {
+    // SAFETY: looks at the current task only.
+    unsafe { bindings::may_setgroups() }
+}
+
+fn current_cred() -> *const bindings::cred {
+    // SAFETY: the current task may read its own credentials without a lock.
+    unsafe { (*bindings::get_current()).cred }
+}
+
+/// Credentials being made for the current task.
+///
+/// The setters check what the kernel needs to stay consistent and ask the security modules;
+/// whether the task may have what is set is the caller's to decide.
+///
+/// # Invariants
+///
+/// Owns a `struct cred` from `prepare_creds` that nobody else sees yet.
+pub struct NewCredential(NonNull<bindings::cred>);
+
+impl Drop for NewCredential {
+    fn drop(&mut self) {
+        // SAFETY: owned by the type invariant, and not committed.
+        unsafe { bindings::abort_creds(self.0.as_ptr()) };
+    }
+}
+
+impl NewCredential {
+    /// Starts with a copy of what the current task has.
+    pub fn prepare() -> Result<Self> {
+        // SAFETY: acts for the current task; the result is owned or null.
+        let cred = unsafe { bindings::prepare_creds() };
+        // INVARIANT: new and ours.
+        Ok(Self(NonNull::new(cred).ok_or(ENOMEM)?))
+    }
+
+    fn get(&mut self) -> &mut bindings::cred {
+        // SAFETY: owned by the type invariant.
+        unsafe { self.0.as_mut() }
+    }
+
+    /// Sets the user ids: real, effective, saved, file system. Capabilities follow as they do
+    /// in `setresuid(2)`.
+    pub fn set_uids(&mut self, uids: [u32; 4]) -> Result {
+        let ns = self.get().user_ns;
+        // SAFETY: credentials hold a count of their user namespace.
+        let ids = uids.map(|id| unsafe { bindings::make_kuid(ns, id) });
+        if ids.iter().any(|id| id.val == UNMAPPED) {
+            return Err(EINVAL);
+        }
+        let cred = self.get();
+        let changes_user = cred.uid.val != ids[0].val;
+        [cred.uid, cred.euid, cred.suid, cred.fsuid] = ids;
+        if changes_user {
+            // SAFETY: the id is valid; the result owns a count or is null.
+            let user = NonNull::new(unsafe { bindings::alloc_uid(ids[0]) }).ok_or(EAGAIN)?;
+            // SAFETY: the credentials owned a count of the old user, and take over the new one.
+            unsafe { bindings::free_uid(core::mem::replace(&mut cred.user, user.as_ptr())) };
+        }
+        let how = bindings::LSM_SETID_RES as i32;
+        // SAFETY: both credentials are valid, the new ones owned.
+        to_result(unsafe { bindings::security_task_fix_setuid(cred, current_cred(), how) })
+    }
+
+    /// Sets the group ids: real, effective, saved, file system.
+    pub fn set_gids(&mut self, gids: [u32; 4]) -> Result {
+        let ns = self.get().user_ns;
+        // SAFETY: credentials hold a count of their user namespace.
+        let ids = gids.map(|id| unsafe { bindings::make_kgid(ns, id) });
+        if ids.iter().any(|id| id.val == UNMAPPED) {
+            return Err(EINVAL);
+        }
+        let cred = self.get();
+        [cred.gid, cred.egid, cred.sgid, cred.fsgid] = ids;
+        let how = bindings::LSM_SETID_RES as i32;
+        // SAFETY: both credentials are valid, the new ones owned.
+        to_result(unsafe { bindings::security_task_fix_setgid(cred, current_cred(), how) })
+    }
+
+    /// Sets the supplementary groups.
+    pub fn set_groups(&mut self, groups: &[u32]) -> Result {
+        let count = i32::try_from(groups.len()).map_err(|_| EINVAL)?;
+        // SAFETY: any count may be asked for; the result owns a count or is null.
+        let info = NonNull::new(unsafe { bindings::groups_alloc(count) }).ok_or(ENOMEM)?;
+        let info = info.as_ptr();
+        let filled = fill_groups(info, groups, self.get().user_ns);
+        if filled.is_ok() {
+            // SAFETY: all entries are set; the credentials take a count of their own.
+            unsafe {
+                bindings::groups_sort(info);
+                bindings::set_groups(self.get(), info);
+            }
+        }
+        // SAFETY: gives up the count of `groups_alloc`.
+        unsafe { bindings::put_group_info(info) };
+        filled?;
+        // SAFETY: both credentials are valid, the new ones owned.
+        to_result(unsafe { bindings::security_task_fix_setgroups(self.get(), current_cred()) })
+    }
+
+    /// The permitted set as it is now.
+    pub fn permitted(&mut self) -> u64 {
+        self.get().cap_permitted.val
+    }
+
+    /// Sets effective, inheritable and permitted with the checks of `capset(2)` against what the
+    /// current task has; the ambient set loses what they no longer have.
+    pub fn set_capabilities(&mut self, caps: &Capabilities) -> Result {
+        let set = |val| bindings::kernel_cap_t { val };
+        let (e, i, p) = (
+            set(caps.effective),
+            set(caps.inheritable),
+            set(caps.permitted),
+        );
+        // SAFETY: both credentials are valid, the new ones owned; the sets live for the call.
+        to_result(unsafe { bindings::security_capset(self.get(), current_cred(), &e, &i, &p) })
+    }
+
+    /// Sets the bounding and the ambient set; `EINVAL` if the ambient set is not within both the
+    /// permitted and the inheritable one.
+    pub fn set_bounding_and_ambient(&mut self, bounding: u64, ambient: u64) -> Result {
+        let cred = self.get();
+        if ambient & !(cred.cap_permitted.val & cred.cap_inheritable.val) != 0 {
+            return Err(EINVAL);
+        }
+        cred.cap_bset.val = bounding;
+        cred.cap_ambient.val = ambient;
+        Ok(())
+    }
+
+    /// Sets the secure bits.
+    pub fn set_securebits(&mut self, bits: u32) {
+        self.get().securebits = bits;
+    }
+
+    /// Makes them the current task's. A process limit that the new user exceeds is acted upon
+    /// by the next `execve`, as after `setuid(2)`.
+    pub fn commit(mut self) -> Result {
+        let cred: *mut bindings::cred = self.get();
+        // SAFETY: owned by the type invariant.
+        to_result(unsafe { bindings::set_cred_ucounts(cred) })?;
+        // SAFETY: valid; looks at and flags the current task only.
+        unsafe { flag_process_limit(cred) };
+        core::mem::forget(self);
+        // SAFETY: the count that `self` owned goes to the kernel; current credentials are not
+        // overridden inside a system call.
+        to_result(unsafe { bindings::commit_creds(cred) })
+    }
+}
+
+/// Sets the ids of a new group list.
+fn fill_groups(
+    info: *mut bindings::group_info,
+    groups: &[u32],
+    ns: *mut bindings::user_namespace,
+) -> Result {
+    // SAFETY: the list is valid and not shared yet.
+    let first = unsafe { ptr::addr_of_mut!((*info).gid).cast::<bindings::kgid_t>() };
+    for (at, group) in groups.iter().enumerate() {
+        // SAFETY: the namespace is held by the credentials being made.
+        let id = unsafe { bindings::make_kgid(ns, *group) };
+        if id.val == UNMAPPED {
+            return Err(EINVAL);
+        }
+        // SAFETY: the list was allocated for as many entries as `groups` has.
+        unsafe { first.add(at).write(id) };
+    }
+    Ok(())
+}
+
+/// Flags the current task if the user of its new credentials has too many processes, as
+/// `flag_nproc_exceeded` does.
+///
+/// # Safety
+///
+/// `new` must be valid.
+unsafe fn flag_process_limit(new: *const bindings::cred) {
+    // SAFETY: the current task's credentials, limits and flags are its own to read and write.
+    unsafe {
+        if (*new).ucounts == (*current_cred()).ucounts {
+            return;
+        }
+        let task = bindings::get_current();
+        let limits = ptr::addr_of!((*(*task).signal).rlim).cast::<bindings::rlimit>();
+        let most = ptr::addr_of!((*limits.add(bindings::RLIMIT_NPROC as usize)).rlim_cur);
+        let over = bindings::is_rlimit_overlimit(
+            (*new).ucounts,
+            bindings::rlimit_type_UCOUNT_RLIMIT_NPROC,
+            most.read_volatile(),
+        );
+        if over && !ptr::eq((*new).user, ptr::addr_of!(bindings::root_user)) {
+            (*task).flags |= bindings::PF_NPROC_EXCEEDED;
+        } else {
+            (*task).flags &= !bindings::PF_NPROC_EXCEEDED;
+        }
+    }
+}

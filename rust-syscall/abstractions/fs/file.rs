@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Open files: `struct file`, its reading and writing from kernel memory.
+//!
+//! C headers: [`include/linux/fs.h`](srctree/include/linux/fs.h) and
+//! [`include/linux/file.h`](srctree/include/linux/file.h).
+
+use crate::error::{code::*, from_err_ptr, to_result, Error, Result};
+use crate::mm::pages::Pages;
+use crate::str::CStr;
+use crate::types::{ARef, AlwaysRefCounted, Opaque};
+use core::ptr::{self, NonNull};
+
+/// Flags of an open file, as `open(2)` takes them.
+pub mod flags {
+    /// Reading only.
+    pub const O_RDONLY: u32 = bindings::O_RDONLY;
+    /// Writing only.
+    pub const O_WRONLY: u32 = bindings::O_WRONLY;
+    /// Reading and writing.
+    pub const O_RDWR: u32 = bindings::O_RDWR;
+    /// The bits that say which of the three.
+    pub const O_ACCMODE: u32 = bindings::O_ACCMODE;
+}
+
+/// Wraps the kernel's `struct file`.
+///
+/// # Invariants
+///
+/// Instances are always refcounted: a call to `get_file` keeps the allocation
+/// until the matching call to `fput`.
+#[repr(transparent)]
+pub struct File {
+    inner: Opaque<bindings::file>,
+}
+
+// SAFETY: a `struct file` is counted atomically and may be dropped on any thread.
+unsafe impl Send for File {}
+
+// SAFETY: all methods on a shared `File` are safe to call from several threads.
+unsafe impl Sync for File {}
+
+// SAFETY: the type invariant says that `File` is always refcounted, by `f_count`.
+unsafe impl AlwaysRefCounted for File {
+    fn inc_ref(&self) {
+        // SAFETY: a shared reference means that the count is not zero.
+        unsafe { bindings::get_file(self.as_ptr()) };
+    }
+
+    unsafe fn dec_ref(obj: NonNull<File>) {
+        // SAFETY: the caller gives up one count, which `fput` takes.
+        unsafe { bindings::fput(obj.cast().as_ptr()) }
+    }
+}
+
+impl File {
+    /// Takes the file behind a descriptor of the current task.
+    ///
+    /// Fails with `EBADF` if there is none, or if it is an `O_PATH` one.
+    pub fn fget(fd: u32) -> Result<ARef<File>> {
+        // SAFETY: `fget` may be called with any number.
+        let file = unsafe { bindings::fget(fd) };
+        let file = NonNull::new(file.cast::<File>()).ok_or(EBADF)?;
+        // SAFETY: `fget` gave a count of its own, which the `ARef` takes over.
+        Ok(unsafe { ARef::from_raw(file) })
+    }
+
+    /// Makes a counted reference out of a C pointer that owns a count.
+    ///
+    /// # Safety
+    ///
+    /// `file` must be a valid `struct file` and the caller gives up one count.
+    pub unsafe fn from_owned(file: *mut bindings::file) -> ARef<File> {
+        // SAFETY: by the function's contract the pointer is valid, so not null, and owned.
+        unsafe { ARef::from_raw(NonNull::new_unchecked(file.cast())) }
+    }
+
+    /// Borrows a C file.
+    ///
+    /// # Safety
+    ///
+    /// `file` must be valid, with a count that is held, for the whole of `'a`.
+    pub unsafe fn from_raw<'a>(file: *const bindings::file) -> &'a File {
+        // SAFETY: by the function's contract; `File` is transparent over `struct file`.
+        unsafe { &*file.cast() }
+    }
+
+    /// A pointer to the C side.
+    pub fn as_ptr(&self) -> *mut bindings::file {
+        self.inner.get()
+    }
+
+    /// The open flags, without those that only mattered while opening.
+    pub fn flags(&self) -> u32 {
+        // SAFETY: the file is valid; the field is read as the C side does, without a lock.
+        unsafe { ptr::addr_of!((*self.as_ptr()).f_flags).read_volatile() }
+    }
+
+    /// Whether the file was opened for reading.
+    pub fn readable(&self) -> bool {
+        self.has_mode(1 << 0)
+    }
+
+    /// Whether the file was opened for writing.
+    pub fn writable(&self) -> bool {
+        self.has_mode(1 << 1)
+    }
+
+    // FMODE_READ is 1 and FMODE_WRITE is 2; both are casts that bindgen cannot evaluate.
+    fn has_mode(&self, bit: u32) -> bool {
+        // SAFETY: the file is valid, and these bits of `f_mode` never change after opening.
+        unsafe { (*self.as_ptr()).f_mode & bit != 0 }
+    }
+
+    /// The file position.
+    pub fn pos(&self) -> i64 {
+        // SAFETY: the file is valid; a 64-bit field is read in one piece.
+        unsafe { ptr::addr_of!((*self.as_ptr()).f_pos).read_volatile() }
+    }
+
+    /// Sets the file position as `lseek(2)` does, with the file system's own checks.
+    pub fn seek_to(&self, pos: i64) -> Result {
+        // SAFETY: the file is valid and held.
+        let at = unsafe { bindings::vfs_llseek(self.as_ptr(), pos, bindings::SEEK_SET as i32) };
+        if at < 0 {
+            return Err(Error::from_errno(at as i32));
+        }
+        Ok(())
+    }
+
+    /// Finds the next stretch that has data, as `(start, end)` in bytes.
+    ///
+    /// Moves the file position. `None` at the end of the data.
+    pub fn next_data(&self, from: i64) -> Result<Option<(i64, i64)>> {
+        // SAFETY: the file is valid and held, for this call and the one below.
+        let start = unsafe { bindings::vfs_llseek(self.as_ptr(), from, bindings::SEEK_DATA as i32) };
+        if start == i64::from(ENXIO.to_errno()) {
+            return Ok(None);
+        }
+        if start < 0 {
+            return Err(Error::from_errno(start as i32));
+        }
+        // SAFETY: as above.
+        let end = unsafe { bindings::vfs_llseek(self.as_ptr(), start, bindings::SEEK_HOLE as i32) };
+        if end < 0 {
+            return Err(Error::from_errno(end as i32));
+        }
+        Ok(Some((start, end)))
+    }
+
+    /// Reads into kernel memory at `pos`, which moves on; 0 means the end of the file.
+    pub fn read(&self, buf: &mut [u8], pos: &mut i64) -> Result<usize> {
+        // SAFETY: the buffer is valid for its length and `pos` for the call.
+        let n = unsafe {
+            bindings::kernel_read(self.as_ptr(), buf.as_mut_ptr().cast(), buf.len(), pos)
+        };
+        count(n)
+    }
+
+    /// Writes kernel memory at `pos`, which moves on.
+    pub fn write(&self, buf: &[u8], pos: &mut i64) -> Result<usize> {
+        // SAFETY: the buffer is valid for its length and `pos` for the call.
+        let n =
+            unsafe { bindings::kernel_write(self.as_ptr(), buf.as_ptr().cast(), buf.len(), pos) };
+        count(n)
+    }
+
+    /// Reads straight into pages, from byte `skip` of them on.
+    pub fn read_pages(&self, pages: &mut Pages, skip: usize, pos: &mut i64) -> Result<usize> {
+        pages.with_iter(bindings::ITER_DEST, skip, |iter| {
+            // SAFETY: the iterator describes pages that `pages` holds for the call.
+            count(unsafe { bindings::vfs_iter_read(self.as_ptr(), iter, pos, 0) })
+        })
+    }
+
+    /// Writes pages straight from where they are, from byte `skip` of them on.
+    pub fn write_pages(&self, pages: &mut Pages, skip: usize, pos: &mut i64) -> Result<usize> {
+        pages.with_iter(bindings::ITER_SOURCE, skip, |iter| {
+            // SAFETY: this pairs with `file_end_write` below; the file is valid.
+            unsafe { bindings::file_start_write(self.as_ptr()) };
+            // SAFETY: the iterator describes pages that `pages` holds for the call.
+            let n = unsafe { bindings::vfs_iter_write(self.as_ptr(), iter, pos, 0) };
+            // SAFETY: pairs with `file_start_write` above.
+            unsafe { bindings::file_end_write(self.as_ptr()) };
+            count(n)
+        })
+    }
+
+    /// The size of the file behind, in bytes.
+    pub fn size(&self) -> i64 {
+        // SAFETY: an open file has an inode for as long as it lives.
+        unsafe { bindings::i_size_read(bindings::file_inode(self.as_ptr())) }
+    }
+
+    /// The address of the inode, which tells objects apart while they are held.
+    pub fn inode_address(&self) -> usize {
+        // SAFETY: an open file has an inode for as long as it lives.
+        unsafe { bindings::file_inode(self.as_ptr()) as usize }
+    }
+
+    /// Whether the inode belongs to the kernel alone, as that of shared anonymous memory does.
+    pub fn is_kernel_private(&self) -> bool {
+        // SAFETY: an open file has an inode for as long as it lives.
+        unsafe { bindings::inode_is_private(bindings::file_inode(self.as_ptr())) }
+    }
+
+    /// Makes a new object of shared anonymous memory of `size` bytes, as
+    /// `mmap(MAP_SHARED | MAP_ANONYMOUS)` does.
+    pub fn new_shared_memory(name: &CStr, size: u64) -> Result<ARef<File>> {
+        let size = i64::try_from(size).map_err(|_| EFBIG)?;
+        // SAFETY: the name is a C string that lives as long as the call needs it: it is copied.
+        let file =
+            unsafe { bindings::shmem_kernel_file_setup(name.as_char_ptr(), size, bindings::VM_NORESERVE as _) };
+        let file = from_err_ptr(file)?;
+        // SAFETY: a file that is not an error pointer is new and ours.
+        Ok(unsafe { File::from_owned(file) })
+    }
+
+    /// Whether two references name one open file.
+    pub fn is(&self, other: &File) -> bool {
+        ptr::eq(self, other)
+    }
+
+    /// Does what `fsync(2)` would, for callers that want the data to be on its device.
+    pub fn sync(&self) -> Result {
+        // SAFETY: the file is valid and held.
+        to_result(unsafe { bindings::vfs_fsync(self.as_ptr(), 0) })
+    }
+}
+
+fn count(n: isize) -> Result<usize> {
+    usize::try_from(n).map_err(|_| Error::from_errno(n as i32))
+}

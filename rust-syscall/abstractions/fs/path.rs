@@ -1,0 +1,352 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Paths, what is found at their ends, and the root and working directory of tasks.
+//!
+//! Lock order: a task's `alloc_lock`, then `fs_struct.lock`.
+//!
+//! C headers: [`include/linux/path.h`](srctree/include/linux/path.h),
+//! [`include/linux/namei.h`](srctree/include/linux/namei.h) and
+//! [`include/linux/fs_struct.h`](srctree/include/linux/fs_struct.h).
+
+use super::fdtable::locked;
+use crate::error::{code::*, from_err_ptr, to_result, Result};
+use crate::fs::File;
+use crate::str::CStr;
+use crate::task::Task;
+use crate::types::ARef;
+use core::mem::MaybeUninit;
+use core::ptr;
+
+/// Bytes that hold any path, with its end.
+pub const PATH_MAX: usize = bindings::PATH_MAX as usize;
+
+/// Open flags beyond the access modes.
+#[allow(missing_docs)]
+pub mod flags {
+    pub const O_APPEND: u32 = bindings::O_APPEND;
+    pub const O_DIRECT: u32 = bindings::O_DIRECT;
+    pub const O_DIRECTORY: u32 = bindings::O_DIRECTORY;
+    pub const O_DSYNC: u32 = bindings::O_DSYNC;
+    pub const O_LARGEFILE: u32 = bindings::O_LARGEFILE;
+    pub const O_NOATIME: u32 = bindings::O_NOATIME;
+    pub const O_NOFOLLOW: u32 = bindings::O_NOFOLLOW;
+    pub const O_NONBLOCK: u32 = bindings::O_NONBLOCK;
+    pub const O_PATH: u32 = bindings::O_PATH;
+    pub const O_SYNC: u32 = bindings::O_SYNC;
+    /// Signals when input or output is possible.
+    pub const FASYNC: u32 = bindings::FASYNC;
+}
+
+/// What an inode is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum FileKind {
+    Regular,
+    Directory,
+    CharDevice {
+        major: u32,
+        minor: u32,
+    },
+    BlockDevice,
+    Fifo,
+    Socket,
+    Symlink,
+    /// No type at all: epoll, eventfd and the like.
+    Anonymous,
+}
+
+/// A place in the file system: a dentry seen through a mount.
+///
+/// # Invariants
+///
+/// Holds a count of a valid dentry and of a valid mount.
+pub struct Path(bindings::path);
+
+impl Clone for Path {
+    fn clone(&self) -> Self {
+        // SAFETY: valid by the type invariant. INVARIANT: the new counts are the clone's.
+        unsafe { bindings::path_get(&self.0) };
+        Path(self.0)
+    }
+}
+
+impl Drop for Path {
+    fn drop(&mut self) {
+        // SAFETY: by the type invariant there are counts to give up.
+        unsafe { bindings::path_put(&self.0) };
+    }
+}
+
+impl Path {
+    /// Looks up a name from the current task's root, following symbolic links.
+    pub fn lookup(name: &CStr) -> Result<Path> {
+        let mut path = MaybeUninit::<bindings::path>::uninit();
+        // SAFETY: the name is a C string, and the result is written on success.
+        to_result(unsafe {
+            bindings::kern_path(
+                name.as_char_ptr(),
+                bindings::LOOKUP_FOLLOW,
+                path.as_mut_ptr(),
+            )
+        })?;
+        // SAFETY: written, with counts that are ours now. INVARIANT: likewise.
+        Ok(Path(unsafe { path.assume_init() }))
+    }
+
+    /// Looks up an absolute name from this directory, taken as the root, without following a
+    /// symbolic link at the end.
+    pub fn lookup_inside(&self, name: &CStr) -> Result<Path> {
+        let mut path = MaybeUninit::<bindings::path>::uninit();
+        // SAFETY: dentry and mount are valid by the type invariant, the name is a C string, and
+        // the result is written on success.
+        to_result(unsafe {
+            let (dentry, mnt) = (self.0.dentry, self.0.mnt);
+            bindings::vfs_path_lookup(dentry, mnt, name.as_char_ptr(), 0, path.as_mut_ptr())
+        })?;
+        // SAFETY: written, with counts that are ours now. INVARIANT: likewise.
+        Ok(Path(unsafe { path.assume_init() }))
+    }
+
+    /// The name of this place seen from `root`, in `buf`, with its final zero.
+    ///
+    /// `None` if it cannot be reached from there: outside, in another mount namespace, or not
+    /// mounted at all. `ENAMETOOLONG` if `buf` is too small.
+    pub fn seen_from<'a>(&self, root: &Path, buf: &'a mut [u8]) -> Result<Option<&'a CStr>> {
+        let len = i32::try_from(buf.len()).map_err(|_| EINVAL)?;
+        // SAFETY: both paths are valid, and the buffer for its length.
+        let name = unsafe { bindings::__d_path(&self.0, &root.0, buf.as_mut_ptr().cast(), len) };
+        if name.is_null() {
+            return Ok(None);
+        }
+        name_in(name.cast(), buf).map(Some)
+    }
+
+    /// The name of this place seen from the root of its mount namespace, in `buf`.
+    ///
+    /// `EINVAL` if it is not mounted in any.
+    pub fn absolute<'a>(&self, buf: &'a mut [u8]) -> Result<&'a CStr> {
+        let len = i32::try_from(buf.len()).map_err(|_| EINVAL)?;
+        // SAFETY: the path is valid, and the buffer for its length.
+        let name = unsafe { bindings::d_absolute_path(&self.0, buf.as_mut_ptr().cast(), len) };
+        name_in(name.cast(), buf)
+    }
+
+    /// Whether two paths are the same place.
+    pub fn is(&self, other: &Path) -> bool {
+        ptr::eq(self.0.dentry, other.0.dentry) && ptr::eq(self.0.mnt, other.0.mnt)
+    }
+
+    /// A number that no other place and no other kernel object has while this one is held.
+    pub fn key(&self) -> usize {
+        // Halves swapped, a mount's address cannot turn one kernel address into another.
+        (self.0.dentry as usize) ^ (self.0.mnt as usize).rotate_left(usize::BITS / 2)
+    }
+
+    /// Whether the name has been removed.
+    pub fn is_unlinked(&self) -> bool {
+        let dentry = self.0.dentry;
+        // SAFETY: the dentry is valid by the type invariant; read as `d_unlinked` does.
+        unsafe { (*dentry).d_hash.pprev.is_null() && !ptr::eq(dentry, (*dentry).d_parent) }
+    }
+
+    /// Whether the last part of the name starts with `prefix`.
+    ///
+    /// Meant for objects that no file system shows, whose names never change.
+    pub fn is_named(&self, prefix: &[u8]) -> bool {
+        // SAFETY: the dentry is valid, and names in the dentry cache end with a zero.
+        let name = unsafe { CStr::from_char_ptr((*self.0.dentry).d_name.name.cast()) };
+        name.as_bytes().starts_with(prefix)
+    }
+
+    /// What is there.
+    pub fn kind(&self) -> FileKind {
+        // SAFETY: the dentry is valid and, being the end of a path, has an inode.
+        unsafe { inode_kind((*self.0.dentry).d_inode) }
+    }
+
+    /// Checks that the current task may make this its root or working directory.
+    pub fn may_enter(&self) -> Result {
+        let mask = bindings::MAY_EXEC | bindings::MAY_CHDIR;
+        // SAFETY: mount, dentry and inode are valid by the type invariant.
+        to_result(unsafe {
+            let inode = (*self.0.dentry).d_inode;
+            bindings::inode_permission((*self.0.mnt).mnt_idmap, inode, mask as i32)
+        })
+    }
+}
+
+/// The string that a path function put at the end of `buf`, or the error it returned instead.
+fn name_in(name: *mut core::ffi::c_char, buf: &[u8]) -> Result<&CStr> {
+    let name = from_err_ptr(name)?;
+    let at = (name as usize)
+        .checked_sub(buf.as_ptr() as usize)
+        .ok_or(EINVAL)?;
+    CStr::from_bytes_with_nul(buf.get(at..).ok_or(EINVAL)?).map_err(|_| EINVAL)
+}
+
+/// # Safety
+///
+/// `inode` must be valid.
+unsafe fn inode_kind(inode: *const bindings::inode) -> FileKind {
+    // SAFETY: by the function's contract; neither changes while the inode is in use.
+    let (mode, rdev) = unsafe { (u32::from((*inode).i_mode), (*inode).i_rdev) };
+    match mode & bindings::S_IFMT {
+        bindings::S_IFREG => FileKind::Regular,
+        bindings::S_IFDIR => FileKind::Directory,
+        bindings::S_IFCHR => FileKind::CharDevice {
+            major: rdev >> bindings::MINORBITS,
+            minor: rdev & ((1 << bindings::MINORBITS) - 1),
+        },
+        bindings::S_IFBLK => FileKind::BlockDevice,
+        bindings::S_IFIFO => FileKind::Fifo,
+        bindings::S_IFSOCK => FileKind::Socket,
+        bindings::S_IFLNK => FileKind::Symlink,
+        _ => FileKind::Anonymous,
+    }
+}
+
+impl File {
+    /// Opens a file for the current task, with the checks of `open(2)`.
+    pub fn open(name: &CStr, flags: u32) -> Result<ARef<File>> {
+        // SAFETY: the name is a C string; no flag makes the call unsafe.
+        let file = unsafe { bindings::filp_open(name.as_char_ptr(), flags as i32, 0) };
+        let file = from_err_ptr(file)?;
+        // SAFETY: a file that is not an error pointer is new and ours.
+        Ok(unsafe { File::from_owned(file) })
+    }
+
+    /// Where it was opened, as the program sees it.
+    pub fn path(&self) -> Path {
+        // SAFETY: the path of an open file is set before anybody sees it, never changes, and the
+        // file holds counts of both parts. INVARIANT: the new counts are the result's.
+        unsafe {
+            let path = *bindings::file_user_path(self.as_ptr());
+            bindings::path_get(&path);
+            Path(path)
+        }
+    }
+
+    /// What it is.
+    pub fn kind(&self) -> FileKind {
+        // SAFETY: an open file has an inode for as long as it lives.
+        unsafe { inode_kind(bindings::file_inode(self.as_ptr())) }
+    }
+
+    /// Type and permissions, as `st_mode`.
+    pub fn mode(&self) -> u32 {
+        // SAFETY: an open file has an inode for as long as it lives.
+        unsafe { u32::from((*bindings::file_inode(self.as_ptr())).i_mode) }
+    }
+
+    /// The inode's number.
+    pub fn inode_number(&self) -> u64 {
+        // SAFETY: an open file has an inode for as long as it lives.
+        unsafe { (*bindings::file_inode(self.as_ptr())).i_ino as u64 }
+    }
+
+    /// Whether it is part of procfs.
+    pub fn is_on_procfs(&self) -> bool {
+        // SAFETY: an open file has an inode, and an inode a super block.
+        let magic = unsafe { (*(*bindings::file_inode(self.as_ptr())).i_sb).s_magic };
+        magic as u64 == u64::from(bindings::PROC_SUPER_MAGIC)
+    }
+
+    /// Whether somebody is signalled about it (`F_SETOWN`, `F_SETSIG`, `F_NOTIFY`).
+    pub fn has_owner(&self) -> bool {
+        // SAFETY: the file is valid; an owner lives as long as the file once it is set.
+        unsafe {
+            let owner = ptr::addr_of!((*self.as_ptr()).f_owner).read_volatile();
+            !owner.is_null() && (!(*owner).pid.is_null() || (*owner).signum != 0)
+        }
+    }
+}
+
+/// What a task's `fs_struct` holds.
+pub struct FsState {
+    /// Permission bits that new files do not get.
+    pub umask: u32,
+    /// Its root directory.
+    pub root: Path,
+    /// Its working directory.
+    pub cwd: Path,
+    /// Whether more than one task uses it (`CLONE_FS`).
+    pub shared: bool,
+}
+
+impl Task {
+    /// The task's root, working directory and umask; `None` if it has exited.
+    pub fn fs_state(&self) -> Option<FsState> {
+        let task = self.0.get();
+        let read = move || {
+            // SAFETY: the task is valid; `fs` stays while `alloc_lock` is held.
+            let fs = unsafe { (*task).fs };
+            if fs.is_null() {
+                return None;
+            }
+            // SAFETY: valid as above, and stable while its own lock is held.
+            Some(unsafe { locked(ptr::addr_of_mut!((*fs).lock), || read_fs(fs)) })
+        };
+        // SAFETY: the lock lives in the task, and `read` does not sleep.
+        unsafe { locked(ptr::addr_of_mut!((*task).alloc_lock), read) }
+    }
+}
+
+/// # Safety
+///
+/// `fs` must be valid and its lock held.
+unsafe fn read_fs(fs: *const bindings::fs_struct) -> FsState {
+    // SAFETY: by the function's contract; the paths are counted before the lock is released.
+    // INVARIANT: those counts are the result's.
+    unsafe {
+        bindings::path_get(ptr::addr_of!((*fs).root));
+        bindings::path_get(ptr::addr_of!((*fs).pwd));
+        FsState {
+            umask: (*fs).umask as u32,
+            root: Path((*fs).root),
+            cwd: Path((*fs).pwd),
+            shared: (*fs).users > 1,
+        }
+    }
+}
+
+/// Gives the current task root, working directory and umask of its own.
+pub fn unshare_fs() -> Result {
+    // SAFETY: acts on the current task only.
+    to_result(unsafe { bindings::unshare_fs_struct() })
+}
+
+/// Sets the current task's umask.
+pub fn set_umask(umask: u32) {
+    // SAFETY: the current task has an `fs_struct` until it exits; written as `umask(2)` does.
+    unsafe {
+        let fs = (*bindings::get_current()).fs;
+        ptr::addr_of_mut!((*fs).umask).write_volatile((umask & 0o777) as i32);
+    }
+}
+
+/// Changes the current task's working directory, with the checks of `fchdir(2)`.
+pub fn set_cwd(path: &Path) -> Result {
+    if path.kind() != FileKind::Directory {
+        return Err(ENOTDIR);
+    }
+    path.may_enter()?;
+    // SAFETY: the path is valid; the current task has an `fs_struct` until it exits.
+    unsafe { bindings::set_fs_pwd((*bindings::get_current()).fs, &path.0) };
+    Ok(())
+}
+
+/// Changes the current task's root directory, with the checks of `chroot(2)`.
+pub fn set_root(path: &Path) -> Result {
+    if path.kind() != FileKind::Directory {
+        return Err(ENOTDIR);
+    }
+    path.may_enter()?;
+    if !crate::cred::ns_capable(bindings::CAP_SYS_CHROOT) {
+        return Err(EPERM);
+    }
+    // SAFETY: the path is valid.
+    to_result(unsafe { bindings::security_path_chroot(&path.0) })?;
+    // SAFETY: the path is valid; the current task has an `fs_struct` until it exits.
+    unsafe { bindings::set_fs_root((*bindings::get_current()).fs, &path.0) };
+    Ok(())
+}

@@ -1,0 +1,297 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Process identifiers, pid namespaces, and the tree that tasks form.
+//!
+//! Lock order: `tasklist_lock` is taken alone here, and nothing sleeps or allocates under it.
+//!
+//! C headers: [`include/linux/pid.h`](srctree/include/linux/pid.h) and
+//! [`include/linux/pid_namespace.h`](srctree/include/linux/pid_namespace.h).
+
+use crate::alloc::{flags::GFP_KERNEL, KVec};
+use crate::error::Result;
+use crate::task::Task;
+use crate::types::{ARef, AlwaysRefCounted, Opaque};
+use core::mem::offset_of;
+use core::ptr::{self, NonNull};
+
+/// Wraps the kernel's `struct pid`.
+///
+/// # Invariants
+///
+/// Always refcounted through `get_pid`.
+#[repr(transparent)]
+pub struct Pid(Opaque<bindings::pid>);
+
+// SAFETY: a `struct pid` is counted atomically and its numbers never change.
+unsafe impl Send for Pid {}
+// SAFETY: as above.
+unsafe impl Sync for Pid {}
+
+// SAFETY: the type invariant.
+unsafe impl AlwaysRefCounted for Pid {
+    fn inc_ref(&self) {
+        // SAFETY: a shared reference means that the count is not zero.
+        unsafe { bindings::get_pid(self.0.get()) };
+    }
+
+    unsafe fn dec_ref(obj: NonNull<Self>) {
+        // SAFETY: the caller gives up one count.
+        unsafe { bindings::put_pid(obj.cast().as_ptr()) };
+    }
+}
+
+impl Pid {
+    /// Finds a pid by its number in the current task's pid namespace.
+    pub fn find(nr: i32) -> Option<ARef<Pid>> {
+        // SAFETY: any number may be asked for; the result owns a count or is null.
+        let pid = NonNull::new(unsafe { bindings::find_get_pid(nr) })?;
+        // SAFETY: `find_get_pid` gave a count.
+        Some(unsafe { ARef::from_raw(pid.cast()) })
+    }
+
+    /// The process that has it.
+    pub fn process(&self) -> Option<ARef<Task>> {
+        // SAFETY: the pid is valid; the result owns a count or is null.
+        let task =
+            unsafe { bindings::get_pid_task(self.0.get(), bindings::pid_type_PIDTYPE_TGID) };
+        let task = NonNull::new(task)?;
+        // SAFETY: `get_pid_task` gave a count.
+        Some(unsafe { ARef::from_raw(task.cast()) })
+    }
+}
+
+/// Wraps the kernel's `struct pid_namespace`.
+///
+/// # Invariants
+///
+/// Always refcounted through `get_pid_ns`.
+#[repr(transparent)]
+pub struct PidNamespace(Opaque<bindings::pid_namespace>);
+
+// SAFETY: a pid namespace is counted atomically.
+unsafe impl Send for PidNamespace {}
+// SAFETY: as above.
+unsafe impl Sync for PidNamespace {}
+
+// SAFETY: the type invariant.
+unsafe impl AlwaysRefCounted for PidNamespace {
+    fn inc_ref(&self) {
+        // SAFETY: a shared reference means that the count is not zero.
+        unsafe { bindings::get_pid_ns(self.0.get()) };
+    }
+
+    unsafe fn dec_ref(obj: NonNull<Self>) {
+        // SAFETY: the caller gives up one count.
+        unsafe { bindings::put_pid_ns(obj.cast().as_ptr()) };
+    }
+}
+
+/// The numbers by which a task is known in one pid namespace; 0: not visible there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct Numbers {
+    pub pid: i32,
+    pub tgid: i32,
+    pub ppid: i32,
+    pub pgid: i32,
+    pub sid: i32,
+}
+
+/// `tasklist_lock`, held for reading.
+struct TasklistGuard;
+
+impl TasklistGuard {
+    fn new() -> Self {
+        // SAFETY: the guard unlocks; nothing that is done under it sleeps.
+        unsafe { bindings::tasklist_read_lock() };
+        Self
+    }
+}
+
+impl Drop for TasklistGuard {
+    fn drop(&mut self) {
+        // SAFETY: the guard's existence says that the lock is held.
+        unsafe { bindings::tasklist_read_unlock() };
+    }
+}
+
+impl Task {
+    /// The task's process identifier; `None` once it has been reaped.
+    pub fn pid_struct(&self) -> Option<ARef<Pid>> {
+        // SAFETY: the task is valid; the result owns a count or is null.
+        let pid = unsafe { bindings::get_task_pid(self.as_raw(), bindings::pid_type_PIDTYPE_PID) };
+        let pid = NonNull::new(pid)?;
+        // SAFETY: `get_task_pid` gave a count.
+        Some(unsafe { ARef::from_raw(pid.cast()) })
+    }
+
+    /// The pid namespace that the task lives in; `None` once it has been reaped.
+    pub fn active_pid_ns(&self) -> Option<ARef<PidNamespace>> {
+        let _guard = TasklistGuard::new();
+        // SAFETY: under `tasklist_lock` a task keeps its pid, if it still has one, and that
+        // keeps the namespace, on which a count is taken here.
+        unsafe {
+            let ns = bindings::task_active_pid_ns(self.as_raw());
+            let ns = NonNull::new(ns)?.cast::<PidNamespace>();
+            bindings::get_pid_ns(ns.as_ptr().cast());
+            Some(ARef::from_raw(ns))
+        }
+    }
+
+    /// The task's numbers in a pid namespace.
+    pub fn numbers_in(&self, ns: &PidNamespace) -> Numbers {
+        let nr = |task: *mut bindings::task_struct, kind| {
+            // SAFETY: the task is valid, and the function takes the RCU lock itself.
+            unsafe { bindings::__task_pid_nr_ns(task, kind, ns.0.get()) }
+        };
+        let _guard = TasklistGuard::new();
+        let task = self.as_raw();
+        // SAFETY: `tasklist_lock` keeps the parent link in place.
+        let parent = unsafe { (*task).real_parent };
+        Numbers {
+            pid: nr(task, bindings::pid_type_PIDTYPE_PID),
+            tgid: nr(task, bindings::pid_type_PIDTYPE_TGID),
+            ppid: nr(parent, bindings::pid_type_PIDTYPE_TGID),
+            pgid: nr(task, bindings::pid_type_PIDTYPE_PGID),
+            sid: nr(task, bindings::pid_type_PIDTYPE_SID),
+        }
+    }
+
+    /// The process that is waited for by: the real parent.
+    pub fn real_parent(&self) -> ARef<Task> {
+        let _guard = TasklistGuard::new();
+        // SAFETY: `tasklist_lock` keeps the parent link in place and the parent alive, until
+        // the count is taken.
+        unsafe {
+            let parent = (*self.as_raw()).real_parent;
+            (&*parent.cast::<Task>()).into()
+        }
+    }
+
+    /// Collects the processes of the tree below and including this one, parents before their
+    /// children, depth first.
+    ///
+    /// Only children of thread group leaders are seen; the caller refuses threads. Fails only for
+    /// lack of memory.
+    pub fn collect_tree(&self) -> Result<KVec<ARef<Task>>> {
+        let mut room = 16;
+        loop {
+            let mut found = KVec::with_capacity(room, GFP_KERNEL)?;
+            if fill_tree(self, &mut found) {
+                return Ok(found);
+            }
+            room *= 2;
+        }
+    }
+}
+
+// Fills `found` within its capacity; false if that does not do.
+fn fill_tree(root: &Task, found: &mut KVec<ARef<Task>>) -> bool {
+    let _guard = TasklistGuard::new();
+    let mut task = root.as_raw();
+    if found.capacity() == 0 {
+        return false;
+    }
+    // Within capacity a push does not allocate; its error would be a full vector.
+    if found.push(root.into(), GFP_KERNEL).is_err() {
+        return false;
+    }
+    loop {
+        // SAFETY: `tasklist_lock` is held: all links of the tree are stable, and every task
+        // reached through them is valid.
+        let next = unsafe { successor(root.as_raw(), task) };
+        let Some(next) = next else { return true };
+        task = next;
+        if found.len() == found.capacity() {
+            return false;
+        }
+        // SAFETY: valid under the lock, and the `ARef` takes a count of its own.
+        let reference: ARef<Task> = unsafe { (&*task.cast::<Task>()).into() };
+        if found.push(reference, GFP_KERNEL).is_err() {
+            return false;
+        }
+    }
+}
+
+/// The task behind `task` in depth-first order, inside the tree of `root`.
+///
+/// # Safety
+///
+/// `tasklist_lock` must be held, and both must be valid, `task` inside the tree.
+unsafe fn successor(
+    root: *mut bindings::task_struct,
+    task: *mut bindings::task_struct,
+) -> Option<*mut bindings::task_struct> {
+    const SIBLING: usize = offset_of!(bindings::task_struct, sibling);
+    // SAFETY: by the function's contract all links are valid and stable.
+    unsafe {
+        let children = ptr::addr_of_mut!((*task).children);
+        if (*children).next != children {
+            return Some((*children).next.byte_sub(SIBLING).cast());
+        }
+        let mut task = task;
+        while task != root {
+            let parent = (*task).real_parent;
+            let next = (*task).sibling.next;
+            if next != ptr::addr_of_mut!((*parent).children) {
+                return Some(next.byte_sub(SIBLING).cast());
+            }
+            task = parent;
+        }
+        None
+    }
+}
+
+/// Makes the current task look at its signals, and at the system call that it was interrupted
+/// in, on its way back to user space.
+pub fn look_at_signals_on_return() {
+    // SAFETY: only sets a flag of the current task, which the exit path clears.
+    unsafe { bindings::set_signal_pending() };
+}
+
+impl Task {
+    /// Whether the task is `ancestor` or a descendant of it, by real parents.
+    pub fn is_in_tree_of(&self, ancestor: &Task) -> bool {
+        let _guard = TasklistGuard::new();
+        let mut task = self.as_raw();
+        loop {
+            if task == ancestor.as_raw() {
+                return true;
+            }
+            // SAFETY: `tasklist_lock` keeps parent links in place and parents alive.
+            let parent = unsafe { (*task).real_parent };
+            if parent == task {
+                return false;
+            }
+            task = parent;
+        }
+    }
+
+    /// Whether the calling process shares its threads, memory, files, file system context or
+    /// signal handlers with anybody.
+    pub fn current_shares_anything() -> bool {
+        // SAFETY: a task in a system call has all of these, and nobody takes them away. The first
+        // looks past those who hold the memory for a moment only.
+        unsafe {
+            let task = bindings::get_current();
+            !bindings::current_is_single_threaded()
+                || (*(*task).files).count.counter != 1
+                || (*(*task).fs).users != 1
+                || (*(*task).sighand).count.refs.counter != 1
+        }
+    }
+
+    /// Whether the caller may do to the task what a debugger may.
+    pub fn may_attach(&self) -> bool {
+        // PTRACE_MODE_ATTACH | PTRACE_MODE_REALCREDS
+        const MODE: u32 = bindings::PTRACE_MODE_ATTACH | bindings::PTRACE_MODE_REALCREDS;
+        // SAFETY: the task is valid.
+        unsafe { bindings::ptrace_may_access(self.as_raw(), MODE) }
+    }
+}
+
+/// Kills the current process, which may not go back to user space any more.
+pub fn kill_current() {
+    // SAFETY: always allowed for the current task.
+    unsafe { bindings::force_sig(bindings::SIGKILL as i32) };
+}

@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Which facilities of the kernel a task uses, as far as they leave a trace in it.
+
+use crate::task::Task;
+use core::ptr;
+
+/// `PFA_SPEC_*`: mitigations of speculation, by `prctl`.
+const SPECULATION: u64 = 1 << bindings::PFA_SPEC_SSB_DISABLE
+    | 1 << bindings::PFA_SPEC_SSB_FORCE_DISABLE
+    | 1 << bindings::PFA_SPEC_IB_DISABLE
+    | 1 << bindings::PFA_SPEC_IB_FORCE_DISABLE
+    | 1 << bindings::PFA_SPEC_SSB_NOEXEC;
+
+impl Task {
+    /// Whether the task is confined by seccomp.
+    pub fn has_seccomp(&self) -> bool {
+        #[cfg(CONFIG_SECCOMP)]
+        return field!(self, seccomp.mode) != 0;
+        #[cfg(not(CONFIG_SECCOMP))]
+        false
+    }
+
+    /// Whether the process has timers by `timer_create`.
+    pub fn has_posix_timers(&self) -> bool {
+        #[cfg(CONFIG_POSIX_TIMERS)]
+        return !signal_field!(self, posix_timers.first).is_null();
+        #[cfg(not(CONFIG_POSIX_TIMERS))]
+        false
+    }
+
+    /// Whether an interval timer (`alarm`, `setitimer`) of the process is armed.
+    pub fn has_interval_timers(&self) -> bool {
+        #[cfg(CONFIG_POSIX_TIMERS)]
+        {
+            let cpu = signal_field!(self, it);
+            signal_field!(self, real_timer.state) != 0
+                || signal_field!(self, it_real_incr) != 0
+                || cpu
+                    .iter()
+                    .any(|timer| timer.expires != 0 || timer.incr != 0)
+        }
+        #[cfg(not(CONFIG_POSIX_TIMERS))]
+        false
+    }
+
+    /// Whether the task has used io_uring.
+    pub fn has_io_uring(&self) -> bool {
+        #[cfg(CONFIG_IO_URING)]
+        return !field!(self, io_uring).is_null();
+        #[cfg(not(CONFIG_IO_URING))]
+        false
+    }
+
+    /// Whether the task has System V semaphore adjustments to undo.
+    pub fn has_semaphore_undo(&self) -> bool {
+        #[cfg(CONFIG_SYSVIPC)]
+        return !field!(self, sysvsem.undo_list).is_null();
+        #[cfg(not(CONFIG_SYSVIPC))]
+        false
+    }
+
+    /// Whether the process has a controlling terminal.
+    pub fn has_tty(&self) -> bool {
+        !signal_field!(self, tty).is_null()
+    }
+
+    /// Whether performance events count the task.
+    pub fn has_perf_events(&self) -> bool {
+        #[cfg(CONFIG_PERF_EVENTS)]
+        return !field!(self, perf_event_ctxp).is_null();
+        #[cfg(not(CONFIG_PERF_EVENTS))]
+        false
+    }
+
+    /// Whether the task has hit user-space probes.
+    pub fn has_uprobes(&self) -> bool {
+        #[cfg(CONFIG_UPROBES)]
+        return !field!(self, utask).is_null();
+        #[cfg(not(CONFIG_UPROBES))]
+        false
+    }
+
+    /// Whether the task is scheduled by any policy but SCHED_OTHER, or has set anything else
+    /// about its scheduling but its nice value.
+    pub fn has_special_scheduling(&self) -> bool {
+        let task = self.as_raw();
+        // SAFETY: the task is valid.
+        let resets = unsafe { bindings::task_struct::sched_reset_on_fork_raw(task) != 0 };
+        #[cfg(CONFIG_UCLAMP_TASK)]
+        {
+            let clamps = field!(self, uclamp_req);
+            if clamps.iter().any(|clamp| clamp.user_defined() != 0) {
+                return true;
+            }
+        }
+        #[cfg(CONFIG_SCHED_CORE)]
+        if field!(self, core_cookie) != 0 {
+            return true;
+        }
+        resets || field!(self, policy) != bindings::SCHED_NORMAL
+    }
+
+    /// Whether somebody has bound the task to some of the CPUs.
+    pub fn has_cpu_affinity(&self) -> bool {
+        #[cfg(CONFIG_SMP)]
+        if !field!(self, user_cpus_ptr).is_null() {
+            // SAFETY: the mask of possible CPUs does not change after boot.
+            let possible = unsafe { ptr::addr_of!(bindings::__cpu_possible_mask).read() };
+            let allowed = field!(self, cpus_mask);
+            let pairs = possible.bits.iter().zip(&allowed.bits);
+            return pairs.into_iter().any(|(all, own)| all & !own != 0);
+        }
+        false
+    }
+
+    /// Whether the task has an I/O priority of its own.
+    pub fn has_io_priority(&self) -> bool {
+        #[cfg(CONFIG_BLOCK)]
+        return self.with_lock(|task| {
+            // SAFETY: `alloc_lock` keeps the I/O context from going away.
+            unsafe { !(*task).io_context.is_null() && (*(*task).io_context).ioprio != 0 }
+        });
+        #[cfg(not(CONFIG_BLOCK))]
+        false
+    }
+
+    /// Whether the task has a NUMA memory policy.
+    pub fn has_memory_policy(&self) -> bool {
+        #[cfg(CONFIG_NUMA)]
+        return !field!(self, mempolicy).is_null();
+        #[cfg(not(CONFIG_NUMA))]
+        false
+    }
+
+    /// Whether the task has keyrings.
+    pub fn has_keyrings(&self) -> bool {
+        #[cfg(CONFIG_KEYS)]
+        return self.with_cred(|cred| {
+            !cred.session_keyring.is_null()
+                || !cred.process_keyring.is_null()
+                || !cred.thread_keyring.is_null()
+        });
+        #[cfg(not(CONFIG_KEYS))]
+        false
+    }
+
+    /// Whether the task has asked for a mitigation of speculation.
+    pub fn has_speculation_control(&self) -> bool {
+        field!(self, atomic_flags) as u64 & SPECULATION != 0
+    }
+
+    /// Whether the task has set how memory errors or its own I/O treat it (PR_MCE_KILL,
+    /// PR_SET_IO_FLUSHER).
+    pub fn has_memory_flags(&self) -> bool {
+        const FLAGS: u32 = bindings::PF_MCE_PROCESS
+            | bindings::PF_MCE_EARLY
+            | bindings::PF_MEMALLOC_NOIO
+            | bindings::PF_LOCAL_THROTTLE;
+        field!(self, flags) & FLAGS != 0
+    }
+
+    /// Whether system calls of the task go to a handler in user space.
+    pub fn has_syscall_dispatch(&self) -> bool {
+        #[cfg(CONFIG_GENERIC_ENTRY)]
+        {
+            const DISPATCH: u64 =
+                1 << bindings::syscall_work_bit_SYSCALL_WORK_BIT_SYSCALL_USER_DISPATCH;
+            field!(self, thread_info.syscall_work) as u64 & DISPATCH != 0
+        }
+        #[cfg(not(CONFIG_GENERIC_ENTRY))]
+        false
+    }
+
+    /// Whether the program is one for 32 bits.
+    pub fn is_32bit(&self) -> bool {
+        #[cfg(CONFIG_X86_64)]
+        const FLAG: u32 = bindings::TIF_ADDR32;
+        #[cfg(CONFIG_ARM64)]
+        const FLAG: u32 = bindings::TIF_32BIT;
+        self.has_thread_flag(FLAG)
+    }
+
+    /// Whether the task has given up reading the time stamp counter, or CPUID.
+    pub fn has_trapped_instructions(&self) -> bool {
+        #[cfg(CONFIG_X86_64)]
+        return self.has_thread_flag(bindings::TIF_NOTSC)
+            || self.has_thread_flag(bindings::TIF_NOCPUID);
+        #[cfg(CONFIG_ARM64)]
+        return self.has_thread_flag(bindings::TIF_TSC_SIGSEGV);
+    }
+
+    /// Whether the task may use I/O ports.
+    pub fn has_io_ports(&self) -> bool {
+        #[cfg(CONFIG_X86_64)]
+        return self.has_thread_flag(bindings::TIF_IO_BITMAP);
+        #[cfg(not(CONFIG_X86_64))]
+        false
+    }
+
+    /// Whether the task has a shadow stack.
+    pub fn has_shadow_stack(&self) -> bool {
+        #[cfg(CONFIG_X86_USER_SHADOW_STACK)]
+        return field!(self, thread.features) != 0;
+        #[cfg(not(CONFIG_X86_USER_SHADOW_STACK))]
+        false
+    }
+
+    fn has_thread_flag(&self, flag: u32) -> bool {
+        field!(self, thread_info.flags) as u64 & (1 << flag) != 0
+    }
+}

@@ -1,0 +1,300 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! A restart that several tasks take part in: the lock and the places to sleep around the state
+//! machine, and the list in which the others find the context by the root's pid.
+//!
+//! Lock order: the list of contexts and a context's `state` are each taken alone, and neither is
+//! held while a task restores.
+
+use super::failure::Failure;
+use super::loader::Loader;
+use crate::image::record::TreeEntry;
+use crate::image::tree;
+use crate::restart::{Actor, Event, Mode, Monitor, ProtocolError, Restart, Slot, Turn, Wake};
+use kernel::alloc::{flags::GFP_KERNEL, KBox, KVVec, KVec};
+use kernel::boot_once::BootOnce;
+use kernel::error::{code::*, Error, Result};
+use kernel::pid::{Pid, PidNamespace};
+use kernel::prelude::*;
+use kernel::sync::{Arc, CondVar, Mutex};
+use kernel::types::ARef;
+use kernel::{new_condvar, new_mutex};
+
+/// How often a task that waits for a context looks whether the root still lives, in jiffies: a
+/// second at the rates in use.
+const LOOK_AGAIN: usize = 250;
+
+static CONTEXTS: BootOnce<Contexts> = BootOnce::new();
+
+/// All restarts in progress.
+#[pin_data]
+struct Contexts {
+    #[pin]
+    list: Mutex<KVec<Option<Arc<Context>>>>,
+    #[pin]
+    changed: CondVar,
+}
+
+/// Prepares the list of restarts; once, at boot.
+pub(crate) fn init() -> Result {
+    CONTEXTS.init(try_pin_init!(Contexts {
+        list <- new_mutex!(KVec::new(), "checkpoint::contexts"),
+        changed <- new_condvar!("checkpoint::contexts_changed"),
+    }))
+}
+
+/// The tree of the image, and who is who in it.
+pub(crate) struct Plan {
+    /// The tasks of the image, in the order in which they are restored.
+    pub(crate) entries: KVVec<TreeEntry>,
+    /// Numbers of the entries by ascending pid.
+    pub(crate) index: KVVec<u32>,
+    /// Whether tasks are known by a pid that they state, not by their own.
+    pub(crate) new_pids: bool,
+}
+
+impl Plan {
+    /// The slot of the task that was saved under `pid`.
+    pub(crate) fn slot_of(&self, pid: i32) -> Option<usize> {
+        tree::find(&self.entries, &self.index, pid)
+    }
+}
+
+/// One restart, shared by all who take part.
+#[pin_data]
+pub(crate) struct Context {
+    /// The root of the restarted tree.
+    pub(crate) root: ARef<Pid>,
+    /// The root's pid namespace, in which original pids are looked at.
+    pub(crate) ns: ARef<PidNamespace>,
+    pub(crate) plan: Plan,
+    #[pin]
+    state: Mutex<State>,
+}
+
+struct State {
+    restart: Restart,
+    slots: KVVec<Slot>,
+    /// By slot; the coordinator behind them.
+    sleepers: KVVec<Option<Arc<Sleeper>>>,
+    members: KVVec<Option<ARef<Pid>>>,
+    /// The image, when nobody has it in hand.
+    loader: Option<KBox<Loader>>,
+}
+
+/// Where one participant sleeps.
+#[pin_data]
+struct Sleeper {
+    #[pin]
+    woken: CondVar,
+}
+
+fn new_sleeper() -> Result<Arc<Sleeper>> {
+    Arc::pin_init(
+        pin_init!(Sleeper { woken <- new_condvar!("checkpoint::sleeper") }),
+        GFP_KERNEL,
+    )
+}
+
+/// An errno of the core as a kernel error.
+pub(crate) fn error(errno: i32) -> Error {
+    Error::from_errno(-errno)
+}
+
+fn refused(refusal: ProtocolError) -> Failure {
+    Failure::doing(error(refusal.errno()), "joining the restart")
+}
+
+impl Context {
+    /// Begins a restart and lets the other tasks find it; `EBUSY` if the root has one already.
+    pub(crate) fn publish(
+        mode: Mode,
+        root: ARef<Pid>,
+        ns: ARef<PidNamespace>,
+        plan: Plan,
+        loader: KBox<Loader>,
+    ) -> Result<Arc<Context>, Failure> {
+        let begin = || -> Result<State> {
+            let nr = plan.entries.len();
+            let mut slots = KVVec::new();
+            slots.extend_with(nr, Slot::Absent, GFP_KERNEL)?;
+            let restart = Restart::new(mode, &mut slots).map_err(|e| error(e.errno()))?;
+            let (mut sleepers, mut members) = (KVVec::new(), KVVec::new());
+            for _ in 0..=nr {
+                sleepers.push(None, GFP_KERNEL)?;
+                members.push(None, GFP_KERNEL)?;
+            }
+            let owner = match mode {
+                Mode::Root => 0,
+                Mode::Coordinator => nr,
+            };
+            if let Some(place) = sleepers.get_mut(owner) {
+                *place = Some(new_sleeper()?);
+            }
+            if let Some(place) = members.get_mut(owner) {
+                *place = kernel::current!().pid_struct();
+            }
+            Ok(State {
+                restart,
+                slots,
+                sleepers,
+                members,
+                loader: Some(loader),
+            })
+        };
+        let doing = |error| Failure::doing(error, "beginning the restart");
+        let state = begin().map_err(doing)?;
+        let context = Arc::pin_init(
+            pin_init!(Context {
+                root,
+                ns,
+                plan,
+                state <- new_mutex!(state, "checkpoint::context"),
+            }),
+            GFP_KERNEL,
+        )
+        .map_err(doing)?;
+        let contexts = CONTEXTS.get().ok_or(ENODEV).map_err(doing)?;
+        let mut list = contexts.list.lock();
+        if list.iter().flatten().any(|other| other.is_of(&context.root)) {
+            return Err(Failure::doing(EBUSY, "beginning the restart: the root has one already"));
+        }
+        match list.iter_mut().find(|place| place.is_none()) {
+            Some(place) => *place = Some(context.clone()),
+            None => list
+                .push(Some(context.clone()), GFP_KERNEL)
+                .map_err(|_| doing(ENOMEM))?,
+        }
+        drop(list);
+        contexts.changed.notify_all();
+        Ok(context)
+    }
+
+    /// Waits until the root, or its coordinator, has begun a restart.
+    pub(crate) fn find(root: &ARef<Pid>) -> Result<Arc<Context>, Failure> {
+        let doing = |error| Failure::doing(error, "waiting for the root to begin the restart");
+        let contexts = CONTEXTS.get().ok_or(ENODEV).map_err(doing)?;
+        let mut list = contexts.list.lock();
+        loop {
+            if let Some(context) = list.iter().flatten().find(|context| context.is_of(root)) {
+                return Ok(context.clone());
+            }
+            if root.process().is_none() {
+                return Err(doing(ESRCH));
+            }
+            use kernel::sync::CondVarTimeoutResult::Signal;
+            if let Signal { .. } = contexts
+                .changed
+                .wait_interruptible_timeout(&mut list, LOOK_AGAIN)
+            {
+                return Err(doing(EINTR));
+            }
+        }
+    }
+
+    fn is_of(&self, root: &ARef<Pid>) -> bool {
+        core::ptr::eq::<Pid>(&*self.root, &**root)
+    }
+
+    /// Takes the restart off the list, so that nobody finds it any more.
+    pub(crate) fn withdraw(&self) {
+        let Some(contexts) = CONTEXTS.get() else {
+            return;
+        };
+        let mut list = contexts.list.lock();
+        let mut found = None;
+        for place in list.iter_mut() {
+            if place.as_ref().is_some_and(|context| core::ptr::eq::<Context>(&**context, self)) {
+                found = place.take();
+            }
+        }
+        drop(list);
+        // Dropped without the lock: it may be the last reference.
+        drop(found);
+    }
+
+    /// Comes in as the task of `slot`.
+    pub(crate) fn enter(&self, slot: usize) -> Result<(), Failure> {
+        let sleeper =
+            new_sleeper().map_err(|error| Failure::doing(error, "joining the restart"))?;
+        let mut state = self.state.lock();
+        let State { restart, slots, .. } = &mut *state;
+        let effect = restart
+            .step(slots, Event::Enter { slot })
+            .map_err(refused)?;
+        if let Some(place) = state.sleepers.get_mut(slot) {
+            *place = Some(sleeper);
+        }
+        if let Some(place) = state.members.get_mut(slot) {
+            *place = kernel::current!().pid_struct();
+        }
+        drop(state);
+        self.wake(effect.wake);
+        Ok(())
+    }
+
+    /// The task that has come in for `slot`.
+    pub(crate) fn member(&self, slot: usize) -> Option<ARef<Pid>> {
+        self.state.lock().members.get(slot)?.clone()
+    }
+
+    /// Takes the image in hand; the participant whose turn it is only.
+    pub(crate) fn take_loader(&self) -> Option<KBox<Loader>> {
+        self.state.lock().loader.take()
+    }
+
+    /// Hands the image on.
+    pub(crate) fn put_loader(&self, loader: KBox<Loader>) {
+        self.state.lock().loader = Some(loader);
+    }
+
+    fn sleeper(state: &State, actor: Actor) -> Option<Arc<Sleeper>> {
+        let place = match actor {
+            Actor::Slot(slot) => slot,
+            Actor::Coordinator => state.slots.len(),
+        };
+        state.sleepers.get(place)?.clone()
+    }
+}
+
+impl Monitor for Context {
+    fn with<R>(&self, act: impl FnOnce(&mut Restart, &mut [Slot]) -> R) -> R {
+        let mut state = self.state.lock();
+        let State { restart, slots, .. } = &mut *state;
+        act(restart, slots)
+    }
+
+    fn wait(&self, actor: Actor) -> Option<Turn> {
+        let mut state = self.state.lock();
+        let sleeper = Self::sleeper(&state, actor);
+        loop {
+            let turn = state.restart.turn(&state.slots, actor);
+            if turn != Turn::Wait {
+                return Some(turn);
+            }
+            // Everyone who takes part has a place to sleep.
+            if sleeper.as_ref()?.woken.wait_interruptible(&mut state) {
+                let turn = state.restart.turn(&state.slots, actor);
+                return (turn != Turn::Wait).then_some(turn);
+            }
+        }
+    }
+
+    fn wake(&self, wake: Wake) {
+        let state = self.state.lock();
+        match wake {
+            Wake::Nobody => {}
+            Wake::One(actor) => {
+                if let Some(sleeper) = Self::sleeper(&state, actor) {
+                    drop(state);
+                    sleeper.woken.notify_all();
+                }
+            }
+            Wake::Everyone => {
+                for sleeper in state.sleepers.iter().flatten() {
+                    sleeper.woken.notify_all();
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,361 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! `restart(2)`: called by every task of the tree that is to be put in the place of the saved one,
+//! and in coordinator mode by its parent. The order of things is `crate::restart`'s.
+
+use super::failure::{self, Context as _, Failure};
+use super::loader::Loader;
+use super::monitor::{Context, Plan};
+use super::{creds, files, fs, limits, memory, regs, signals, task, thread, vdso};
+use crate::image::header::Kind;
+use crate::image::record::head::Host;
+use crate::image::record::{End, Head, TaskEnd, Tree, TreeEntry};
+use crate::image::tree;
+use crate::restart::monitor::take_part;
+use crate::restart::{Actor, Mode, Turn, Work};
+use kernel::alloc::{flags::GFP_KERNEL, KBox, KVVec};
+use kernel::error::code::*;
+use kernel::fs::File;
+use kernel::page::PAGE_SIZE;
+use kernel::pid::{kill_current, Pid};
+use kernel::regset::cpu_features;
+use kernel::sync::Arc;
+use kernel::task::Task;
+use kernel::types::ARef;
+
+/// The caller is the root's parent and is not restored.
+const COORDINATOR: u64 = 1 << 0;
+/// Pids differ from the saved ones; the upper half of the flags is the caller's saved pid.
+const NEW_PIDS: u64 = 1 << 1;
+
+/// What the caller wants, by its arguments.
+struct Call {
+    root: ARef<Pid>,
+    mode: Mode,
+    /// The image, if the caller is the owner.
+    image: Option<ARef<File>>,
+    new_pids: bool,
+    saved_pid: i32,
+}
+
+/// The system call.
+pub(crate) fn restart(pid: i32, fd: i32, flags: usize, logfd: i32) -> isize {
+    let log = match failure::log_file(logfd) {
+        Ok(log) => log,
+        Err(failure) => return failure.result(),
+    };
+    let joined = Call::parse(pid, fd, flags as u64).and_then(|call| call.join());
+    match joined {
+        Ok((context, actor)) => run(&context, actor, log.as_deref()),
+        Err(failure) => {
+            failure::log(log.as_deref(), "restart", own_pid(), &failure);
+            failure.result()
+        }
+    }
+}
+
+fn own_pid() -> i32 {
+    let current: ARef<Task> = kernel::current!().into();
+    current
+        .active_pid_ns()
+        .map_or(0, |ns| current.numbers_in(&ns).pid)
+}
+
+/// Takes part until the end. Returns to a restored program, to a caller with an errno, or not at
+/// all: a task that is neither what it was nor what it was to be is killed.
+fn run(context: &Arc<Context>, actor: Actor, log: Option<&File>) -> isize {
+    let mut part = Part {
+        context,
+        actor,
+        log,
+        resumed: None,
+    };
+    let ending = take_part(&**context, actor, &mut part);
+    let resumed = part.resumed.take();
+    if ending.last {
+        context.withdraw();
+    }
+    match ending.turn {
+        Turn::Release => resumed.map_or(0, Resumed::go),
+        Turn::Abort { errno, kill } => {
+            if kill {
+                kill_current();
+            }
+            -(errno as isize)
+        }
+        // `take_part` ends with one of the two above.
+        Turn::Wait | Turn::Restore | Turn::Verify => EINVAL.to_errno() as isize,
+    }
+}
+
+impl Call {
+    fn parse(pid: i32, fd: i32, flags: u64) -> Result<Self, Failure> {
+        let unknown = flags as u32 as u64 & !(COORDINATOR | NEW_PIDS);
+        if unknown != 0 {
+            return Err(Failure::mismatch(EINVAL, "unknown flags", 0, unknown));
+        }
+        let new_pids = flags & NEW_PIDS != 0;
+        let saved_pid = (flags >> 32) as u32 as i32;
+        let is_coordinator = flags & COORDINATOR != 0;
+        if !is_coordinator && new_pids != (saved_pid > 0) {
+            return Err(Failure::mismatch(EINVAL, "saved pid in the flags", new_pids.into(), flags >> 32));
+        }
+        let root = Pid::find(pid).ok_or(ESRCH).doing("finding the root")?;
+        let own = kernel::current!().pid_struct();
+        let is_root = own.is_some_and(|own| core::ptr::eq::<Pid>(&*own, &*root));
+        if is_coordinator && is_root {
+            return Err(Failure::doing(EINVAL, "coordinating: the caller is the root"));
+        }
+        // The root brings the image unless its coordinator does.
+        let owns = is_coordinator || (is_root && fd >= 0);
+        if owns != (fd >= 0) {
+            return Err(Failure::mismatch(EBADF, "fd of the image", owns.into(), (fd >= 0).into()));
+        }
+        let image = u32::try_from(fd).ok().map(File::fget).transpose();
+        Ok(Self {
+            root,
+            mode: if is_coordinator { Mode::Coordinator } else { Mode::Root },
+            image: image.doing("taking the image's file from fd")?,
+            new_pids,
+            saved_pid,
+        })
+    }
+
+    /// Begins the restart as its owner, or joins it.
+    fn join(self) -> Result<(Arc<Context>, Actor), Failure> {
+        let current: ARef<Task> = kernel::current!().into();
+        let root = self.root.process().ok_or(ESRCH).doing("finding the root")?;
+        if self.mode == Mode::Root {
+            task::refuse_to_become()?;
+            if Task::current_shares_anything() {
+                return Err(Failure::doing(
+                    EINVAL,
+                    "joining the restart: the caller shares threads, memory, files or handlers",
+                ));
+            }
+        }
+        if self.image.is_some() {
+            return self.begin(&root);
+        }
+        if !current.is_in_tree_of(&root) {
+            return Err(Failure::doing(EPERM, "joining the restart: the caller is not of the root's tree"));
+        }
+        let context = Context::find(&self.root)?;
+        let slot = self.slot_in(&context)?;
+        context.enter(slot)?;
+        Ok((context, Actor::Slot(slot)))
+    }
+
+    fn slot_in(&self, context: &Context) -> Result<usize, Failure> {
+        if self.new_pids != context.plan.new_pids {
+            return Err(Failure::mismatch(
+                EINVAL,
+                "new pids",
+                context.plan.new_pids.into(),
+                self.new_pids.into(),
+            ));
+        }
+        let pid = if self.new_pids {
+            self.saved_pid
+        } else {
+            kernel::current!().numbers_in(&context.ns).pid
+        };
+        context
+            .plan
+            .slot_of(pid)
+            .ok_or(ESRCH)
+            .doing_on("finding in the image the task", pid as u64)
+    }
+
+    fn begin(self, root: &ARef<Task>) -> Result<(Arc<Context>, Actor), Failure> {
+        let current: ARef<Task> = kernel::current!().into();
+        if self.mode == Mode::Coordinator && !root.real_parent().is_current() {
+            return Err(Failure::doing(ESRCH, "coordinating: the root is no child of the caller"));
+        }
+        let file = self
+            .image
+            .as_ref()
+            .ok_or(Failure::doing(EBADF, "taking the image's file from fd"))?;
+        let mut loader = Loader::new(file.clone())?;
+        let plan = read_plan(&mut loader, self.new_pids)?;
+        let ns = root
+            .active_pid_ns()
+            .ok_or(ESRCH)
+            .doing("finding the root's pid namespace")?;
+        let first = plan.entries.first().map_or(0, |entry| entry.pid);
+        let own = match (self.mode, self.new_pids) {
+            (Mode::Root, true) => self.saved_pid,
+            (Mode::Root, false) => current.numbers_in(&ns).pid,
+            (Mode::Coordinator, true) => first,
+            (Mode::Coordinator, false) => root.numbers_in(&ns).pid,
+        };
+        if own != first {
+            return Err(Failure::mismatch(EINVAL, "pid of the root", first as u64, own as u64));
+        }
+        let loader = KBox::new(loader, GFP_KERNEL).doing("keeping the image")?;
+        let actor = match self.mode {
+            Mode::Root => Actor::Slot(0),
+            Mode::Coordinator => Actor::Coordinator,
+        };
+        let context = Context::publish(self.mode, self.root, ns, plan, loader)?;
+        // A root that is alone has nobody to wait for.
+        Ok((context, actor))
+    }
+}
+
+/// Reads HEAD and TREE, and checks them against this machine.
+fn read_plan(loader: &mut Loader, new_pids: bool) -> Result<Plan, Failure> {
+    let record = loader.take(Kind::Head)?;
+    let head: Head<'_> = record.body(loader.limits)?;
+    let current: ARef<Task> = kernel::current!().into();
+    let mut features = [0; 32];
+    let words = cpu_features(&mut features);
+    let mm = current.mm().ok_or(ESRCH).doing("finding the own address space")?;
+    head.check_host(
+        &record.view(),
+        &Host {
+            arch: current.elf_machine().into(),
+            page_size: PAGE_SIZE as u32,
+            vdso_hash: vdso::hash(&mm)?,
+            features: features.get(..words).unwrap_or(&[]),
+        },
+    )?;
+    let nr = head.nr_tasks as usize;
+    let mut entries: KVVec<TreeEntry> = KVVec::new();
+    let mut last = record;
+    while entries.len() < nr {
+        last = loader.take(Kind::Tree)?;
+        let tree: Tree<'_> = last.body(loader.limits)?;
+        for entry in &tree.entries {
+            entries.push(entry, GFP_KERNEL).doing("listing the tree")?;
+        }
+    }
+    let mut index = KVVec::new();
+    index
+        .extend_with(entries.len(), 0u32, GFP_KERNEL)
+        .doing("listing the tree")?;
+    tree::check(&entries, &mut index).map_err(|(_, fault)| last.fault(fault))?;
+    Ok(Plan {
+        entries,
+        index,
+        new_pids,
+    })
+}
+
+/// A participant at work.
+struct Part<'a> {
+    context: &'a Arc<Context>,
+    actor: Actor,
+    log: Option<&'a File>,
+    resumed: Option<Resumed>,
+}
+
+impl Part<'_> {
+    fn slot(&self) -> Option<(usize, TreeEntry)> {
+        match self.actor {
+            Actor::Slot(slot) => Some((slot, *self.context.plan.entries.get(slot)?)),
+            Actor::Coordinator => None,
+        }
+    }
+
+    /// Runs `act` on the image, logs a failure, and gives its errno, positive.
+    fn with_image(
+        &mut self,
+        act: impl FnOnce(&mut Self, &mut Loader) -> Result<(), Failure>,
+    ) -> Result<(), i32> {
+        let Some(mut loader) = self.context.take_loader() else {
+            return Err(-EINVAL.to_errno());
+        };
+        let done = act(self, &mut loader);
+        self.context.put_loader(loader);
+        done.map_err(|failure| {
+            let pid = self.slot().map_or(0, |(_, entry)| entry.pid);
+            failure::log(self.log, "restart", pid, &failure);
+            -(failure.result() as i32)
+        })
+    }
+}
+
+impl Work for Part<'_> {
+    fn restore(&mut self) -> Result<(), i32> {
+        self.with_image(|part, loader| {
+            let (slot, entry) = part
+                .slot()
+                .ok_or(Failure::doing(EINVAL, "finding the own slot"))?;
+            check_place(part.context, slot, &entry)?;
+            part.resumed = Some(restore(&entry, loader)?);
+            Ok(())
+        })
+    }
+
+    fn verify(&mut self) -> Result<(), i32> {
+        self.with_image(|_, loader| {
+            let record = loader.take(Kind::End)?;
+            let _: End = record.body(loader.limits)?;
+            loader.finish();
+            Ok(())
+        })
+    }
+}
+
+/// Checks that the caller stands where the image says: below the right parent, in the right
+/// process group and session, as far as those are in the tree.
+fn check_place(context: &Context, slot: usize, entry: &TreeEntry) -> Result<(), Failure> {
+    let current: ARef<Task> = kernel::current!().into();
+    let plan = &context.plan;
+    let number = |saved: i32| -> Option<i32> {
+        let member = context.member(plan.slot_of(saved)?)?;
+        Some(member.process()?.numbers_in(&context.ns).pid)
+    };
+    let own = current.numbers_in(&context.ns);
+    for (what, saved, found, ask) in [
+        ("parent", entry.ppid, own.ppid, slot > 0),
+        ("process group", entry.pgid, own.pgid, true),
+        ("session", entry.sid, own.sid, true),
+    ] {
+        if !ask {
+            continue;
+        }
+        if let Some(expected) = number(saved).filter(|expected| *expected != found) {
+            return Err(Failure::mismatch(ESRCH, what, expected as u64, found as u64));
+        }
+    }
+    Ok(())
+}
+
+/// A restored task that has not gone on yet: what must not happen before all are restored.
+struct Resumed {
+    result: isize,
+    mask: signals::Mask,
+}
+
+impl Resumed {
+    /// Lets the program go on: its signal mask comes last, and the way back to user space looks at
+    /// signals and at an interrupted system call.
+    fn go(self) -> isize {
+        self.mask.set();
+        self.result
+    }
+}
+
+/// Puts the saved task in the place of the calling one.
+fn restore(entry: &TreeEntry, input: &mut Loader) -> Result<Resumed, Failure> {
+    let late = task::load(input, entry.pid)?;
+    let credentials = input.take(Kind::Creds)?;
+    fs::load(input)?;
+    files::load(input)?;
+    thread::forget()?;
+    memory::load(input)?;
+    let general = regs::load(input)?;
+    let words = thread::load(input)?;
+    let mask = signals::load(input)?;
+    limits::load(input)?;
+    let end = input.take(Kind::TaskEnd)?;
+    let _: TaskEnd = end.body(input.limits)?;
+    // Credentials come late: what the invoker may open, and only that, has been opened by the
+    // invoker. Attributes behind them, because a change of ids resets some.
+    creds::load(&credentials, input)?;
+    late.set();
+    let result = general.load(input, words)?;
+    Ok(Resumed { result, mask })
+}

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! What a participant does from its entry to its end, over a lock and a way
+//! to wait and wake that the caller provides.
+//!
+//! The kernel brings its mutex and wait queues, tests bring threads; the
+//! sequence of steps is this one.
+
+use crate::restart::state::{Actor, Effect, Event, ProtocolError, Slot, Turn, Wake};
+use crate::restart::step::Restart;
+
+/// A lock around a restart, with a place to sleep for every participant.
+pub trait Monitor {
+    /// Runs `act` under the lock.
+    fn with<R>(&self, act: impl FnOnce(&mut Restart, &mut [Slot]) -> R) -> R;
+
+    /// Sleeps until `actor`'s turn is not [`Turn::Wait`], and gives it; `None`
+    /// if a signal came first. The turn is looked at before signals are, and
+    /// under the lock, such that no wake-up between looking and sleeping is
+    /// lost.
+    fn wait(&self, actor: Actor) -> Option<Turn>;
+
+    /// Wakes; called without the lock.
+    fn wake(&self, wake: Wake);
+}
+
+/// The parts of a restart that are a participant's own. Errors are errnos,
+/// positive.
+pub trait Work {
+    /// Restores the task; not called for the coordinator.
+    fn restore(&mut self) -> Result<(), i32>;
+
+    /// Reads the image's END; only called for the owner.
+    fn verify(&mut self) -> Result<(), i32>;
+}
+
+/// How a participation ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Ending {
+    /// What to do: only [`Turn::Release`] and [`Turn::Abort`] occur.
+    pub turn: Turn,
+    /// Whether this was the last participant to leave.
+    pub last: bool,
+}
+
+/// Enters as the task of `slot`. In root mode the root has entered with
+/// [`Restart::new`].
+pub fn enter<M: Monitor>(monitor: &M, slot: usize) -> Result<(), ProtocolError> {
+    tell(monitor, Event::Enter { slot })
+}
+
+/// Takes part as `actor`, which has entered, until the end, and leaves.
+pub fn take_part<M: Monitor, W: Work>(monitor: &M, actor: Actor, work: &mut W) -> Ending {
+    loop {
+        let told = match monitor.wait(actor) {
+            None | Some(Turn::Wait) => tell(monitor, Event::Interrupted { actor }),
+            Some(Turn::Restore) => restore(monitor, actor, work),
+            Some(Turn::Verify) => match work.verify() {
+                Ok(()) => tell(monitor, Event::Verified),
+                Err(errno) => tell(monitor, Event::Failed { actor, errno }),
+            },
+            Some(Turn::Release | Turn::Abort { .. }) => return leave(monitor, actor),
+        };
+        // What is refused came after a failure of someone else.
+        if told.is_err() {
+            return leave(monitor, actor);
+        }
+    }
+}
+
+fn restore<M: Monitor, W: Work>(
+    monitor: &M,
+    actor: Actor,
+    work: &mut W,
+) -> Result<(), ProtocolError> {
+    let Actor::Slot(slot) = actor else {
+        return Err(ProtocolError::OutOfTurn { actor });
+    };
+    tell(monitor, Event::Begin { slot })?;
+    match work.restore() {
+        Ok(()) => tell(monitor, Event::Restored { slot }),
+        Err(errno) => tell(monitor, Event::Failed { actor, errno }),
+    }
+}
+
+fn tell<M: Monitor>(monitor: &M, event: Event) -> Result<(), ProtocolError> {
+    let effect = monitor.with(|restart, slots| restart.step(slots, event))?;
+    monitor.wake(effect.wake);
+    Ok(())
+}
+
+/// Leaves; before all are released that is a failure of its own, so that the
+/// turn it leaves with is an end.
+fn leave<M: Monitor>(monitor: &M, actor: Actor) -> Ending {
+    let (turn, effect) = monitor.with(|restart, slots| {
+        let interrupted = restart.step(slots, Event::Interrupted { actor });
+        let turn = restart.turn(slots, actor);
+        let left = restart.step(slots, Event::Leave { actor });
+        let effect = Effect {
+            wake: interrupted.unwrap_or_default().wake,
+            last: left.unwrap_or_default().last,
+        };
+        (turn, effect)
+    });
+    monitor.wake(effect.wake);
+    Ending {
+        turn,
+        last: effect.last,
+    }
+}
