@@ -11,7 +11,9 @@ use serde::{Deserialize, Serialize};
 /// Names of the virtio-serial ports, as given to QEMU and found under
 /// `/dev/virtio-ports/` or `/sys/class/virtio-ports/*/name`.
 pub const CONTROL_PORT: &str = "lab.control";
+/// Port of the results: KTAP, one line for each program that has ended.
 pub const RESULTS_PORT: &str = "lab.results";
+/// Port of bulk data.
 pub const FILES_PORT: &str = "lab.files";
 
 /// Folder in the guest that belongs to the running case: working directory of
@@ -21,18 +23,25 @@ pub const CASE_DIR: &str = "/run/case";
 /// One request; `id` comes back in the reply.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Request {
+    /// Chosen by the host, other than 0.
     pub id: u64,
+    /// What to do.
     #[serde(flatten)]
     pub op: Op,
 }
 
+/// What the host can ask for. Relative paths start from [`CASE_DIR`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "op", rename_all = "kebab-case")]
+#[allow(missing_docs)] // The sentence of each request names its fields.
 pub enum Op {
     /// Starts a program and keeps it under `name`; replies [`Answer::Started`].
     Spawn {
+        /// Letters, digits, `-`, `_`, `.`; free again once the program has ended.
         name: String,
+        /// Program, looked for in PATH, and arguments.
         argv: Vec<String>,
+        /// Added to the environment of `/init`.
         #[serde(default)]
         env: Vec<(String, String)>,
         /// Put into `/sys/fs/cgroup/<name>`, which `checkpoint` freezes.
@@ -41,11 +50,13 @@ pub enum Op {
         /// Started as pid 1 of fresh pid and mount namespaces with its own /proc.
         #[serde(default)]
         container: bool,
+        /// User and group to run as.
         #[serde(default)]
         uid: Option<u32>,
         /// Files in the guest; without one: /dev/null, `<name>.out`, `<name>.err`.
         #[serde(default)]
         stdin: Option<String>,
+        /// Cut to nothing first.
         #[serde(default)]
         stdout: Option<String>,
     },
@@ -54,13 +65,21 @@ pub enum Op {
     /// Sends a signal, to the program, its cgroup's tasks or one pid; [`Answer::Done`].
     Signal { target: Target, signal: i32 },
     /// Waits until a file holds `text` at least `count` times; [`Answer::Done`].
-    WaitFor { path: String, text: String, count: u64, timeout_ms: u64 },
+    WaitFor {
+        path: String,
+        text: String,
+        count: u64,
+        timeout_ms: u64,
+    },
     /// The text of a file, at most `max` bytes; [`Answer::Text`].
     Read { path: String, max: u64 },
+    /// The size of a file; [`Answer::Size`].
+    Size { path: String },
     /// Makes or replaces a file; [`Answer::Done`].
     Write { path: String, text: String },
-    /// Flips, cuts or patches a file in place; [`Answer::Done`].
+    /// Changes the byte at `offset`, which must be there; [`Answer::Done`].
     Tamper { path: String, offset: u64, xor: u8 },
+    /// Cuts a file, which must be at least that long; [`Answer::Done`].
     Truncate { path: String, len: u64 },
     /// Every task of the guest but kernel threads; [`Answer::Tasks`].
     Tasks,
@@ -74,6 +93,7 @@ pub enum Op {
     Shutdown,
 }
 
+/// Whom a signal is for.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Target {
@@ -81,43 +101,106 @@ pub enum Target {
     Name(String),
     /// Every task of the cgroup that `Spawn` made for this name.
     Cgroup(String),
+    /// This process, pid as `/init` sees it.
     Pid(i32),
 }
 
+/// The reply to a request.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Reply {
+    /// That of the request.
     pub id: u64,
+    /// What came of it.
     #[serde(flatten)]
     pub answer: Answer,
 }
 
+/// What `/init` answers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "answer", rename_all = "kebab-case")]
 pub enum Answer {
     /// Sent once, unasked, with id 0, when `/init` is ready; times since boot.
-    Hello { boot_ms: u64, kernel: String, cpus: u32, syscalls: bool },
+    Hello {
+        /// From the kernel's start to `/init` being ready.
+        boot_ms: u64,
+        /// Release.
+        kernel: String,
+        /// CPUs that `/init` may use.
+        cpus: u32,
+        /// Whether the kernel has checkpoint(2) and restart(2).
+        syscalls: bool,
+    },
+    /// It is done.
     Done,
-    Started { pid: i32 },
+    /// The program runs; its pid as `/init` sees it.
+    Started {
+        /// Pid.
+        pid: i32,
+    },
     /// `signal` set: killed by it; else the exit code.
-    Exited { code: i32, signal: Option<i32>, elapsed_ms: u64 },
-    Text { text: String, truncated: bool },
-    Tasks { tasks: Vec<Task> },
-    Bulk { len: u64 },
-    Leftovers { tasks: Vec<Task>, taint: u64 },
+    Exited {
+        /// Exit status; 0 when a signal ended it.
+        code: i32,
+        /// The signal that ended it.
+        signal: Option<i32>,
+        /// Since it was started.
+        elapsed_ms: u64,
+    },
+    /// Content of a file; bytes that are no UTF-8 are replaced.
+    Text {
+        /// At most as much as was asked for.
+        text: String,
+        /// Whether there is more.
+        truncated: bool,
+    },
+    /// Size of a regular file.
+    Size {
+        /// Its length.
+        bytes: u64,
+    },
+    /// By ascending pid, `/init` included.
+    Tasks {
+        /// Processes, no threads.
+        tasks: Vec<Task>,
+    },
+    /// As many bytes follow on the files port.
+    Bulk {
+        /// Their number.
+        len: u64,
+    },
+    /// What there was before it was removed.
+    Leftovers {
+        /// Every task but `/init`.
+        tasks: Vec<Task>,
+        /// /proc/sys/kernel/tainted.
+        taint: u64,
+    },
     /// The request could not be carried out; `timeout` tells a deadline from an error.
-    Failed { why: String, timeout: bool },
+    Failed {
+        /// What was being done, on what, what was found.
+        why: String,
+        /// Whether a deadline was over.
+        timeout: bool,
+    },
 }
 
 /// One task as `/proc` shows it from the guest's first pid namespace.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Task {
+    /// As `/init` sees it.
     pub pid: i32,
     /// Pids from the outermost to the innermost namespace.
     pub nspid: Vec<i32>,
+    /// Parent.
     pub ppid: i32,
+    /// Process group.
     pub pgid: i32,
+    /// Session.
     pub sid: i32,
+    /// The letter of /proc/PID/stat: R, S, D, Z, T, ...
     pub state: char,
+    /// Name.
     pub comm: String,
+    /// Arguments, blanks between them.
     pub cmdline: String,
 }

@@ -187,6 +187,7 @@ fn save_pages(mm: &ARef<MmWithUser>, seen: &[Seen], out: &mut Saver) -> Result<(
             VmaKind::PrivateFile => true,
             VmaKind::SharedAnon | VmaKind::Vvar | VmaKind::Vdso => continue,
         };
+        ranges.end_range();
         let mut at = vma.entry.start;
         while at < vma.entry.end {
             let mut next = vma.entry.end;
@@ -220,6 +221,8 @@ pub(crate) fn load(input: &mut Loader) -> Result<(), Failure> {
     let vmas = load_vmas(body.nr_vmas as usize, input)?;
     let exe = input.file(body.exe)?;
     vdso::relocate(&mm, &vmas)?;
+    // While nothing is mapped: the kernel refuses to let go of a program file that is.
+    mm.set_exe_file(&exe).doing("setting the executable file")?;
     for vma in &vmas {
         map(vma, input)?;
     }
@@ -229,7 +232,6 @@ pub(crate) fn load(input: &mut Loader) -> Result<(), Failure> {
     for vma in &vmas {
         advise(vma).doing_on("giving advice on the mapping at", vma.start)?;
     }
-    mm.set_exe_file(&exe).doing("setting the executable file")?;
     set_layout(&mm, &body)
 }
 

@@ -22,6 +22,8 @@ const PAGE: u64 = PAGE_SIZE as u64;
 pub(crate) struct Ranges {
     ranges: KVec<PageRange>,
     pages: u64,
+    /// Whether the last range may grow.
+    open: bool,
 }
 
 impl Ranges {
@@ -31,6 +33,7 @@ impl Ranges {
             ranges: KVec::with_capacity(MAX_PAGE_RANGES as usize, GFP_KERNEL)
                 .doing("allocating page ranges")?,
             pages: 0,
+            open: false,
         })
     }
 
@@ -39,7 +42,7 @@ impl Ranges {
         if self.pages >= MAX_PAGES {
             return false;
         }
-        if let Some(last) = self.ranges.last_mut() {
+        if let Some(last) = self.ranges.last_mut().filter(|_| self.open) {
             if last.start + page_bytes(last.nr_pages) == start {
                 last.nr_pages += 1;
                 self.pages += 1;
@@ -53,7 +56,13 @@ impl Ranges {
         let range = PageRange { start, nr_pages: 1 };
         let added = self.ranges.push(range, GFP_KERNEL).is_ok();
         self.pages += u64::from(added);
+        self.open = added;
         added
+    }
+
+    /// Ends the last range: pages of another mapping start one of their own.
+    pub(crate) fn end_range(&mut self) {
+        self.open = false;
     }
 
     fn is_empty(&self) -> bool {

@@ -32,14 +32,14 @@ pub(super) fn to_carrying(file: &File, table: Option<&FdTable>) -> Option<&'stat
         FileKind::Regular if file.is_on_procfs() => return Some("file of procfs"),
         FileKind::Regular | FileKind::Directory => {}
     }
-    if file.has_owner() || flags & FASYNC != 0 {
-        return Some("file that signals its owner (F_SETOWN, F_SETSIG, F_NOTIFY)");
-    }
     if file.holds_lock() {
         return Some("file with an flock, open-file-description lock or lease");
     }
     if table.is_some_and(|table| table.owns_lock_on(file)) {
         return Some("file with a POSIX lock");
+    }
+    if file.has_owner() || flags & FASYNC != 0 {
+        return Some("file that signals its owner (F_SETOWN, F_SETSIG, F_NOTIFY)");
     }
     if file.pos() < 0 {
         return Some("file with a negative offset");

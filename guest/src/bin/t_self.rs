@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Checkpoints itself: the returned value tells the restarted self (0) from
+//! the original (the image's id).
+//!
+//! Arguments: STATUS IMAGE. The original says `original ID` and ends; the
+//! restarted self says `restarted` and then `pass`.
+
+use guest::pattern::{Memory, Pages};
+use guest::stage::{self, expect};
+use guest::sys;
+use nix::unistd::getpid;
+use std::fs::File;
+use std::os::fd::AsFd;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    stage::run(|stage| {
+        let path = stage
+            .args
+            .first()
+            .ok_or("expected an image file as second argument")?;
+        let memory = Memory::filled(256 << 10, 0x5e1f, Pages::Half)?;
+        let pid = getpid();
+        let image = File::create(path).map_err(|e| format!("{path}: {e}"))?;
+        stage.ready()?;
+        match sys::checkpoint(0, image.as_fd(), 0, Some(std::io::stderr().as_fd())) {
+            Ok(0) => stage.say("restarted\n")?,
+            Ok(id) => return stage.say(&format!("original {id}\n")),
+            Err(err) => return Err(format!("checkpoint: {err}")),
+        }
+        expect("pid", pid, getpid())?;
+        memory.verify()
+    })
+}

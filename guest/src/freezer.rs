@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Freezing, thawing and killing the cgroup (v2) of a process tree.
+
+use crate::procfs;
+use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
+use std::fs::{self, File};
+use std::io::{Read, Seek};
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// Where cgroup v2 is mounted.
+pub const MOUNT: &str = "/sys/fs/cgroup";
+
+/// How long a cgroup may take to be frozen, or to be empty after a kill.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A cgroup v2 that can be frozen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cgroup {
+    folder: PathBuf,
+    /// Its path below the mount, as /proc/PID/cgroup gives it.
+    path: String,
+}
+
+impl Cgroup {
+    /// The cgroup which holds the whole tree of `pid`, and not the caller.
+    pub fn of_tree(pid: i32, wanted: Option<&str>) -> Result<Cgroup, String> {
+        let found = procfs::cgroup_of(&pid.to_string()).map_err(|e| match e.kind() {
+            std::io::ErrorKind::NotFound if procfs::task(pid).is_none() => {
+                format!("task {pid}: no such process")
+            }
+            _ => format!("task {pid}: {e}"),
+        })?;
+        let path = match wanted {
+            Some(path) => format!("/{}", path.trim_start_matches(MOUNT).trim_matches('/')),
+            None => found,
+        };
+        let cgroup = Cgroup {
+            folder: Path::new(MOUNT).join(path.trim_start_matches('/')),
+            path,
+        };
+        if cgroup.path == "/" {
+            return Err(format!("task {pid} is in the root cgroup, which cannot be frozen: move its tree to one of its own"));
+        }
+        if !cgroup.folder.join("cgroup.freeze").exists() {
+            return Err(format!(
+                "{}: no cgroup v2 that can be frozen",
+                cgroup.folder.display()
+            ));
+        }
+        let own = procfs::cgroup_of("self").map_err(|e| e.to_string())?;
+        if cgroup.holds(&own) {
+            return Err(format!(
+                "cgroup {} is the caller's own, freezing it would freeze the caller",
+                cgroup.path
+            ));
+        }
+        cgroup.check_tree(pid)?;
+        Ok(cgroup)
+    }
+
+    fn holds(&self, path: &str) -> bool {
+        path.strip_prefix(self.path.as_str())
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
+
+    fn check_tree(&self, pid: i32) -> Result<(), String> {
+        let tasks = procfs::tasks().map_err(|e| format!("/proc: {e}"))?;
+        for task in procfs::subtree(&tasks, pid) {
+            // A task that ends meanwhile is none that has to be frozen.
+            let Ok(found) = procfs::cgroup_of(&task.pid.to_string()) else {
+                continue;
+            };
+            if !self.holds(&found) {
+                return Err(format!(
+                    "task {} ({}) of the tree of {pid} is in cgroup {found}, not in {}: it would go on running",
+                    task.pid, task.comm, self.path
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn write(&self, file: &str, text: &str) -> Result<(), String> {
+        let path = self.folder.join(file);
+        fs::write(&path, text).map_err(|e| format!("writing {text} to {}: {e}", path.display()))
+    }
+
+    /// Whether the cgroup was told to freeze already.
+    pub fn is_frozen(&self) -> bool {
+        fs::read_to_string(self.folder.join("cgroup.freeze")).is_ok_and(|text| text.trim() == "1")
+    }
+
+    /// Freezes all tasks and waits until they are.
+    pub fn freeze(&self) -> Result<(), String> {
+        self.write("cgroup.freeze", "1")?;
+        let result = self.wait_event("frozen 1");
+        if result.is_err() {
+            let _ = self.thaw();
+        }
+        result
+    }
+
+    /// Waits for a line of cgroup.events.
+    fn wait_event(&self, wanted: &str) -> Result<(), String> {
+        let path = self.folder.join("cgroup.events");
+        let failure = |e: &dyn std::fmt::Display| format!("{}: {e}", path.display());
+        let mut events = File::open(&path).map_err(|e| failure(&e))?;
+        let start = Instant::now();
+        loop {
+            let mut text = String::new();
+            events
+                .rewind()
+                .and_then(|()| events.read_to_string(&mut text))
+                .map_err(|e| failure(&e))?;
+            if text.lines().any(|line| line == wanted) {
+                return Ok(());
+            }
+            let Some(left) = PATIENCE.checked_sub(start.elapsed()) else {
+                return Err(failure(&format_args!("no `{wanted}` after {PATIENCE:?}")));
+            };
+            let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
+            let mut fds = [PollFd::new(events.as_fd(), PollFlags::POLLPRI)];
+            match poll(&mut fds, timeout) {
+                Ok(_) | Err(nix::errno::Errno::EINTR) => (),
+                Err(err) => return Err(failure(&err)),
+            }
+        }
+    }
+
+    /// Lets the tasks run.
+    pub fn thaw(&self) -> Result<(), String> {
+        self.write("cgroup.freeze", "0")
+    }
+
+    /// Kills every task, frozen or not, thaws, and waits until all have ended.
+    pub fn kill(&self) -> Result<(), String> {
+        self.write("cgroup.kill", "1")?;
+        self.thaw()?;
+        self.wait_event("populated 0")
+    }
+}

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! What runs in the guest, and the words that it shares with the host.
+//!
+//! `protocol` alone is linked by the host; everything else needs Linux and is
+//! behind the feature `programs`. The programs in `bin/` parse their arguments
+//! and call into here.
+
+pub mod protocol;
+
+#[cfg(feature = "programs")]
+pub mod cli;
+#[cfg(feature = "programs")]
+pub mod container;
+#[cfg(feature = "programs")]
+pub mod freezer;
+#[cfg(feature = "programs")]
+pub mod init;
+#[cfg(feature = "programs")]
+pub mod ktap;
+#[cfg(feature = "programs")]
+pub mod mktree;
+#[cfg(feature = "programs")]
+pub mod pattern;
+#[cfg(feature = "programs")]
+pub mod procfs;
+#[cfg(feature = "programs")]
+pub mod shared;
+#[cfg(feature = "programs")]
+pub mod signals;
+#[cfg(feature = "programs")]
+pub mod stage;
+#[cfg(feature = "programs")]
+pub mod sys;
+#[cfg(feature = "programs")]
+pub mod tree;

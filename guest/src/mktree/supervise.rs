@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! What the parent of the root does: waits until the tree stands, coordinates
+//! the restart or waits for the root to have done so, and afterwards for the
+//! tree's end.
+
+use super::report::{Report, Reports};
+use super::task::Site;
+use super::{faults, Mode, NOT_MADE, REFUSED};
+use crate::cli::Failure;
+use crate::sys;
+use nix::errno::Errno;
+use nix::sys::signal::{kill, SigSet, Signal};
+use nix::sys::wait::{waitid, waitpid, Id, WaitPidFlag, WaitStatus};
+use nix::unistd::Pid;
+use std::fs::File;
+use std::os::fd::AsFd;
+use std::os::unix::fs::FileExt;
+use std::time::{Duration, Instant};
+
+/// How long killed tasks may take to be gone.
+const BURIAL: Duration = Duration::from_secs(10);
+
+/// Sees the restart through; `root` is the root's pid as the caller sees it.
+pub fn restart(site: &Site, root: i32, reports: &mut Reports) -> Result<(), Failure> {
+    let log_start = site.log.metadata().map_or(0, |meta| meta.len());
+    match reports.next_report() {
+        Report::Done => (),
+        Report::Failed(failure) => return Err(failure),
+        Report::End => {
+            return Err(Failure::new(
+                NOT_MADE,
+                "the tasks died while the tree was being made",
+            ))
+        }
+    }
+    faults::send_stranger(site, root).map_err(|why| Failure::new(NOT_MADE, why))?;
+    match site.options.mode {
+        Mode::Coordinator => coordinate(site, root, log_start),
+        Mode::Root => attend(site, root, reports, log_start),
+    }
+}
+
+fn coordinate(site: &Site, root: i32, log_start: u64) -> Result<(), Failure> {
+    let flags = site.flags(0) | sys::RESTART_COORDINATOR;
+    match sys::restart(
+        root,
+        Some(site.image.as_fd()),
+        flags,
+        Some(site.log.as_fd()),
+    ) {
+        Ok(_) => Ok(()),
+        Err(err) => Err(refused(err, &site.log, log_start)),
+    }
+}
+
+/// Waits until no task of the tree has its end of the reports any more: the
+/// kernel replaced their descriptors, or they died.
+fn attend(site: &Site, root: i32, reports: &mut Reports, log_start: u64) -> Result<(), Failure> {
+    loop {
+        match reports.next_report() {
+            Report::Done => (),
+            Report::Failed(failure) => return Err(with_log(failure.why, &site.log, log_start)),
+            Report::End => break,
+        }
+    }
+    let peek = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+    let killed = match waitid(Id::Pid(Pid::from_raw(root)), peek) {
+        Ok(WaitStatus::Signaled(_, Signal::SIGKILL, _)) => true,
+        Ok(_) => false,
+        Err(err) => {
+            return Err(Failure::new(
+                REFUSED,
+                format_args!("watching the root: {err}"),
+            ))
+        }
+    };
+    if killed || logged(&site.log, log_start).is_some() {
+        return Err(with_log(
+            "the kernel ended the half-restored tree".to_owned(),
+            &site.log,
+            log_start,
+        ));
+    }
+    Ok(())
+}
+
+/// The words for an errno of restart(2).
+pub fn refusal(err: Errno) -> String {
+    format!("the kernel refused the restart: {err}")
+}
+
+fn refused(err: Errno, log: &File, log_start: u64) -> Failure {
+    with_log(refusal(err), log, log_start)
+}
+
+fn with_log(why: String, log: &File, log_start: u64) -> Failure {
+    match logged(log, log_start) {
+        Some(line) => Failure::new(REFUSED, format_args!("{why}: {line}")),
+        None => Failure::new(REFUSED, why),
+    }
+}
+
+/// The first line that the kernel put into the log behind `start`.
+pub fn logged(log: &File, start: u64) -> Option<String> {
+    let mut bytes = vec![0; 4096];
+    let len = log.read_at(&mut bytes, start).ok()?;
+    let text = String::from_utf8_lossy(&bytes[..len]).into_owned();
+    text.lines()
+        .find(|line| !line.trim().is_empty())
+        .map(|line| line.trim().to_owned())
+}
+
+/// Kills every task of the tree that is known and reaps what becomes the
+/// caller's child; tells whether all are gone.
+pub fn bury(site: &Site, root: i32) -> bool {
+    let _ = kill(Pid::from_raw(root), Signal::SIGKILL);
+    if site.options.pids == super::Pids::New {
+        for pid in (0..site.plan.tasks.len())
+            .map(|index| site.pid(index))
+            .filter(|pid| *pid > 0)
+        {
+            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+        }
+    }
+    let start = Instant::now();
+    loop {
+        match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
+            Err(Errno::ECHILD) => return true,
+            Ok(WaitStatus::StillAlive) if start.elapsed() > BURIAL => return false,
+            Ok(WaitStatus::StillAlive) => std::thread::sleep(Duration::from_millis(2)),
+            _ => (),
+        }
+    }
+}
+
+/// The exit status that stands for how a child ended.
+fn status_of(status: WaitStatus) -> Option<u8> {
+    match status {
+        WaitStatus::Exited(_, code) => Some(code as u8),
+        WaitStatus::Signaled(_, signal, _) => Some(128 + signal as i32 as u8),
+        _ => None,
+    }
+}
+
+/// Signals that [`outlive`] takes from a queue instead of dying of them.
+fn watched() -> SigSet {
+    [Signal::SIGCHLD, Signal::SIGINT, Signal::SIGTERM]
+        .into_iter()
+        .collect()
+}
+
+/// Waits until `child` has ended and gives its status. SIGINT kills the child,
+/// SIGTERM is left to the tree.
+pub fn outlive(child: i32) -> Result<u8, Failure> {
+    let failure = |err: Errno| Failure::new(REFUSED, format_args!("waiting for the tree: {err}"));
+    let child = Pid::from_raw(child);
+    let signals = watched();
+    signals.thread_block().map_err(failure)?;
+    loop {
+        match waitpid(child, Some(WaitPidFlag::WNOHANG)).map(status_of) {
+            Ok(Some(status)) => return Ok(status),
+            Ok(None) => (),
+            Err(err) => return Err(failure(err)),
+        }
+        match signals.wait() {
+            Ok(Signal::SIGINT) => drop(kill(child, Signal::SIGKILL)),
+            Ok(_) | Err(Errno::EINTR) => (),
+            Err(err) => return Err(failure(err)),
+        }
+    }
+}
+
+/// As init of a pid namespace: reaps until nobody is left, and gives the
+/// status with which `root` ended.
+pub fn reap_all(root: i32) -> u8 {
+    let mut status = 0;
+    loop {
+        match waitpid(None, None) {
+            Ok(ended) if ended.pid() == Some(Pid::from_raw(root)) => {
+                status = status_of(ended).unwrap_or(status);
+            }
+            Err(Errno::ECHILD) => return status,
+            _ => (),
+        }
+    }
+}

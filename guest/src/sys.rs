@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! System calls that libc does not wrap: checkpoint, restart, clone3 and futex.
+//!
+//! Owns the numbers and the raw calls; what an arch does differently is in
+//! `sys/<arch>.rs` under the same names.
+
+#[cfg(target_arch = "aarch64")]
+mod aarch64;
+#[cfg(target_arch = "x86_64")]
+mod x86_64;
+
+#[cfg(target_arch = "aarch64")]
+pub use aarch64::{hold_vectors, spin, ELF_MACHINE, VECTORS};
+#[cfg(target_arch = "x86_64")]
+pub use x86_64::{hold_vectors, spin, ELF_MACHINE, VECTORS};
+
+use nix::errno::Errno;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::sync::atomic::AtomicU32;
+use std::time::Duration;
+
+/// Number of `checkpoint(2)`, the same on both arches.
+const SYS_CHECKPOINT: libc::c_long = 548;
+/// Number of `restart(2)`.
+const SYS_RESTART: libc::c_long = 549;
+
+/// `restart`: the caller is the parent of the root and is not restored.
+pub const RESTART_COORDINATOR: u64 = 1 << 0;
+/// `restart`: bits 32..63 of the flags hold the saved pid of the caller.
+pub const RESTART_NEW_PIDS: u64 = 1 << 1;
+
+fn raw_fd(fd: Option<BorrowedFd<'_>>) -> libc::c_long {
+    fd.map_or(-1, |fd| libc::c_long::from(fd.as_raw_fd()))
+}
+
+/// Saves the tree rooted at `pid` (0: the caller) to `image`; the image's id,
+/// or 0 in the restarted caller.
+pub fn checkpoint(
+    pid: i32,
+    image: BorrowedFd<'_>,
+    flags: u64,
+    log: Option<BorrowedFd<'_>>,
+) -> nix::Result<i64> {
+    // SAFETY: the call takes no pointers; the descriptors are borrowed for its duration.
+    let id = unsafe {
+        libc::syscall(
+            SYS_CHECKPOINT,
+            libc::c_long::from(pid),
+            libc::c_long::from(image.as_raw_fd()),
+            flags,
+            raw_fd(log),
+        )
+    };
+    Errno::result(id)
+}
+
+/// Joins the restart of the tree whose root is `root`. A task that is restored
+/// does not come back; the coordinator gets 0.
+pub fn restart(
+    root: i32,
+    image: Option<BorrowedFd<'_>>,
+    flags: u64,
+    log: Option<BorrowedFd<'_>>,
+) -> nix::Result<i64> {
+    // SAFETY: the call takes no pointers. When it succeeds for a task that is
+    // restored, this program's memory is gone with everything that refers to it.
+    let result = unsafe {
+        libc::syscall(
+            SYS_RESTART,
+            libc::c_long::from(root),
+            raw_fd(image),
+            flags,
+            raw_fd(log),
+        )
+    };
+    Errno::result(result)
+}
+
+/// Whether the running kernel has the two calls, asked with arguments that it
+/// must refuse.
+pub fn has_checkpoint_restart() -> bool {
+    // SAFETY: no pointers; pid -1 and descriptor -1 exist nowhere.
+    let result = unsafe {
+        libc::syscall(
+            SYS_CHECKPOINT,
+            -1 as libc::c_long,
+            -1 as libc::c_long,
+            u64::MAX,
+            -1 as libc::c_long,
+        )
+    };
+    !matches!(Errno::result(result), Err(Errno::ENOSYS))
+}
+
+/// `CLONE_INTO_CGROUP`; libc's constant is too narrow for it.
+const CLONE_INTO_CGROUP: u64 = 1 << 33;
+
+/// What a new process gets at its birth, see clone3(2).
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Birth<'a> {
+    /// `CLONE_NEW*` flags.
+    pub namespaces: u64,
+    /// Pids to have, the innermost pid namespace first; empty: any.
+    pub pids: &'a [i32],
+    /// The cgroup to start in.
+    pub cgroup: Option<BorrowedFd<'a>>,
+}
+
+/// The two sides of [`fork`].
+#[derive(Debug)]
+pub enum Forked {
+    /// In the new process.
+    Child,
+    /// In the caller: the pid and a pidfd of the new process.
+    Parent(i32, OwnedFd),
+}
+
+/// Forks by clone3, the exit signal being SIGCHLD.
+///
+/// # Safety
+/// As fork(2): the caller must have one thread only, or the child must keep to
+/// what is safe in a signal handler.
+pub unsafe fn fork(birth: Birth<'_>) -> nix::Result<Forked> {
+    let mut pidfd: libc::c_int = -1;
+    // SAFETY: all fields of clone_args are integers, for which zero is valid.
+    let mut args: libc::clone_args = unsafe { std::mem::zeroed() };
+    args.flags = birth.namespaces | libc::CLONE_PIDFD as u64;
+    args.pidfd = &raw mut pidfd as u64;
+    args.exit_signal = libc::SIGCHLD as u64;
+    if !birth.pids.is_empty() {
+        args.set_tid = birth.pids.as_ptr() as u64;
+        args.set_tid_size = birth.pids.len() as u64;
+    }
+    if let Some(cgroup) = birth.cgroup {
+        args.flags |= CLONE_INTO_CGROUP;
+        args.cgroup = cgroup.as_raw_fd() as u64;
+    }
+    // SAFETY: args and what it points to outlive the call; no new stack is
+    // given, so the child runs on a copy of this one, as after fork.
+    let pid = unsafe {
+        libc::syscall(
+            libc::SYS_clone3,
+            &raw const args,
+            std::mem::size_of::<libc::clone_args>(),
+        )
+    };
+    match Errno::result(pid)? {
+        0 => Ok(Forked::Child),
+        // SAFETY: the kernel stored a new descriptor that nothing else owns.
+        pid => Ok(Forked::Parent(pid as i32, unsafe {
+            OwnedFd::from_raw_fd(pidfd)
+        })),
+    }
+}
+
+/// Who can wait on a futex word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// Tasks of this address space.
+    Private,
+    /// Whoever maps the word.
+    Shared,
+}
+
+impl Scope {
+    fn flag(self) -> libc::c_int {
+        match self {
+            Scope::Private => libc::FUTEX_PRIVATE_FLAG,
+            Scope::Shared => 0,
+        }
+    }
+}
+
+/// Waits while `word` holds `expected`; ETIMEDOUT after `timeout`.
+pub fn futex_wait(
+    word: &AtomicU32,
+    expected: u32,
+    scope: Scope,
+    timeout: Option<Duration>,
+) -> nix::Result<()> {
+    let time = timeout.map(|t| libc::timespec {
+        tv_sec: t.as_secs() as libc::time_t,
+        tv_nsec: t.subsec_nanos().into(),
+    });
+    let time_ptr = time
+        .as_ref()
+        .map_or(std::ptr::null(), |t| t as *const libc::timespec);
+    // SAFETY: word and time are borrowed for the call; the kernel only reads them.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_futex,
+            word.as_ptr(),
+            libc::FUTEX_WAIT | scope.flag(),
+            expected,
+            time_ptr,
+        )
+    };
+    Errno::result(result).map(drop)
+}
+
+/// Wakes at most `count` waiters; how many there were.
+pub fn futex_wake(word: &AtomicU32, scope: Scope, count: i32) -> nix::Result<i64> {
+    // SAFETY: the kernel uses the address only to find the waiters.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_futex,
+            word.as_ptr(),
+            libc::FUTEX_WAKE | scope.flag(),
+            count,
+        )
+    };
+    Errno::result(result)
+}
+
+/// Closes every descriptor that is not in `keep`.
+pub fn close_all_but(keep: &[Option<BorrowedFd<'_>>]) {
+    let mut kept: Vec<u32> = keep
+        .iter()
+        .flatten()
+        .map(|fd| fd.as_raw_fd() as u32)
+        .collect();
+    kept.sort_unstable();
+    let mut from = 0;
+    for fd in kept.into_iter().map(Some).chain([None]) {
+        let to = fd.map_or(u32::MAX, |fd| fd.wrapping_sub(1));
+        if fd != Some(0) && from <= to {
+            // SAFETY: the caller gives the descriptors up; see the doc comment.
+            unsafe { libc::syscall(libc::SYS_close_range, from, to, 0) };
+        }
+        from = fd.map_or(u32::MAX, |fd| fd + 1);
+    }
+}

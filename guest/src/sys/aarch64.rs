@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! arm64: vector and general registers that stay live over many instructions.
+
+use std::arch::asm;
+
+/// `e_machine` of this arch's programs.
+pub const ELF_MACHINE: u32 = 183;
+
+/// 128-bit registers held by [`hold_vectors`]: v0..v31.
+pub const VECTORS: usize = 32;
+
+/// Loads `values` into every vector register, spins `turns` times with all of
+/// them live, adding lane by lane the last register of a half to its first in
+/// each turn, and stores them back.
+pub fn hold_vectors(values: &mut [[u32; 4]; VECTORS], turns: u32) {
+    // SAFETY: the pointers stay within `values`; every register written is declared.
+    unsafe {
+        asm!(
+            "ld1 {{v0.16b-v3.16b}}, [{p}], #64", "ld1 {{v4.16b-v7.16b}}, [{p}], #64",
+            "ld1 {{v8.16b-v11.16b}}, [{p}], #64", "ld1 {{v12.16b-v15.16b}}, [{p}], #64",
+            "ld1 {{v16.16b-v19.16b}}, [{p}], #64", "ld1 {{v20.16b-v23.16b}}, [{p}], #64",
+            "ld1 {{v24.16b-v27.16b}}, [{p}], #64", "ld1 {{v28.16b-v31.16b}}, [{p}], #64",
+            "2:", "cbz {n:w}, 3f", "add v0.4s, v0.4s, v15.4s", "add v16.4s, v16.4s, v31.4s",
+            "sub {n:w}, {n:w}, #1", "b 2b", "3:",
+            "st1 {{v0.16b-v3.16b}}, [{q}], #64", "st1 {{v4.16b-v7.16b}}, [{q}], #64",
+            "st1 {{v8.16b-v11.16b}}, [{q}], #64", "st1 {{v12.16b-v15.16b}}, [{q}], #64",
+            "st1 {{v16.16b-v19.16b}}, [{q}], #64", "st1 {{v20.16b-v23.16b}}, [{q}], #64",
+            "st1 {{v24.16b-v27.16b}}, [{q}], #64", "st1 {{v28.16b-v31.16b}}, [{q}], #64",
+            p = inout(reg) values.as_mut_ptr() => _, q = inout(reg) values.as_mut_ptr() => _,
+            n = inout(reg) turns => _,
+            out("v0") _, out("v1") _, out("v2") _, out("v3") _, out("v4") _, out("v5") _,
+            out("v6") _, out("v7") _, out("v8") _, out("v9") _, out("v10") _, out("v11") _,
+            out("v12") _, out("v13") _, out("v14") _, out("v15") _, out("v16") _, out("v17") _,
+            out("v18") _, out("v19") _, out("v20") _, out("v21") _, out("v22") _, out("v23") _,
+            out("v24") _, out("v25") _, out("v26") _, out("v27") _, out("v28") _, out("v29") _,
+            out("v30") _, out("v31") _,
+            options(nostack),
+        );
+    }
+}
+
+/// Counts in registers alone until `stop` is not 0. In every turn eight
+/// registers go up by 1; what they hold at the end, each from its own start.
+pub fn spin(starts: [u64; 8], stop: &std::sync::atomic::AtomicU32) -> [u64; 8] {
+    let [mut a, mut b, mut c, mut d, mut e, mut f, mut g, mut h] = starts;
+    // SAFETY: the loop reads `stop`, borrowed for the call, and writes declared registers only.
+    unsafe {
+        asm!(
+            "2:", "add {a}, {a}, #1", "add {b}, {b}, #1", "add {c}, {c}, #1", "add {d}, {d}, #1",
+            "add {e}, {e}, #1", "add {f}, {f}, #1", "add {g}, {g}, #1", "add {h}, {h}, #1",
+            "ldr {t:w}, [{stop}]", "cbz {t:w}, 2b",
+            a = inout(reg) a, b = inout(reg) b, c = inout(reg) c, d = inout(reg) d,
+            e = inout(reg) e, f = inout(reg) f, g = inout(reg) g, h = inout(reg) h,
+            stop = in(reg) stop.as_ptr(), t = out(reg) _, options(nostack),
+        );
+    }
+    [a, b, c, d, e, f, g, h]
+}

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! x86_64: vector and general registers that stay live over many instructions.
+
+use std::arch::asm;
+
+/// `e_machine` of this arch's programs.
+pub const ELF_MACHINE: u32 = 62;
+
+/// 128-bit halves held by [`hold_vectors`]: xmm0..xmm15, then the upper halves
+/// of ymm0..ymm15 where the CPU has AVX.
+pub const VECTORS: usize = 32;
+
+/// Loads `values` into every vector register, spins `turns` times with all of
+/// them live, adding lane by lane the last register of a half to its first in
+/// each turn, and stores them back. Without AVX the upper halves are left alone.
+pub fn hold_vectors(values: &mut [[u32; 4]; VECTORS], turns: u32) {
+    let (low, high) = values.split_at_mut(VECTORS / 2);
+    if std::arch::is_x86_feature_detected!("avx2") {
+        // SAFETY: the CPU has AVX2, and both halves are 16 vectors of 16 bytes.
+        unsafe { hold_avx2(low.as_mut_ptr(), high.as_mut_ptr(), turns) }
+    } else {
+        // SAFETY: SSE2 is part of x86_64, and low is 16 vectors of 16 bytes.
+        unsafe { hold_sse2(low.as_mut_ptr(), turns) };
+        for _ in 0..turns {
+            let last = high[VECTORS / 2 - 1];
+            for (lane, add) in high[0].iter_mut().zip(last) {
+                *lane = lane.wrapping_add(add);
+            }
+        }
+    }
+}
+
+/// # Safety
+/// `at` points to 16 writable vectors of 16 bytes.
+unsafe fn hold_sse2(at: *mut [u32; 4], turns: u32) {
+    // SAFETY: the caller vouches for `at`; every register written is declared.
+    unsafe {
+        asm!(
+            "movdqu xmm0, [{p}]", "movdqu xmm1, [{p}+16]", "movdqu xmm2, [{p}+32]",
+            "movdqu xmm3, [{p}+48]", "movdqu xmm4, [{p}+64]", "movdqu xmm5, [{p}+80]",
+            "movdqu xmm6, [{p}+96]", "movdqu xmm7, [{p}+112]", "movdqu xmm8, [{p}+128]",
+            "movdqu xmm9, [{p}+144]", "movdqu xmm10, [{p}+160]", "movdqu xmm11, [{p}+176]",
+            "movdqu xmm12, [{p}+192]", "movdqu xmm13, [{p}+208]", "movdqu xmm14, [{p}+224]",
+            "movdqu xmm15, [{p}+240]",
+            "2:", "test {n:e}, {n:e}", "jz 3f", "paddd xmm0, xmm15", "dec {n:e}", "jmp 2b", "3:",
+            "movdqu [{p}], xmm0", "movdqu [{p}+16], xmm1", "movdqu [{p}+32], xmm2",
+            "movdqu [{p}+48], xmm3", "movdqu [{p}+64], xmm4", "movdqu [{p}+80], xmm5",
+            "movdqu [{p}+96], xmm6", "movdqu [{p}+112], xmm7", "movdqu [{p}+128], xmm8",
+            "movdqu [{p}+144], xmm9", "movdqu [{p}+160], xmm10", "movdqu [{p}+176], xmm11",
+            "movdqu [{p}+192], xmm12", "movdqu [{p}+208], xmm13", "movdqu [{p}+224], xmm14",
+            "movdqu [{p}+240], xmm15",
+            p = in(reg) at, n = inout(reg) turns => _,
+            out("xmm0") _, out("xmm1") _, out("xmm2") _, out("xmm3") _, out("xmm4") _,
+            out("xmm5") _, out("xmm6") _, out("xmm7") _, out("xmm8") _, out("xmm9") _,
+            out("xmm10") _, out("xmm11") _, out("xmm12") _, out("xmm13") _, out("xmm14") _,
+            out("xmm15") _,
+            options(nostack),
+        );
+    }
+}
+
+/// # Safety
+/// The CPU has AVX2; `low` and `high` point to 16 writable vectors of 16 bytes each.
+#[target_feature(enable = "avx2")]
+unsafe fn hold_avx2(low: *mut [u32; 4], high: *mut [u32; 4], turns: u32) {
+    macro_rules! load {
+        ($($r:literal $o:literal),*) => { concat!($(
+            "vmovdqu xmm", $r, ", [{low}+", $o, "]\n",
+            "vinserti128 ymm", $r, ", ymm", $r, ", [{high}+", $o, "], 1\n",
+        )*) };
+    }
+    macro_rules! save {
+        ($($r:literal $o:literal),*) => { concat!($(
+            "vmovdqu [{low}+", $o, "], xmm", $r, "\n",
+            "vextracti128 [{high}+", $o, "], ymm", $r, ", 1\n",
+        )*) };
+    }
+    // SAFETY: the caller vouches for the pointers and the CPU; every register written is declared.
+    unsafe {
+        asm!(
+            load!(0 0, 1 16, 2 32, 3 48, 4 64, 5 80, 6 96, 7 112),
+            load!(8 128, 9 144, 10 160, 11 176, 12 192, 13 208, 14 224, 15 240),
+            "2:", "test {n:e}, {n:e}", "jz 3f", "vpaddd ymm0, ymm0, ymm15", "dec {n:e}", "jmp 2b", "3:",
+            save!(0 0, 1 16, 2 32, 3 48, 4 64, 5 80, 6 96, 7 112),
+            save!(8 128, 9 144, 10 160, 11 176, 12 192, 13 208, 14 224, 15 240),
+            "vzeroupper",
+            low = in(reg) low, high = in(reg) high, n = inout(reg) turns => _,
+            out("ymm0") _, out("ymm1") _, out("ymm2") _, out("ymm3") _, out("ymm4") _,
+            out("ymm5") _, out("ymm6") _, out("ymm7") _, out("ymm8") _, out("ymm9") _,
+            out("ymm10") _, out("ymm11") _, out("ymm12") _, out("ymm13") _, out("ymm14") _,
+            out("ymm15") _,
+            options(nostack),
+        );
+    }
+}
+
+/// Counts in registers alone until `stop` is not 0. In every turn eight
+/// registers go up by 1; what they hold at the end, each from its own start.
+pub fn spin(starts: [u64; 8], stop: &std::sync::atomic::AtomicU32) -> [u64; 8] {
+    let [mut a, mut b, mut c, mut d, mut e, mut f, mut g, mut h] = starts;
+    // SAFETY: the loop reads `stop`, borrowed for the call, and writes declared registers only.
+    unsafe {
+        asm!(
+            "2:", "inc {a}", "inc {b}", "inc {c}", "inc {d}", "inc {e}", "inc {f}", "inc {g}",
+            "inc {h}", "cmp dword ptr [{stop}], 0", "je 2b",
+            a = inout(reg) a, b = inout(reg) b, c = inout(reg) c, d = inout(reg) d,
+            e = inout(reg) e, f = inout(reg) f, g = inout(reg) g, h = inout(reg) h,
+            stop = in(reg) stop.as_ptr(), options(nostack),
+        );
+    }
+    [a, b, c, d, e, f, g, h]
+}

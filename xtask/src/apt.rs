@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! apt with package lists, state and cache of the lab's own: finds and
+//! downloads packages of any architecture without root and without touching
+//! what the host knows or has installed.
+
+use std::path::{Path, PathBuf};
+
+use crate::arch::Arch;
+use crate::error::{AtPath, Error, Kind, Result};
+use crate::exec::{tool, Invocation};
+use crate::layout::{create_dir, write_whole, Layout};
+
+/// Where Debian keeps its archive's keys when they are not in apt's own folder.
+const DEBIAN_KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
+
+/// An apt of the lab's own, for one architecture.
+#[derive(Debug, Clone)]
+pub struct PrivateApt {
+    dir: PathBuf,
+    debian_arch: &'static str,
+}
+
+impl PrivateApt {
+    /// For packages of an architecture.
+    pub fn new(layout: &Layout, arch: Arch) -> Result<Self> {
+        let apt = PrivateApt {
+            dir: layout.cache().join("apt").join(arch.debian()),
+            debian_arch: arch.debian(),
+        };
+        apt.set_up()?;
+        Ok(apt)
+    }
+
+    /// For packages of this machine's architecture.
+    pub fn for_host(layout: &Layout) -> Result<Self> {
+        let arch = Arch::host().ok_or_else(|| {
+            Error::host(
+                "asking the package archive",
+                "this machine's architecture is not known",
+            )
+        })?;
+        Self::new(layout, arch)
+    }
+
+    fn set_up(&self) -> Result<()> {
+        for dir in ["state/lists/partial", "cache/archives/partial"] {
+            create_dir(&self.dir.join(dir))?;
+        }
+        write_whole(&self.dir.join("status"), b"")?;
+        write_whole(&self.dir.join("apt.conf"), self.configuration().as_bytes())
+    }
+
+    fn configuration(&self) -> String {
+        let dir = self.dir.display();
+        let arch = self.debian_arch;
+        format!(
+            "APT::Architecture \"{arch}\";\n\
+             APT::Architectures {{ \"{arch}\"; }};\n\
+             APT::Install-Recommends \"false\";\n\
+             APT::Sandbox::User \"root\";\n\
+             APT::Update::Post-Invoke \"\";\n\
+             APT::Update::Post-Invoke-Success \"\";\n\
+             Acquire::IndexTargets::deb::DEP-11::DefaultEnabled \"false\";\n\
+             Acquire::Languages \"none\";\n\
+             Acquire::Retries \"3\";\n\
+             Dir::State \"{dir}/state\";\n\
+             Dir::State::status \"{dir}/status\";\n\
+             Dir::Cache \"{dir}/cache\";\n\
+             Dir::Log \"{dir}/log\";\n\
+             Dir::Etc::SourceList \"{dir}/sources.list\";\n\
+             Dir::Etc::SourceParts \"/dev/null\";\n\
+             Dir::Etc::Preferences \"/dev/null\";\n\
+             Dir::Etc::PreferencesParts \"/dev/null\";\n"
+        )
+    }
+
+    fn apt_get(&self, doing: String) -> Invocation {
+        tool(doing, "apt-get")
+            .env("APT_CONFIG", self.dir.join("apt.conf"))
+            .env("LC_ALL", "C")
+            .failure(Kind::Host)
+            .dir(&self.dir)
+    }
+
+    /// Package lists, fetched if there are none or if `again`.
+    pub fn update(&self, again: bool) -> Result<()> {
+        let done = self.dir.join("updated");
+        if done.is_file() && !again {
+            return Ok(());
+        }
+        write_whole(&self.dir.join("sources.list"), host_sources()?.as_bytes())?;
+        self.apt_get(format!("fetching package lists ({})", self.debian_arch))
+            .args(["-q", "update"])
+            .read()
+            .map_err(|err| err.hint("is the network up? behind a proxy, set http_proxy"))?;
+        write_whole(&done, b"")
+    }
+
+    /// Downloads one package without what it depends on, into a folder.
+    pub fn download(&self, package: &str, into: &Path) -> Result<()> {
+        self.update(false)?;
+        let get = || {
+            self.apt_get(format!("downloading {package}"))
+                .dir(into)
+                .args(["-q", "download", package])
+                .read()
+        };
+        if get().is_err() {
+            // The lists may be older than what the archive still keeps.
+            self.update(true)?;
+            get()?;
+        }
+        Ok(())
+    }
+
+    /// Downloads packages with everything they depend on; returns the files, in apt's order.
+    pub fn download_closure(&self, packages: &[String]) -> Result<Vec<PathBuf>> {
+        self.update(false)?;
+        match self.try_closure(packages) {
+            Ok(files) => Ok(files),
+            Err(err) if err.kind() == Kind::Interrupted => Err(err),
+            Err(_) => {
+                self.update(true)?;
+                self.try_closure(packages)
+            }
+        }
+    }
+
+    fn try_closure(&self, packages: &[String]) -> Result<Vec<PathBuf>> {
+        let names = packages.join(", ");
+        let doing = format!(
+            "downloading {names} ({}) and what it depends on",
+            self.debian_arch
+        );
+        // `--print-uris` leaves out files that are there already; an archive folder of their own keeps the answer whole.
+        let archives = self.dir.join("cache/archives");
+        let nowhere = self.dir.join("nowhere");
+        create_dir(&nowhere.join("partial"))?;
+        let install = |flags: &[&str]| {
+            self.apt_get(doing.clone())
+                .args(["-qq", "-y"])
+                .args(flags)
+                .arg("install")
+                .args(packages)
+                .read()
+        };
+        let elsewhere = format!("Dir::Cache::Archives={}", nowhere.display());
+        let uris = install(&["--print-uris", "-o", &elsewhere])?;
+        install(&["--download-only"])?;
+        let files: Vec<PathBuf> = uris
+            .lines()
+            .filter_map(|line| line.split_whitespace().nth(1))
+            .map(|file| archives.join(file))
+            .collect();
+        match files.iter().find(|path| !path.is_file()) {
+            Some(path) => Err(Error::host(
+                doing,
+                format!("apt-get did not leave {}", path.display()),
+            )),
+            None => Ok(files),
+        }
+    }
+}
+
+/// The host's own sources of its release's main component, as a sources.list.
+fn host_sources() -> Result<String> {
+    let release =
+        std::fs::read_to_string("/etc/os-release").at("reading", Path::new("/etc/os-release"))?;
+    let field = |name: &str| {
+        let line = release
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
+        line.map(|value| value.trim_matches('"').to_string())
+    };
+    let targets = tool("asking apt for its sources", "apt-get")
+        .args([
+            "indextargets",
+            "--format",
+            "$(REPO_URI) $(RELEASE) $(COMPONENT)",
+            "Created-By: Packages",
+        ])
+        .failure(Kind::Host)
+        .read()?;
+    let signed =
+        field("ID").is_some_and(|id| id == "debian") && Path::new(DEBIAN_KEYRING).is_file();
+    let codename = field("VERSION_CODENAME").unwrap_or_default();
+    let lines = sources_list(&targets, &codename, signed.then_some(DEBIAN_KEYRING));
+    if lines.is_empty() {
+        return Err(Error::host(
+            "asking apt for its sources",
+            format!("this machine's sources have no main component of \"{codename}\""),
+        ));
+    }
+    Ok(lines)
+}
+
+/// One `deb` line for each archive of this release; other vendors' archives are left out.
+fn sources_list(targets: &str, codename: &str, keyring: Option<&str>) -> String {
+    let options = keyring
+        .map(|path| format!("[signed-by={path}] "))
+        .unwrap_or_default();
+    let mut lines: Vec<String> = targets
+        .lines()
+        .filter_map(|line| {
+            let mut words = line.split_whitespace();
+            let (uri, release, component) = (words.next()?, words.next()?, words.next()?);
+            let ours = release == codename
+                || release
+                    .strip_prefix(codename)
+                    .is_some_and(|rest| rest.starts_with('-'));
+            (ours && component == "main").then(|| format!("deb {options}{uri} {release} main\n"))
+        })
+        .collect();
+    lines.sort();
+    lines.dedup();
+    lines.concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_releases_own_archives_are_used() {
+        let targets = "http://a/debian/ bookworm main\nhttp://a/debian/ bookworm contrib\nhttp://v/apt cloud-bookworm main\n\
+                       http://a/security/ bookworm-security main\nhttp://a/debian/ bookworm main\n";
+        assert_eq!(
+            sources_list(targets, "bookworm", None),
+            "deb http://a/debian/ bookworm main\ndeb http://a/security/ bookworm-security main\n"
+        );
+    }
+}

@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! `lab.toml`: the data, and its checks against itself. Touches no other file.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+use crate::arch::Arch;
+use crate::error::{nearest, Error, Result};
+
+/// The whole of `lab.toml`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct LabConfig {
+    /// The kernel that is used when none is named.
+    pub default_kernel: String,
+    /// The machine that is used when none is named.
+    pub default_machine: String,
+    /// The tools that build kernels.
+    pub toolchain: Toolchain,
+    /// Kernel sources by name.
+    pub source: BTreeMap<String, Source>,
+    /// Kernels by name.
+    pub kernel: BTreeMap<String, Kernel>,
+    /// Virtual machines by name.
+    pub machine: BTreeMap<String, Machine>,
+}
+
+/// The tools that build kernels.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Toolchain {
+    /// Version suffix of clang, lld and the llvm tools ("19").
+    pub llvm: String,
+    /// Version of bindgen-cli.
+    pub bindgen: String,
+    /// The kernel's rustc; without one the lab looks for one that has its library's source.
+    pub rustc: Option<PathBuf>,
+}
+
+/// Where a kernel's source comes from; the first origin that can be had is used.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Source {
+    /// Origins in the order in which they are tried.
+    pub origin: Vec<Origin>,
+}
+
+/// One place a kernel source can be had from.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Origin {
+    /// A Debian source package of the `linux-source-*` kind, with a tar.xz under usr/src.
+    pub debian: Option<String>,
+    /// A tarball on this machine, relative to the project's root.
+    pub file: Option<PathBuf>,
+    /// What the file's sha256 must be; required with `file`.
+    pub sha256: Option<String>,
+}
+
+/// A kernel: a source and a configuration.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Kernel {
+    /// Name of its source.
+    pub source: String,
+    /// Fragments of `images/kernel/` over allnoconfig, without `.config`; `{arch}` stands for the architecture.
+    pub config: Vec<String>,
+    /// How much longer than a plain kernel it may take, for every deadline (default 1.0).
+    #[serde(default = "one")]
+    pub slowdown: f64,
+}
+
+/// A virtual machine.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Machine {
+    /// Processors.
+    pub cpus: u32,
+    /// Memory in MiB.
+    pub memory_mib: u32,
+    /// QEMU's CPU model by architecture.
+    pub cpu: BTreeMap<Arch, String>,
+}
+
+fn one() -> f64 {
+    1.0
+}
+
+impl LabConfig {
+    /// Reads the text of `lab.toml`; `file` is its name in errors. All problems are reported at once.
+    pub fn parse(file: &str, text: &str) -> Result<LabConfig> {
+        let config: LabConfig = toml::from_str(text).map_err(|err| {
+            Error::usage(
+                format!("reading {file}"),
+                err.to_string().trim_end().to_string(),
+            )
+        })?;
+        let problems = config.problems();
+        if problems.is_empty() {
+            return Ok(config);
+        }
+        let lines: Vec<String> = problems
+            .iter()
+            .map(|problem| format!("{file}: {problem}"))
+            .collect();
+        Err(Error::usage(format!("checking {file}"), lines.join("\n")))
+    }
+
+    /// What does not fit together.
+    fn problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        let mut named = |at: String, kind: &str, name: &str, known: Vec<&str>| {
+            if !known.contains(&name) {
+                problems.push(format!("{at}: {}", undefined(kind, name, &known)));
+            }
+        };
+        named(
+            "default-kernel".into(),
+            "kernel",
+            &self.default_kernel,
+            keys(&self.kernel),
+        );
+        named(
+            "default-machine".into(),
+            "machine",
+            &self.default_machine,
+            keys(&self.machine),
+        );
+        for (name, kernel) in &self.kernel {
+            named(
+                format!("kernel \"{name}\""),
+                "source",
+                &kernel.source,
+                keys(&self.source),
+            );
+        }
+        for name in self
+            .kernel
+            .keys()
+            .chain(self.source.keys())
+            .chain(self.machine.keys())
+        {
+            let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+            if name.is_empty() || name.starts_with('.') || !name.chars().all(plain) {
+                problems.push(format!(
+                    "name \"{name}\": only letters, digits, '.', '_' and '-' are possible"
+                ));
+            }
+        }
+        for (name, source) in &self.source {
+            problems.extend(
+                source
+                    .problems()
+                    .map(|problem| format!("source \"{name}\": {problem}")),
+            );
+        }
+        for (name, kernel) in &self.kernel {
+            if !(1.0..=100.0).contains(&kernel.slowdown) {
+                problems.push(format!(
+                    "kernel \"{name}\": slowdown {} is not in 1.0..100.0",
+                    kernel.slowdown
+                ));
+            }
+            if kernel.config.is_empty() {
+                problems.push(format!("kernel \"{name}\": config names no fragment"));
+            }
+        }
+        for (name, machine) in &self.machine {
+            problems.extend(
+                machine
+                    .problems()
+                    .map(|problem| format!("machine \"{name}\": {problem}")),
+            );
+        }
+        problems
+    }
+
+    /// The kernel of this name, or the default one.
+    pub fn kernel(&self, name: Option<&str>) -> Result<(&str, &Kernel)> {
+        find("kernel", name.unwrap_or(&self.default_kernel), &self.kernel)
+    }
+
+    /// The machine of this name, or the default one.
+    pub fn machine(&self, name: Option<&str>) -> Result<(&str, &Machine)> {
+        find(
+            "machine",
+            name.unwrap_or(&self.default_machine),
+            &self.machine,
+        )
+    }
+}
+
+impl Source {
+    fn problems(&self) -> impl Iterator<Item = String> + '_ {
+        let empty = self.origin.is_empty().then(|| "has no origin".to_string());
+        let wrong = self.origin.iter().enumerate().filter_map(|(at, origin)| {
+            let why = match (&origin.debian, &origin.file, &origin.sha256) {
+                (Some(_), None, None) | (None, Some(_), Some(_)) => return None,
+                (None, Some(_), None) => "a file needs its sha256",
+                (Some(_), None, Some(_)) => {
+                    "apt verifies a Debian package; sha256 goes with a file"
+                }
+                _ => "needs either debian or file",
+            };
+            Some(format!("origin {}: {why}", at + 1))
+        });
+        empty.into_iter().chain(wrong)
+    }
+}
+
+impl Machine {
+    fn problems(&self) -> impl Iterator<Item = String> + '_ {
+        let cpus =
+            (!(1..=8).contains(&self.cpus)).then(|| format!("cpus {} is not in 1..8", self.cpus));
+        let memory = (!(128..=65536).contains(&self.memory_mib))
+            .then(|| format!("memory-mib {} is not in 128..65536", self.memory_mib));
+        let models = Arch::ALL
+            .into_iter()
+            .filter(|arch| !self.cpu.contains_key(arch))
+            .map(|arch| format!("cpu.{arch} is missing (\"max\" is every feature QEMU knows)"));
+        cpus.into_iter().chain(memory).chain(models)
+    }
+}
+
+fn keys<T>(map: &BTreeMap<String, T>) -> Vec<&str> {
+    map.keys().map(String::as_str).collect()
+}
+
+fn find<'a, T>(kind: &str, name: &str, map: &'a BTreeMap<String, T>) -> Result<(&'a str, &'a T)> {
+    map.get_key_value(name)
+        .map(|(name, value)| (name.as_str(), value))
+        .ok_or_else(|| {
+            Error::usage(
+                format!("choosing a {kind}"),
+                undefined(kind, name, &keys(map)),
+            )
+        })
+}
+
+/// `kernel "debgu" is not defined; defined: 6.12, debug (did you mean "debug"?)`
+pub fn undefined(kind: &str, name: &str, known: &[&str]) -> String {
+    let meant = nearest(name, known.iter().copied());
+    let meant = meant
+        .map(|meant| format!(" (did you mean \"{meant}\"?)"))
+        .unwrap_or_default();
+    let known = if known.is_empty() {
+        "none".to_string()
+    } else {
+        known.join(", ")
+    };
+    format!("{kind} \"{name}\" is not defined; defined: {known}{meant}")
+}

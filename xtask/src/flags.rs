@@ -1,0 +1,330 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! The command line, as data. What the flags mean together is decided in `plan`.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::arch::Arch;
+
+/// The restart lab: kernels with checkpoint and restart in Rust, built, booted and tested.
+#[derive(Debug, Parser)]
+#[command(
+    name = "cargo xtask",
+    bin_name = "cargo xtask",
+    version,
+    max_term_width = 100
+)]
+#[command(
+    after_help = "Exit codes: 0 all passed, 1 a scenario failed, 2 usage or configuration, \
+3 the host lacks something, 4 a build failed, 5 the lab itself failed, 130 interrupted."
+)]
+pub struct Flags {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Build, boot and run scenarios
+    #[command(subcommand)]
+    Lab(Lab),
+    /// Look after the kernel series
+    #[command(subcommand)]
+    Patchset(Patchset),
+    /// Kernel source, configuration and build, one by one
+    #[command(subcommand)]
+    Kernel(Kernel),
+    /// Everything that must pass before a change lands
+    Test(Test),
+}
+
+/// `cargo xtask lab ...`
+#[derive(Debug, Subcommand)]
+pub enum Lab {
+    /// Run scenarios in virtual machines
+    Run(Run),
+    /// List scenarios
+    List(List),
+    /// Show what a run would do
+    Plan(Run),
+    /// Show what this machine has and lacks
+    Doctor(Doctor),
+    /// Get what this machine lacks
+    Setup(Setup),
+    /// Boot one machine and give a prompt in it
+    Shell(Shell),
+    /// Run a scenario again from its bundle
+    Repro(Repro),
+    /// Measure the lab
+    Bench(Bench),
+    /// Remove what the lab has made
+    Clean(Clean),
+}
+
+/// `lab run` and `lab plan`
+#[derive(Debug, Clone, Default, Args)]
+pub struct Run {
+    /// Names or globs of scenarios (default: all)
+    #[arg(value_name = "SCENARIO-GLOB")]
+    pub scenarios: Vec<String>,
+    /// What to build and boot.
+    #[command(flatten)]
+    pub target: Target,
+    /// A scenario file that is not part of the project
+    #[arg(long = "scenario", value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// Virtual machines at once (default: one for each processor)
+    #[arg(long, value_name = "N")]
+    pub jobs: Option<usize>,
+    /// Run only the I-th of N equal parts
+    #[arg(long, value_name = "I/N")]
+    pub partition: Option<Partition>,
+    /// Run each scenario N times
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub repeat: u32,
+    /// Write a JUnit report
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
+    /// Write a JSON report
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+}
+
+/// What to build and boot.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Target {
+    /// x86_64, arm64 or all
+    #[arg(long, value_name = "ARCH", default_value = "all")]
+    pub arch: ArchSet,
+    /// A kernel of lab.toml (default: its default-kernel)
+    #[arg(long, value_name = "NAME")]
+    pub kernel: Option<String>,
+    /// A machine of lab.toml (default: its default-machine)
+    #[arg(long, value_name = "NAME")]
+    pub machine: Option<String>,
+    /// auto, kvm or tcg
+    #[arg(long, value_name = "ACCEL", default_value = "auto")]
+    pub accel: Accel,
+    /// Get nothing: fail if something is missing
+    #[arg(long)]
+    pub no_setup: bool,
+}
+
+/// `lab list`
+#[derive(Debug, Clone, Default, Args)]
+pub struct List {
+    /// Names or globs of scenarios (default: all)
+    #[arg(value_name = "SCENARIO-GLOB")]
+    pub scenarios: Vec<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `lab doctor`
+#[derive(Debug, Clone, Default, Args)]
+pub struct Doctor {
+    /// What to build and boot.
+    #[command(flatten)]
+    pub target: Target,
+}
+
+/// `lab setup`
+#[derive(Debug, Clone, Default, Args)]
+pub struct Setup {
+    /// What to build and boot.
+    #[command(flatten)]
+    pub target: Target,
+}
+
+/// `lab shell`
+#[derive(Debug, Clone, Default, Args)]
+pub struct Shell {
+    /// What to build and boot.
+    #[command(flatten)]
+    pub target: Target,
+    /// Packages of Debian to put into the guest
+    #[arg(long = "package", value_name = "NAME")]
+    pub packages: Vec<String>,
+}
+
+/// `lab repro`
+#[derive(Debug, Clone, Args)]
+pub struct Repro {
+    /// The bundle's folder, as a run names it
+    pub bundle: PathBuf,
+    /// auto, kvm or tcg
+    #[arg(long, value_name = "ACCEL", default_value = "auto")]
+    pub accel: Accel,
+}
+
+/// `lab bench`
+#[derive(Debug, Clone, Args)]
+pub struct Bench {
+    /// What to measure
+    #[arg(value_name = "WHAT", default_value = "boot")]
+    pub what: String,
+    /// What to build and boot.
+    #[command(flatten)]
+    pub target: Target,
+    /// How often each measurement is repeated
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    pub repeat: u32,
+    /// Write the numbers as JSON
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+}
+
+/// `lab clean`
+#[derive(Debug, Clone, Default, Args)]
+pub struct Clean {
+    /// Remove downloads and tools too
+    #[arg(long)]
+    pub all: bool,
+    /// Remove only the artifacts of runs
+    #[arg(long, conflicts_with = "all")]
+    pub runs: bool,
+}
+
+/// `cargo xtask patchset ...`
+#[derive(Debug, Subcommand)]
+pub enum Patchset {
+    /// Check that the series applies cleanly and keeps its rules
+    Check(SourceFlags),
+    /// Apply the series and the overlay to the lab's tree
+    Apply(SourceFlags),
+}
+
+/// Which kernel's source.
+#[derive(Debug, Clone, Default, Args)]
+pub struct SourceFlags {
+    /// A kernel of lab.toml (default: its default-kernel)
+    #[arg(long, value_name = "NAME")]
+    pub kernel: Option<String>,
+}
+
+/// `cargo xtask kernel ...`
+#[derive(Debug, Subcommand)]
+pub enum Kernel {
+    /// Fetch, unpack and patch the source
+    Source(Target),
+    /// Configure
+    Config(Target),
+    /// Build
+    Build(Target),
+}
+
+/// `cargo xtask test`
+#[derive(Debug, Clone, Default, Args)]
+pub struct Test {
+    /// Leave out what boots a machine
+    #[arg(long)]
+    pub host_only: bool,
+    /// What to build and boot.
+    #[command(flatten)]
+    pub target: Target,
+}
+
+/// `--arch`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ArchSet {
+    /// Every architecture.
+    #[default]
+    All,
+    /// One.
+    One(Arch),
+}
+
+impl ArchSet {
+    /// The architectures, in order.
+    pub fn arches(self) -> Vec<Arch> {
+        match self {
+            ArchSet::All => Arch::ALL.to_vec(),
+            ArchSet::One(arch) => vec![arch],
+        }
+    }
+}
+
+impl FromStr for ArchSet {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "all" => Ok(ArchSet::All),
+            other => other.parse().map(ArchSet::One),
+        }
+    }
+}
+
+/// `--accel`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Accel {
+    /// KVM where it works, else TCG.
+    #[default]
+    Auto,
+    /// KVM or nothing.
+    Kvm,
+    /// QEMU's translator.
+    Tcg,
+}
+
+impl FromStr for Accel {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "auto" => Ok(Accel::Auto),
+            "kvm" => Ok(Accel::Kvm),
+            "tcg" => Ok(Accel::Tcg),
+            other => Err(format!(
+                "unknown accelerator \"{other}\"; known: auto, kvm, tcg"
+            )),
+        }
+    }
+}
+
+/// `--partition I/N`: the I-th (from 1) of N parts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Partition {
+    /// Which part, from 1.
+    pub index: u32,
+    /// How many parts.
+    pub count: u32,
+}
+
+impl FromStr for Partition {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parts = text
+            .split_once('/')
+            .and_then(|(i, n)| Some((i.parse().ok()?, n.parse().ok()?)));
+        match parts {
+            Some((index, count)) if 1 <= index && index <= count => Ok(Partition { index, count }),
+            _ => Err(format!("\"{text}\" is not I/N with 1 <= I <= N, as in 2/4")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Flags::command().debug_assert();
+    }
+
+    #[test]
+    fn partitions_are_checked() {
+        assert_eq!("2/4".parse(), Ok(Partition { index: 2, count: 4 }));
+        assert!("0/4".parse::<Partition>().is_err());
+        assert!("5/4".parse::<Partition>().is_err());
+    }
+}

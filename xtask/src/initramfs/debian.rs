@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Debian's packages for the guest: fetched with what they depend on for the
+//! guest's architecture, unpacked and packed as an archive of their own.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use crate::apt::PrivateApt;
+use crate::arch::Arch;
+use crate::error::{AtPath, Error, Result};
+use crate::event::{Event, Sink, Stage, Step};
+use crate::exec::tool;
+use crate::initramfs::pack::{Archive, Content};
+use crate::layout::{create_dir, write_whole, Layout};
+use crate::plan::Plan;
+use crate::stamp::{self, Freshness, Inputs};
+
+/// Parts of packages that no program needs at run time.
+const UNWANTED: &[&str] = &[
+    "usr/share/doc",
+    "usr/share/man",
+    "usr/share/locale",
+    "usr/share/info",
+    "usr/share/lintian",
+];
+
+/// The archive of these packages and all they depend on, made if it is not there.
+pub fn packages_archive(
+    plan: &Plan,
+    arch: Arch,
+    packages: &[String],
+    sink: &dyn Sink,
+) -> Result<PathBuf> {
+    let step = Step::of(Stage::Packages, arch);
+    let mut names = packages.to_vec();
+    names.sort();
+    names.dedup();
+    check_names(&names)?;
+    let key = &stamp::hash_bytes(names.join(" ").as_bytes())[..12];
+    let out = plan
+        .layout
+        .lab()
+        .join("out")
+        .join(format!("packages-{arch}-{key}.cpio"));
+    let stamp_file = plan.layout.stamp(&format!("packages-{arch}-{key}"));
+    let mut inputs = Inputs::new();
+    inputs.text("packages", names.join(" "));
+    let why = match stamp::check::<Vec<String>>(&stamp_file, &inputs) {
+        Freshness::Fresh(_) => {
+            sink.emit(Event::StepFresh { step });
+            return Ok(out);
+        }
+        Freshness::Stale(why) => why,
+    };
+    sink.emit(Event::StepBegin {
+        step,
+        why: format!("{}: {why}", names.join(", ")),
+    });
+    let start = Instant::now();
+    let files = PrivateApt::new(&plan.layout, arch)?.download_closure(&names)?;
+    let scratch = plan.layout.scratch("packages")?;
+    for (done, file) in files.iter().enumerate() {
+        let text = format!("unpacking {}", file_name(file));
+        sink.emit(Event::StepProgress {
+            step,
+            done: done as u64,
+            total: Some(files.len() as u64),
+            text,
+        });
+        tool(format!("unpacking {}", file.display()), "dpkg")
+            .arg("-x")
+            .arg(file)
+            .arg(scratch.path())
+            .read()?;
+    }
+    write_whole(&out, &archive(scratch.path())?.to_bytes()?)?;
+    let unpacked: Vec<String> = files.iter().map(|file| file_name(file)).collect();
+    stamp::record(&stamp_file, &inputs, &[&out], &unpacked)?;
+    sink.emit(Event::StepEnd {
+        step,
+        elapsed: start.elapsed(),
+    });
+    Ok(out)
+}
+
+fn archive(root: &Path) -> Result<Archive> {
+    let mut archive = Archive::new();
+    archive.add_tree(root, |path| {
+        !UNWANTED.iter().any(|unwanted| path.starts_with(unwanted))
+    })?;
+    // What dash's own installation script would have made.
+    if archive.contains("bin/dash") && !archive.contains("bin/sh") {
+        archive.add("bin/sh", 0o777, Content::Link("dash".into()))?;
+    }
+    Ok(archive)
+}
+
+fn check_names(names: &[String]) -> Result<()> {
+    let sound = |name: &str| {
+        name.len() > 1
+            && name.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit())
+            && name
+                .chars()
+                .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "+-.".contains(c))
+    };
+    match names.iter().find(|name| !sound(name)) {
+        Some(name) => Err(Error::usage(
+            "getting packages for the guest",
+            format!("\"{name}\" is not a package's name"),
+        )),
+        None => Ok(()),
+    }
+}
+
+/// One package in an exact version, unpacked under the cache: for what the lab itself needs of a foreign architecture.
+pub fn unpack_one(layout: &Layout, arch: Arch, package: &str, version: &str) -> Result<PathBuf> {
+    let folder = layout.cache().join(arch.name());
+    let into = folder.join(format!("{package}_{version}"));
+    if into.is_dir() {
+        return Ok(into);
+    }
+    let scratch = layout.scratch("package")?;
+    PrivateApt::new(layout, arch)?.download(&format!("{package}={version}"), scratch.path())?;
+    let unpacked = scratch.path().join("unpacked");
+    let deb = stamp::files_below(scratch.path())?
+        .into_iter()
+        .find(|path| path.extension().is_some_and(|ext| ext == "deb"))
+        .ok_or_else(|| {
+            Error::host(
+                format!("downloading {package}"),
+                "apt-get left no .deb file",
+            )
+        })?;
+    tool(format!("unpacking {package}"), "dpkg")
+        .arg("-x")
+        .arg(deb)
+        .arg(&unpacked)
+        .read()?;
+    create_dir(&folder)?;
+    std::fs::rename(&unpacked, &into).at("renaming to", &into)?;
+    Ok(into)
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned()
+}

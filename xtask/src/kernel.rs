@@ -1,0 +1,9 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! A kernel from nothing: source fetched, tree patched, configured, built.
+
+pub mod build;
+pub mod config;
+pub mod source;
+pub mod toolchain;
+pub mod tree;

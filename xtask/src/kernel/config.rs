@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Kernel configuration: nothing but what the fragments ask for and what that
+//! needs, and a check that every symbol asked for came through.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use crate::arch::Arch;
+use crate::error::{AtPath, Error, Result};
+use crate::event::{Event, Sink, Stage, Step};
+use crate::kernel::toolchain::KernelTools;
+use crate::kernel::tree::PatchedTree;
+use crate::layout::{create_dir, read_text, write_whole};
+use crate::pipeline::patched_tree;
+use crate::plan::Plan;
+use crate::stamp::{self, Freshness, Inputs};
+
+/// A configured object folder.
+#[derive(Debug, Clone)]
+pub struct Configured {
+    /// The object folder.
+    pub obj: PathBuf,
+    /// sha256 of its `.config`.
+    pub config_sha256: String,
+}
+
+/// Configures the plan's kernel for each of its architectures.
+pub fn configure_all(plan: &Plan, sink: &dyn Sink) -> Result<Vec<Configured>> {
+    let tree = patched_tree(plan, sink)?;
+    let tools = KernelTools::find(plan)?;
+    plan.arches
+        .iter()
+        .map(|arch| configure(plan, &tree, &tools, *arch, sink))
+        .collect()
+}
+
+/// Symbols asked for, and which fragment asked last.
+pub type Wanted = BTreeMap<String, (String, String)>;
+
+/// Configures a kernel for an architecture, unless it is.
+pub fn configure(
+    plan: &Plan,
+    tree: &PatchedTree,
+    tools: &KernelTools,
+    arch: Arch,
+    sink: &dyn Sink,
+) -> Result<Configured> {
+    let step = Step::of(Stage::Config, arch);
+    let layout = &plan.layout;
+    let name = &plan.kernel.name;
+    let obj = layout.obj(name, arch);
+    let dot_config = obj.join(".config");
+    let stamp_file = layout.stamp(&format!("config-{name}-{arch}"));
+    let mut inputs = Inputs::new();
+    inputs.text("kernel source", tree.source.sha256.clone());
+    inputs.text("tree", tree.path.display().to_string());
+    for path in &tree.kconfig_files {
+        inputs.file(path, &tree.path.join(path))?;
+    }
+    tools.describe(&mut inputs)?;
+    let mut fragments = Vec::new();
+    for fragment in plan.kernel.fragments(arch) {
+        let path = layout.fragments().join(&fragment);
+        if !path.is_file() {
+            return Err(Error::usage(
+                format!("configuring kernel \"{name}\" for {arch}"),
+                format!("its fragment {} does not exist", layout.show(&path)),
+            ));
+        }
+        inputs.file(format!("images/kernel/{fragment}"), &path)?;
+        fragments.push((fragment, read_text(&path)?));
+    }
+    let why = match stamp::check::<String>(&stamp_file, &inputs) {
+        Freshness::Fresh(config_sha256) => {
+            sink.emit(Event::StepFresh { step });
+            return Ok(Configured { obj, config_sha256 });
+        }
+        Freshness::Stale(why) => why,
+    };
+    sink.emit(Event::StepBegin { step, why });
+    let start = Instant::now();
+    stamp::forget(&stamp_file)?;
+    create_dir(&obj)?;
+    let log = layout.log(&format!("config-{name}-{arch}"));
+    let asked = obj.join("asked.config");
+    let text: String = fragments.iter().map(|(_, text)| text.as_str()).collect();
+    write_whole(&asked, text.as_bytes())?;
+    let doing = format!("configuring the kernel ({name}, {arch})");
+    tools
+        .make(doing, &tree.path, &obj, arch.kbuild_name())
+        .env("KCONFIG_ALLCONFIG", &asked)
+        .arg("allnoconfig")
+        .run_logged(&log, |_, _| {})?;
+    let result = read_text(&dot_config)?;
+    let lost = lost_symbols(&wanted(&fragments)?, &result);
+    if !lost.is_empty() {
+        return Err(Error::usage(format!("configuring the kernel ({name}, {arch})"), lost.join("\n"))
+            .hint("a symbol that does not come through depends on another, or does not exist in this version"));
+    }
+    let config_sha256 = stamp::hash_bytes(result.as_bytes());
+    stamp::record(&stamp_file, &inputs, &[&dot_config], &config_sha256)?;
+    sink.emit(Event::StepEnd {
+        step,
+        elapsed: start.elapsed(),
+    });
+    Ok(Configured { obj, config_sha256 })
+}
+
+/// The symbols that fragments ask for; a later fragment overrides an earlier one.
+pub fn wanted(fragments: &[(String, String)]) -> Result<Wanted> {
+    let mut wanted = Wanted::new();
+    for (name, text) in fragments {
+        for (at, line) in text.lines().enumerate() {
+            let line = line.trim();
+            if line.is_empty() || (line.starts_with('#') && !line.ends_with("is not set")) {
+                continue;
+            }
+            let unset = line
+                .strip_prefix("# ")
+                .and_then(|rest| rest.strip_suffix(" is not set"));
+            let setting = unset
+                .map(|symbol| (symbol, "n"))
+                .or_else(|| line.split_once('='));
+            match setting {
+                Some((symbol, value)) if symbol.starts_with("CONFIG_") => {
+                    wanted.insert(symbol.to_string(), (value.to_string(), name.clone()));
+                }
+                _ => {
+                    return Err(Error::usage(
+                        format!("reading images/kernel/{name}"),
+                        format!("line {}: \"{line}\" is not CONFIG_NAME=value", at + 1),
+                    ))
+                }
+            }
+        }
+    }
+    Ok(wanted)
+}
+
+/// Symbols whose value in the finished configuration is not the one asked for, in words.
+pub fn lost_symbols(wanted: &Wanted, result: &str) -> Vec<String> {
+    let set: BTreeMap<&str, &str> = result
+        .lines()
+        .filter(|line| line.starts_with("CONFIG_"))
+        .filter_map(|line| line.split_once('='))
+        .collect();
+    let mut lost = Vec::new();
+    for (symbol, (value, fragment)) in wanted {
+        let found = set.get(symbol.as_str()).copied().unwrap_or("n");
+        if found != value {
+            let found = if found == "n" { "not set" } else { found };
+            lost.push(format!(
+                "images/kernel/{fragment}: {symbol}={value} did not come through: it is {found}"
+            ));
+        }
+    }
+    lost
+}
+
+/// `KERNELRELEASE` of an object folder.
+pub fn kernel_release(obj: &Path) -> Result<String> {
+    let path = obj.join("include/config/kernel.release");
+    std::fs::read_to_string(&path)
+        .at("reading", &path)
+        .map(|text| text.trim().to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fragment(name: &str, text: &str) -> (String, String) {
+        (name.to_string(), text.to_string())
+    }
+
+    #[test]
+    fn every_lost_symbol_is_named() {
+        let base = fragment(
+            "base.config",
+            "# note\nCONFIG_A=y\nCONFIG_B=n\nCONFIG_S=\"lab\"\nCONFIG_K=y\n",
+        );
+        let debug = fragment("debug.config", "# CONFIG_K is not set\nCONFIG_N=8\n");
+        let wanted = wanted(&[base, debug]).unwrap();
+        let lost = lost_symbols(
+            &wanted,
+            "CONFIG_B=y\nCONFIG_S=\"lab\"\n# CONFIG_A is not set\nCONFIG_N=4\n",
+        );
+        insta::assert_snapshot!(lost.join("\n"), @r"
+        images/kernel/base.config: CONFIG_A=y did not come through: it is not set
+        images/kernel/base.config: CONFIG_B=n did not come through: it is y
+        images/kernel/debug.config: CONFIG_N=8 did not come through: it is 4
+        ");
+    }
+
+    #[test]
+    fn a_line_that_is_no_setting_is_refused() {
+        let error = wanted(&[fragment("base.config", "CONFIG_A=y\nSMP=y\n")]).unwrap_err();
+        assert_eq!(error.found(), "line 2: \"SMP=y\" is not CONFIG_NAME=value");
+    }
+}

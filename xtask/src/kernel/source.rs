@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Kernel source: fetched from the first origin that has it, kept as a tarball in the cache.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use serde::{Deserialize, Serialize};
+
+use crate::apt::PrivateApt;
+use crate::config::Origin;
+use crate::error::{AtPath, Error, Kind, Result};
+use crate::event::{Event, Sink, Stage, Step};
+use crate::exec::tool;
+use crate::layout::{create_dir, remove_dir, Layout};
+use crate::plan::Plan;
+use crate::stamp::{self, Freshness, Inputs};
+
+/// A kernel source that is on this machine.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Fetched {
+    /// Name of the source in `lab.toml`.
+    pub name: String,
+    /// Where it came from, with its exact version ("linux-source-6.12 6.12.117-1").
+    pub origin: String,
+    /// Exact version of the package or file.
+    pub version: String,
+    /// The tarball in the cache.
+    pub tarball: PathBuf,
+    /// Its sha256.
+    pub sha256: String,
+}
+
+/// Fetches the plan's source, unless the cache has it.
+pub fn fetch(plan: &Plan, sink: &dyn Sink) -> Result<Fetched> {
+    let step = Step::once(Stage::Source);
+    let name = &plan.kernel.source_name;
+    let stamp_file = plan.layout.stamp(&format!("source-{name}"));
+    let mut inputs = Inputs::new();
+    inputs.text(
+        "lab.toml: origins",
+        format!("{:?}", plan.kernel.source.origin),
+    );
+    let why = match stamp::check::<Fetched>(&stamp_file, &inputs) {
+        Freshness::Fresh(fetched) => {
+            sink.emit(Event::StepFresh { step });
+            return Ok(fetched);
+        }
+        Freshness::Stale(why) => why,
+    };
+    sink.emit(Event::StepBegin { step, why });
+    let start = Instant::now();
+    stamp::forget(&stamp_file)?;
+    let mut refusals = Vec::new();
+    for origin in &plan.kernel.source.origin {
+        match fetch_origin(plan, origin, sink) {
+            Ok(fetched) => {
+                stamp::record(&stamp_file, &inputs, &[&fetched.tarball], &fetched)?;
+                sink.emit(Event::StepEnd {
+                    step,
+                    elapsed: start.elapsed(),
+                });
+                return Ok(fetched);
+            }
+            Err(err) if err.kind() == Kind::Interrupted => return Err(err),
+            Err(err) => refusals.push(err.to_string()),
+        }
+    }
+    Err(Error::host(
+        format!("fetching kernel source \"{name}\""),
+        refusals.join("\n"),
+    )
+    .hint("is the network up? lab.toml [source] lists the origins that are tried"))
+}
+
+fn fetch_origin(plan: &Plan, origin: &Origin, sink: &dyn Sink) -> Result<Fetched> {
+    if let Some(package) = &origin.debian {
+        return fetch_debian(plan, package, sink);
+    }
+    match (&origin.file, &origin.sha256) {
+        (Some(file), Some(sha256)) => use_file(plan, file, sha256),
+        _ => Err(Error::usage(
+            "reading lab.toml",
+            "an origin names neither debian nor file with sha256",
+        )),
+    }
+}
+
+/// A tarball on this machine, checked against its pinned hash.
+fn use_file(plan: &Plan, file: &Path, sha256: &str) -> Result<Fetched> {
+    let tarball = plan.layout.root().join(file);
+    let found = stamp::hash_file(&tarball)?;
+    if !found.eq_ignore_ascii_case(sha256) {
+        return Err(Error::usage(
+            format!("checking {}", tarball.display()),
+            format!("sha256 is {found}, lab.toml says {sha256}"),
+        ));
+    }
+    Ok(Fetched {
+        name: plan.kernel.source_name.clone(),
+        origin: file.display().to_string(),
+        version: found[..12].to_string(),
+        tarball,
+        sha256: found,
+    })
+}
+
+/// A `linux-source-*` package: downloaded without root, its tarball taken out.
+fn fetch_debian(plan: &Plan, package: &str, sink: &dyn Sink) -> Result<Fetched> {
+    let layout = &plan.layout;
+    let scratch = layout.scratch("source")?;
+    progress(sink, format!("downloading {package}"));
+    let deb = download(layout, package, scratch.path(), sink)?;
+    let version = tool(format!("reading {package}"), "dpkg-deb")
+        .arg("-f")
+        .arg(&deb)
+        .arg("Version")
+        .read()?;
+    progress(sink, format!("unpacking {package} {version}"));
+    let unpacked = scratch.path().join("unpacked");
+    tool(format!("unpacking {package}"), "dpkg")
+        .arg("-x")
+        .arg(&deb)
+        .arg(&unpacked)
+        .read()?;
+    let file_name = format!("{package}.tar.xz");
+    let inside = unpacked.join("usr/src").join(&file_name);
+    if !inside.is_file() {
+        return Err(Error::lab(
+            format!("unpacking {package} {version}"),
+            format!("the package has no usr/src/{file_name}"),
+        ));
+    }
+    let folder = layout.cache().join(package);
+    remove_dir(&folder)?;
+    create_dir(&folder)?;
+    let tarball = folder.join(&file_name);
+    std::fs::rename(&inside, &tarball).at("renaming to", &tarball)?;
+    Ok(Fetched {
+        name: plan.kernel.source_name.clone(),
+        origin: format!("{package} {version}"),
+        version,
+        sha256: stamp::hash_file(&tarball)?,
+        tarball,
+    })
+}
+
+/// The package's file, through the host's package lists or, where they do not have it, through lists of the lab's own.
+fn download(layout: &Layout, package: &str, into: &Path, sink: &dyn Sink) -> Result<PathBuf> {
+    let direct = tool(format!("downloading {package}"), "apt-get")
+        .args(["-q", "download", package])
+        .dir(into)
+        .failure(Kind::Host)
+        .read();
+    if let Err(first) = direct {
+        if first.kind() == Kind::Interrupted {
+            return Err(first);
+        }
+        progress(
+            sink,
+            format!("{package} is not in this machine's package lists; asking the archive"),
+        );
+        PrivateApt::for_host(layout)?.download(package, into)?;
+    }
+    let entries = std::fs::read_dir(into).at("listing", into)?;
+    entries
+        .flatten()
+        .map(|entry| entry.path())
+        .find(|path| path.extension().is_some_and(|ext| ext == "deb"))
+        .ok_or_else(|| {
+            Error::host(
+                format!("downloading {package}"),
+                "apt-get left no .deb file",
+            )
+        })
+}
+
+fn progress(sink: &dyn Sink, text: String) {
+    sink.emit(Event::StepProgress {
+        step: Step::once(Stage::Source),
+        done: 0,
+        total: None,
+        text,
+    });
+}

@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! The tools that build kernels: which ones, found where. Getting them is `setup`'s.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Kind, Result};
+use crate::exec::{tool, which, Invocation};
+use crate::layout::Layout;
+use crate::plan::{Plan, ToolchainPlan};
+use crate::stamp::{self, Freshness, Inputs};
+
+/// The oldest rustc that 6.12 takes.
+const OLDEST_RUSTC: (u32, u32) = (1, 78);
+/// Where the kernel's makefiles look for programs: the distribution's folders only, so that
+/// rustup's proxies and a developer's own wrappers stay out.
+const KBUILD_PATH: &str = "/usr/bin:/bin:/usr/sbin:/sbin";
+/// Variables that would leak from cargo or the user's shell into the kernel build.
+const UNWANTED: &[&str] = &[
+    "ARCH",
+    "CROSS_COMPILE",
+    "KCFLAGS",
+    "KRUSTFLAGS",
+    "LD_LIBRARY_PATH",
+    "LLVM",
+    "MAKEFLAGS",
+    "MFLAGS",
+    "RUSTC",
+    "RUSTFLAGS",
+    "RUSTUP_TOOLCHAIN",
+    "KBUILD_OUTPUT",
+    "CC",
+    "LD",
+    "RUSTC_WRAPPER",
+];
+
+/// The tools that build kernels.
+#[derive(Debug, Clone, PartialEq)]
+pub struct KernelTools {
+    /// rustc; its library's source is installed.
+    pub rustc: Rustc,
+    /// bindgen.
+    pub bindgen: PathBuf,
+    /// Version suffix of clang and the llvm tools.
+    pub llvm: String,
+}
+
+impl KernelTools {
+    /// Finds them, or says what is missing.
+    pub fn find(plan: &Plan) -> Result<KernelTools> {
+        let missing = |what: &str| {
+            Error::host("looking for the kernel's tools", what)
+                .hint("`cargo xtask lab setup` gets what is missing")
+        };
+        let rustc = find_rustc(&plan.layout, &plan.toolchain)?
+            .ok_or_else(|| missing("no rustc of 1.78 or later that has its library's source"))?;
+        let bindgen = bindgen_path(&plan.layout);
+        if !bindgen.is_file() {
+            return Err(missing("bindgen is not installed"));
+        }
+        let llvm = plan.toolchain.llvm.clone();
+        if which(&format!("clang-{llvm}")).is_none() {
+            return Err(missing(&format!("clang-{llvm} is not installed")));
+        }
+        Ok(KernelTools {
+            rustc,
+            bindgen,
+            llvm,
+        })
+    }
+
+    /// Adds their identities to a stage's inputs.
+    pub fn describe(&self, inputs: &mut Inputs) -> Result<()> {
+        inputs.program("rustc", &self.rustc.path)?;
+        inputs.program("bindgen", &self.bindgen)?;
+        for name in [
+            format!("clang-{}", self.llvm),
+            format!("ld.lld-{}", self.llvm),
+        ] {
+            if let Some(path) = which(&name) {
+                inputs.program(name, &path)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// `make` in a kernel tree, with everything but targets.
+    pub fn make(&self, doing: String, tree: &Path, obj: &Path, kbuild_arch: &str) -> Invocation {
+        let mut make = tool(doing, "make")
+            .failure(Kind::Build)
+            .env("PATH", KBUILD_PATH)
+            .env("LC_ALL", "C")
+            .arg("-C")
+            .arg(tree)
+            .arg(format!("O={}", obj.display()))
+            .arg(format!("ARCH={kbuild_arch}"))
+            .arg(format!("LLVM=-{}", self.llvm))
+            .arg(format!("RUSTC={}", self.rustc.path.display()))
+            .arg(format!("HOSTRUSTC={}", self.rustc.path.display()))
+            .arg(format!("BINDGEN={}", self.bindgen.display()))
+            .args([
+                "KBUILD_BUILD_USER=lab",
+                "KBUILD_BUILD_HOST=lab",
+                "KBUILD_BUILD_VERSION=1",
+            ])
+            .arg("KBUILD_BUILD_TIMESTAMP=Thu Jan  1 00:00:00 UTC 1970");
+        for name in UNWANTED {
+            make = make.env_remove(name);
+        }
+        make
+    }
+}
+
+/// Where the lab keeps its bindgen.
+pub fn bindgen_path(layout: &Layout) -> PathBuf {
+    layout.tools().join("bin/bindgen")
+}
+
+/// A rustc that can build kernels.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Rustc {
+    /// The compiler itself, not a proxy.
+    pub path: PathBuf,
+    /// What `--version` says.
+    pub version: String,
+}
+
+/// The kernel's rustc: the one the user named, else the first with its library's source.
+/// Asking compilers for their version takes long, so the answer is kept until one of them changes.
+pub fn find_rustc(layout: &Layout, plan: &ToolchainPlan) -> Result<Option<Rustc>> {
+    let candidates = match &plan.rustc {
+        Some(named) => vec![named_rustc(named)?],
+        None => rustc_candidates()
+            .into_iter()
+            .filter(|rustc| has_library_source(rustc))
+            .collect(),
+    };
+    let mut inputs = Inputs::new();
+    for rustc in &candidates {
+        inputs.program(rustc.display().to_string(), rustc)?;
+    }
+    let stamp_file = layout.stamp("rustc");
+    if let Freshness::Fresh(Some(rustc)) = stamp::check::<Option<Rustc>>(&stamp_file, &inputs) {
+        return Ok(Some(rustc));
+    }
+    let found = candidates.into_iter().find_map(|path| {
+        let version = rustc_version(&path).ok()?;
+        (parse_version(&version)? >= OLDEST_RUSTC).then_some(Rustc { path, version })
+    });
+    stamp::record(&stamp_file, &inputs, &[], &found)?;
+    Ok(found)
+}
+
+fn named_rustc(rustc: &Path) -> Result<PathBuf> {
+    let wrong = |found: &str| {
+        Error::usage(format!("using {} as the kernel's rustc", rustc.display()), found)
+            .hint("lab.toml [toolchain] rustc or RESTART_LAB_RUSTC names it; a rustup toolchain needs `rustup component add rust-src`")
+    };
+    if !rustc.is_file() {
+        return Err(wrong("there is no such file"));
+    }
+    if !has_library_source(rustc) {
+        return Err(wrong("its library's source is not installed"));
+    }
+    Ok(rustc.to_path_buf())
+}
+
+/// Real compilers, not rustup's proxies: the distribution's first, then rustup's toolchains, stable before others.
+fn rustc_candidates() -> Vec<PathBuf> {
+    let mut found = vec![PathBuf::from("/usr/bin/rustc")];
+    let home = std::env::var_os("RUSTUP_HOME")
+        .map(PathBuf::from)
+        .or_else(|| std::env::var_os("HOME").map(|home| Path::new(&home).join(".rustup")));
+    if let Some(entries) = home.and_then(|home| std::fs::read_dir(home.join("toolchains")).ok()) {
+        let mut toolchains: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+        toolchains.sort_by_key(|path| {
+            let name = path
+                .file_name()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned();
+            (
+                name.starts_with("nightly"),
+                !name.starts_with("stable"),
+                name,
+            )
+        });
+        found.extend(toolchains.into_iter().map(|path| path.join("bin/rustc")));
+    }
+    found.into_iter().filter(|path| path.is_file()).collect()
+}
+
+/// Whether `core`'s source is where the kernel's makefiles look for it: below the sysroot.
+fn has_library_source(rustc: &Path) -> bool {
+    let real = std::fs::canonicalize(rustc).unwrap_or_else(|_| rustc.to_path_buf());
+    let sysroot = real.parent().and_then(Path::parent);
+    sysroot.is_some_and(|sysroot| {
+        sysroot
+            .join("lib/rustlib/src/rust/library/core/src/lib.rs")
+            .is_file()
+    })
+}
+
+/// `rustc 1.96.0 (...)` -> (1, 96)
+fn parse_version(text: &str) -> Option<(u32, u32)> {
+    let mut parts = text.split_whitespace().nth(1)?.split('.');
+    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+}
+
+/// What `rustc --version` says.
+pub fn rustc_version(rustc: &Path) -> Result<String> {
+    tool("asking for rustc's version", rustc)
+        .arg("--version")
+        .env_remove("LD_LIBRARY_PATH")
+        .env_remove("RUSTUP_TOOLCHAIN")
+        .failure(Kind::Host)
+        .read()
+}

@@ -1,0 +1,344 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! The patched kernel tree: unpacked once, then only the files that differ are
+//! written when the series or the overlay changes, so that builds stay incremental.
+//!
+//! Beside the tree lies its state: pristine copies of all files that the series
+//! touches, and the list of files that the overlay laid in.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{AtPath, Error, Kind, Result};
+use crate::event::{Event, Sink, Stage, Step};
+use crate::exec::tool;
+use crate::kernel::source::Fetched;
+use crate::layout::{copy_whole, create_dir, read_text, remove_dir, write_whole, Layout};
+use crate::patchset::series::Series;
+use crate::plan::Plan;
+use crate::stamp::{self, files_below, Freshness, Inputs};
+
+/// A patched tree.
+#[derive(Debug, Clone)]
+pub struct PatchedTree {
+    /// Its folder.
+    pub path: PathBuf,
+    /// The source it was made from.
+    pub source: Fetched,
+    /// What it was made from, for the stamps of the stages that follow.
+    pub inputs: Inputs,
+    /// Files of series and overlay that configuration depends on.
+    pub kconfig_files: Vec<String>,
+}
+
+/// A file of the overlay.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OverlayFile {
+    /// Where it lies in the project.
+    pub from: PathBuf,
+    /// Path in the kernel tree.
+    pub to: String,
+}
+
+/// Brings the tree up to date.
+pub fn prepare(plan: &Plan, source: &Fetched, sink: &dyn Sink) -> Result<PatchedTree> {
+    let step = Step::once(Stage::Tree);
+    let layout = &plan.layout;
+    let series = Series::read(&layout.series())?;
+    let overlay = overlay_files(layout)?;
+    let inputs = tree_inputs(source, &series, &overlay)?;
+    let path = layout.tree(&source.name);
+    let kconfig_files = kconfig_files(&series, &overlay);
+    let tree = PatchedTree {
+        path,
+        source: source.clone(),
+        inputs,
+        kconfig_files,
+    };
+    let stamp_file = layout.stamp(&format!("tree-{}", source.name));
+    let outputs = [tree.path.join("Makefile")];
+    let why = match stamp::check::<()>(&stamp_file, &tree.inputs) {
+        Freshness::Fresh(()) => {
+            sink.emit(Event::StepFresh { step });
+            return Ok(tree);
+        }
+        Freshness::Stale(why) => why,
+    };
+    sink.emit(Event::StepBegin { step, why });
+    let start = Instant::now();
+    stamp::forget(&stamp_file)?;
+    let state = State::open(layout, source, sink)?;
+    state.sync_series(layout, &series)?;
+    state.sync_overlay(&overlay)?;
+    stamp::record(&stamp_file, &tree.inputs, &[&outputs[0]], &())?;
+    sink.emit(Event::StepEnd {
+        step,
+        elapsed: start.elapsed(),
+    });
+    Ok(tree)
+}
+
+fn tree_inputs(source: &Fetched, series: &Series, overlay: &[OverlayFile]) -> Result<Inputs> {
+    let mut inputs = Inputs::new();
+    inputs.text(
+        "kernel source",
+        format!("{} {}", source.origin, source.sha256),
+    );
+    inputs.file("kernel-patches/series", &series.dir.join("series"))?;
+    for patch in &series.patches {
+        inputs.file(
+            format!("kernel-patches/{}", patch.name),
+            &series.dir.join(&patch.name),
+        )?;
+    }
+    for file in overlay {
+        inputs.file(file.to.clone(), &file.from)?;
+    }
+    Ok(inputs)
+}
+
+/// What of series and overlay configuration reads.
+fn kconfig_files(series: &Series, overlay: &[OverlayFile]) -> Vec<String> {
+    let laid_in = overlay.iter().map(|file| file.to.clone());
+    let of_kconfig = |path: &String| {
+        let name = path.rsplit('/').next().unwrap_or(path);
+        name.starts_with("Kconfig") || path.starts_with("scripts/kconfig/")
+    };
+    series
+        .touched()
+        .into_iter()
+        .chain(laid_in)
+        .filter(of_kconfig)
+        .collect()
+}
+
+/// Every file of the project that is laid over the kernel tree.
+pub fn overlay_files(layout: &Layout) -> Result<Vec<OverlayFile>> {
+    let rust = layout.rust_syscall();
+    let mut files = Vec::new();
+    for name in ["Kconfig", "Makefile"] {
+        files.push(OverlayFile {
+            from: rust.join(name),
+            to: format!("kernel/checkpoint/{name}"),
+        });
+    }
+    for (folder, over) in [
+        ("src", "kernel/checkpoint"),
+        ("abstractions", "rust/kernel"),
+        ("helpers", "rust/helpers"),
+    ] {
+        let folder = rust.join(folder);
+        if !folder.is_dir() {
+            continue;
+        }
+        for from in files_below(&folder)? {
+            let below = from
+                .strip_prefix(&folder)
+                .unwrap_or(&from)
+                .display()
+                .to_string();
+            // lib.rs is cargo's root of the same modules; the kernel has its own.
+            if over != "kernel/checkpoint" || below != "lib.rs" {
+                files.push(OverlayFile {
+                    to: format!("{over}/{below}"),
+                    from,
+                });
+            }
+        }
+    }
+    Ok(files)
+}
+
+/// What is known about an unpacked tree.
+#[derive(Debug, Serialize, Deserialize)]
+struct Manifest {
+    source_sha256: String,
+    overlay: BTreeSet<String>,
+}
+
+/// An unpacked tree and its state folder.
+pub struct State {
+    tree: PathBuf,
+    pristine: PathBuf,
+    manifest_path: PathBuf,
+}
+
+impl State {
+    /// The tree of a source, unpacked if it is not there yet.
+    pub fn open(layout: &Layout, source: &Fetched, sink: &dyn Sink) -> Result<State> {
+        let dir = layout.tree_state(&source.name);
+        let state = State {
+            tree: layout.tree(&source.name),
+            pristine: dir.join("pristine"),
+            manifest_path: dir.join("manifest.json"),
+        };
+        let usable = state
+            .manifest()
+            .is_some_and(|manifest| manifest.source_sha256 == source.sha256);
+        if usable && state.tree.join("Makefile").is_file() {
+            return Ok(state);
+        }
+        sink.emit(Event::StepProgress {
+            step: Step::once(Stage::Tree),
+            done: 0,
+            total: None,
+            text: format!("unpacking {}", source.origin),
+        });
+        // The state goes first: a tree without one is not believed.
+        remove_dir(&dir)?;
+        remove_dir(&state.tree)?;
+        let scratch = layout.scratch("tree")?;
+        let fresh = scratch.path().join("tree");
+        create_dir(&fresh)?;
+        tool(format!("unpacking {}", source.tarball.display()), "tar")
+            .arg("-C")
+            .arg(&fresh)
+            .args(["--strip-components=1", "-xf"])
+            .arg(&source.tarball)
+            .failure(Kind::Lab)
+            .read()?;
+        if !fresh.join("Makefile").is_file() {
+            return Err(Error::lab(
+                format!("unpacking {}", source.tarball.display()),
+                "there is no kernel tree in it",
+            ));
+        }
+        create_dir(&layout.tree(""))?;
+        std::fs::rename(&fresh, &state.tree).at("renaming to", &state.tree)?;
+        create_dir(&state.pristine)?;
+        state.write_manifest(&Manifest {
+            source_sha256: source.sha256.clone(),
+            overlay: BTreeSet::new(),
+        })?;
+        Ok(state)
+    }
+
+    fn manifest(&self) -> Option<Manifest> {
+        serde_json::from_str(&read_text(&self.manifest_path).ok()?).ok()
+    }
+
+    fn write_manifest(&self, manifest: &Manifest) -> Result<()> {
+        let text = serde_json::to_string_pretty(manifest).map_err(|err| {
+            Error::lab(
+                format!("writing {}", self.manifest_path.display()),
+                err.to_string(),
+            )
+        })?;
+        write_whole(&self.manifest_path, text.as_bytes())
+    }
+
+    /// Whether a path exists in the unpatched source.
+    pub fn exists_in_source(&self, path: &str) -> bool {
+        let laid_in = self
+            .manifest()
+            .is_some_and(|manifest| manifest.overlay.contains(path));
+        self.pristine.join(path).is_file() || (self.tree.join(path).exists() && !laid_in)
+    }
+
+    /// Copies of the unpatched files that the series touches, put into `staging`.
+    pub fn stage_pristine(&self, series: &Series, staging: &Path) -> Result<()> {
+        for path in series.touched() {
+            let kept = self.pristine.join(&path);
+            let from = if kept.is_file() {
+                kept
+            } else {
+                self.tree.join(&path)
+            };
+            if from.is_file() {
+                copy_whole(&from, &staging.join(&path))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Applies the series to pristine copies, then brings every file that differs into the tree.
+    pub fn sync_series(&self, layout: &Layout, series: &Series) -> Result<()> {
+        let scratch = layout.scratch("series")?;
+        let staging = scratch.path();
+        self.stage_pristine(series, staging)?;
+        let touched = series.touched();
+        for path in &touched {
+            let kept = self.pristine.join(path);
+            if !kept.is_file() && staging.join(path).is_file() {
+                copy_whole(&staging.join(path), &kept)?;
+            }
+        }
+        series.apply(staging)?;
+        for kept in files_below(&self.pristine)? {
+            let path = kept.strip_prefix(&self.pristine).unwrap_or(&kept);
+            let patched = staging.join(path);
+            let from = if patched.is_file() {
+                patched
+            } else {
+                kept.clone()
+            };
+            replace_if_different(&from, &self.tree.join(path))?;
+        }
+        Ok(())
+    }
+
+    /// Lays the overlay in, and takes out what it no longer has.
+    pub fn sync_overlay(&self, overlay: &[OverlayFile]) -> Result<()> {
+        let mut manifest = self.manifest().ok_or_else(|| {
+            Error::lab(
+                "reading the tree's state",
+                format!("{} is unreadable", self.manifest_path.display()),
+            )
+        })?;
+        let overwritten = self.overwritten(overlay);
+        if !overwritten.is_empty() {
+            return Err(Error::usage(
+                "laying the overlay over the kernel",
+                overwritten.join("\n"),
+            ));
+        }
+        let wanted: BTreeSet<String> = overlay.iter().map(|file| file.to.clone()).collect();
+        let gone: Vec<String> = manifest.overlay.difference(&wanted).cloned().collect();
+        // Written before the files: what a cut run leaves is then known to be the overlay's.
+        manifest.overlay.extend(wanted.iter().cloned());
+        self.write_manifest(&manifest)?;
+        for file in overlay {
+            replace_if_different(&file.from, &self.tree.join(&file.to))?;
+        }
+        for path in gone {
+            let path = self.tree.join(path);
+            if path.is_file() {
+                std::fs::remove_file(&path).at("removing", &path)?;
+            }
+        }
+        manifest.overlay = wanted;
+        self.write_manifest(&manifest)
+    }
+
+    /// Overlay files that would overwrite one of the source's, in words.
+    pub fn overwritten(&self, overlay: &[OverlayFile]) -> Vec<String> {
+        let clash = |file: &&OverlayFile| self.exists_in_source(&file.to);
+        overlay
+            .iter()
+            .filter(clash)
+            .map(|file| {
+                format!(
+                    "{} would overwrite {} of the kernel's source",
+                    file.from.display(),
+                    file.to
+                )
+            })
+            .collect()
+    }
+}
+
+/// Copies a file if the content differs; a file that stays the same keeps its time, and make skips it.
+fn replace_if_different(from: &Path, to: &Path) -> Result<()> {
+    let wanted = std::fs::read(from).at("reading", from)?;
+    if std::fs::read(to).is_ok_and(|found| found == wanted) {
+        return Ok(());
+    }
+    write_whole(to, &wanted)?;
+    let mode = std::fs::metadata(from)
+        .at("looking at", from)?
+        .permissions();
+    std::fs::set_permissions(to, mode).at("setting the mode of", to)
+}

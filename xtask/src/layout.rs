@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Every path of the lab: the project's own folders and all below `target/lab`.
+//! Owns the lock on `target/lab` and the making of files that appear whole.
+
+use std::fs::{self, File, TryLockError};
+use std::io::{Read, Seek, Write};
+use std::path::{Path, PathBuf};
+
+use crate::arch::Arch;
+use crate::error::{AtPath, Error, Result};
+use crate::event::{Event, Sink};
+
+/// The project's root and what is where below it.
+#[derive(Debug, Clone)]
+pub struct Layout {
+    root: PathBuf,
+    lab: PathBuf,
+}
+
+impl Layout {
+    /// The layout of the project at `root`.
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        let root = root.into();
+        let lab = root.join("target/lab");
+        Layout { root, lab }
+    }
+
+    /// Finds the project: the folder above cargo's manifest, or the nearest one above the working directory with a `lab.toml`.
+    pub fn find() -> Result<Self> {
+        let cwd = std::env::current_dir().at("reading", Path::new("the working directory"))?;
+        if let Some(root) = cwd.ancestors().find(|dir| dir.join("lab.toml").is_file()) {
+            return Ok(Self::new(root));
+        }
+        let manifest = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
+        match manifest.as_deref().and_then(Path::parent) {
+            Some(root) if root.join("Cargo.toml").is_file() => Ok(Self::new(root)),
+            _ => Err(Error::usage(
+                "looking for the project",
+                format!("no lab.toml in {} or above it", cwd.display()),
+            )
+            .hint("run `cargo xtask` inside the project's folder")),
+        }
+    }
+
+    /// The project's root.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+    /// `lab.toml`.
+    pub fn config(&self) -> PathBuf {
+        self.root.join("lab.toml")
+    }
+    /// Folder of the kernel series.
+    pub fn series(&self) -> PathBuf {
+        self.root.join("kernel-patches")
+    }
+    /// Folder of kernel config fragments.
+    pub fn fragments(&self) -> PathBuf {
+        self.root.join("images/kernel")
+    }
+    /// What goes into every initramfs.
+    pub fn initramfs_manifest(&self) -> PathBuf {
+        self.root.join("images/initramfs.toml")
+    }
+    /// Folder of the kernel side's Rust.
+    pub fn rust_syscall(&self) -> PathBuf {
+        self.root.join("rust-syscall")
+    }
+    /// Folder of the guest programs' source.
+    pub fn guest(&self) -> PathBuf {
+        self.root.join("guest")
+    }
+    /// Folder of the project's scenarios.
+    pub fn scenarios(&self) -> PathBuf {
+        self.root.join("tests")
+    }
+
+    /// Everything the lab makes.
+    pub fn lab(&self) -> &Path {
+        &self.lab
+    }
+    /// Downloads: sources, packages.
+    pub fn cache(&self) -> PathBuf {
+        self.lab.join("cache")
+    }
+    /// Programs the lab builds for its own use.
+    pub fn tools(&self) -> PathBuf {
+        self.lab.join("tools")
+    }
+    /// The patched tree of a kernel source.
+    pub fn tree(&self, source: &str) -> PathBuf {
+        self.lab.join("src").join(source)
+    }
+    /// Pristine copies of the files that the series touches, and the state of the tree.
+    pub fn tree_state(&self, source: &str) -> PathBuf {
+        self.lab.join("src").join(format!("{source}.state"))
+    }
+    /// Object folder of a kernel.
+    pub fn obj(&self, kernel: &str, arch: Arch) -> PathBuf {
+        self.lab.join("obj").join(format!("{kernel}-{arch}"))
+    }
+    /// Finished images of a kernel.
+    pub fn kernel_out(&self, kernel: &str, arch: Arch) -> PathBuf {
+        self.lab.join("out").join(format!("kernel-{kernel}-{arch}"))
+    }
+    /// Finished guest programs.
+    pub fn guest_out(&self, arch: Arch) -> PathBuf {
+        self.lab.join("out").join(format!("guest-{arch}"))
+    }
+    /// Cargo's target folder for guest programs.
+    pub fn guest_target(&self, arch: Arch) -> PathBuf {
+        self.lab.join("obj").join(format!("guest-{arch}"))
+    }
+    /// The initramfs of an architecture.
+    pub fn initramfs(&self, arch: Arch) -> PathBuf {
+        self.lab.join("out").join(format!("initramfs-{arch}.cpio"))
+    }
+    /// Full logs of builds.
+    pub fn log(&self, name: &str) -> PathBuf {
+        self.lab.join("logs").join(format!("{name}.log"))
+    }
+    /// The stamp of a stage.
+    pub fn stamp(&self, name: &str) -> PathBuf {
+        self.lab.join("stamps").join(format!("{name}.json"))
+    }
+    /// Runs: `<id>/<arch>/<scenario>/`, and `latest`.
+    pub fn runs(&self) -> PathBuf {
+        self.lab.join("runs")
+    }
+    /// Half-made things; emptied by whoever takes the lock.
+    pub fn tmp(&self) -> PathBuf {
+        self.lab.join("tmp")
+    }
+
+    /// `path` as shown to the user: relative to the root where it is below it.
+    pub fn show<'a>(&self, path: &'a Path) -> std::path::Display<'a> {
+        path.strip_prefix(&self.root).unwrap_or(path).display()
+    }
+
+    /// Takes the lock on `target/lab`, waiting for its holder, and clears what a cut run left half-made.
+    pub fn lock(&self, sink: &dyn Sink) -> Result<Lock> {
+        let path = self.lab.join("lock");
+        create_dir(&self.lab)?;
+        let mut file = File::options()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path)
+            .at("opening the lock", &path)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut holder = String::new();
+                let _ = file.read_to_string(&mut holder);
+                sink.emit(Event::Waiting {
+                    holder: holder.trim().to_string(),
+                });
+                file.lock().at("waiting for the lock", &path)?;
+            }
+            Err(TryLockError::Error(err)) => return Err(err).at("locking", &path),
+        }
+        let who = format!(
+            "process {}: {}\n",
+            std::process::id(),
+            std::env::args().skip(1).collect::<Vec<_>>().join(" ")
+        );
+        file.set_len(0)
+            .and_then(|()| file.rewind())
+            .and_then(|()| file.write_all(who.as_bytes()))
+            .at("writing", &path)?;
+        remove_dir(&self.tmp())?;
+        Ok(Lock { _file: file })
+    }
+
+    /// A fresh folder below `target/lab/tmp`, removed when dropped.
+    pub fn scratch(&self, what: &str) -> Result<tempfile::TempDir> {
+        let tmp = self.tmp();
+        create_dir(&tmp)?;
+        tempfile::Builder::new()
+            .prefix(&format!("{what}."))
+            .tempdir_in(&tmp)
+            .at("making a folder in", &tmp)
+    }
+}
+
+/// The lock on `target/lab`; let go when dropped or when the process ends.
+#[derive(Debug)]
+pub struct Lock {
+    _file: File,
+}
+
+/// Makes a folder and those above it.
+pub fn create_dir(path: &Path) -> Result<()> {
+    fs::create_dir_all(path).at("creating", path)
+}
+
+/// Removes a folder and all in it, if it is there.
+pub fn remove_dir(path: &Path) -> Result<()> {
+    match fs::remove_dir_all(path) {
+        Err(err) if err.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        other => other.at("removing", path),
+    }
+}
+
+/// Reads a text file.
+pub fn read_text(path: &Path) -> Result<String> {
+    fs::read_to_string(path).at("reading", path)
+}
+
+/// Writes a file that appears whole or not at all.
+pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
+    let dir = path.parent().unwrap_or(Path::new("."));
+    create_dir(dir)?;
+    let mut file = tempfile::Builder::new()
+        .prefix(".new-")
+        .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))
+        .tempfile_in(dir)
+        .at("making a file in", dir)?;
+    file.write_all(bytes).at("writing", path)?;
+    file.persist(path)
+        .map_err(|err| err.error)
+        .at("renaming to", path)?;
+    Ok(())
+}
+
+/// Copies a file so that the copy appears whole or not at all; keeps its mode.
+pub fn copy_whole(from: &Path, to: &Path) -> Result<()> {
+    let dir = to.parent().unwrap_or(Path::new("."));
+    create_dir(dir)?;
+    let staged = tempfile::Builder::new()
+        .prefix(".new-")
+        .tempfile_in(dir)
+        .at("making a file in", dir)?;
+    fs::copy(from, staged.path()).at("copying", from)?;
+    staged
+        .persist(to)
+        .map_err(|err| err.error)
+        .at("renaming to", to)?;
+    Ok(())
+}

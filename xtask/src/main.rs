@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! `cargo xtask`: parses, dispatches, prints the error once, ends with the exit code.
+
+use clap::Parser;
+
+use xtask::error::{Kind, Result, EXIT_PASSED};
+use xtask::event::Sink;
+use xtask::flags::{Command, Flags, Kernel, Lab, Patchset, SourceFlags, Target, Test};
+use xtask::report::terminal::Terminal;
+use xtask::session::Session;
+use xtask::{
+    bench, clean, doctor, exec, kernel, patchset, pipeline, repro, run, scenario, shell, suite,
+};
+
+fn main() {
+    let flags = Flags::parse();
+    let code = exec::watch_signals()
+        .and_then(|()| dispatch(flags))
+        .unwrap_or_else(|err| {
+            eprintln!("error: {err}");
+            err.kind().exit_code()
+        });
+    std::process::exit(code);
+}
+
+fn dispatch(flags: Flags) -> Result<i32> {
+    let session = Session::open()?;
+    match flags.command {
+        Command::Lab(command) => lab(&session, command),
+        Command::Patchset(command) => patchset_command(&session, command, &Terminal::new()),
+        Command::Kernel(command) => kernel_command(&session, command, &Terminal::new()),
+        Command::Test(flags) => test(&session, flags),
+    }
+}
+
+fn lab(session: &Session, command: Lab) -> Result<i32> {
+    match command {
+        Lab::Run(flags) => return run::run(session, &flags),
+        Lab::Shell(flags) => return shell::run(session, &flags),
+        Lab::Bench(flags) => return bench::run(session, &flags),
+        Lab::Repro(flags) => return repro::run(&flags),
+        Lab::Plan(flags) => print!("{}", run::plan_text(session, &flags)?),
+        Lab::List(flags) => {
+            let scenarios = scenario::select(&session.layout, &flags.scenarios, &[])?;
+            match flags.json {
+                true => println!("{:#}", scenario::list_json(&scenarios)),
+                false => print!("{}", scenario::list_text(&scenarios)),
+            }
+        }
+        Lab::Doctor(flags) => {
+            let diagnosis = doctor::diagnose(&session.plan(&flags.target)?, &session.host)?;
+            print!("{}", diagnosis.text());
+            if !diagnosis.healthy() {
+                return Ok(Kind::Host.exit_code());
+            }
+        }
+        Lab::Setup(flags) => {
+            drop(session.make_ready(&session.plan(&flags.target)?, &Terminal::new())?)
+        }
+        Lab::Clean(flags) => {
+            for path in clean::clean(&session.layout, &flags, &Terminal::new())? {
+                println!("removed {}", session.layout.show(&path));
+            }
+        }
+    }
+    Ok(EXIT_PASSED)
+}
+
+fn patchset_command(session: &Session, command: Patchset, sink: &dyn Sink) -> Result<i32> {
+    let target = |flags: SourceFlags| Target {
+        kernel: flags.kernel,
+        ..Target::default()
+    };
+    match command {
+        Patchset::Check(flags) => {
+            let _lock = session.layout.lock(sink)?;
+            let report = patchset::check::check(&session.plan(&target(flags))?, sink)?;
+            println!("{report}");
+        }
+        Patchset::Apply(flags) => {
+            let _lock = session.layout.lock(sink)?;
+            let tree = pipeline::patched_tree(&session.plan(&target(flags))?, sink)?;
+            println!("{}", session.layout.show(&tree.path));
+        }
+    }
+    Ok(EXIT_PASSED)
+}
+
+fn kernel_command(session: &Session, command: Kernel, sink: &dyn Sink) -> Result<i32> {
+    match command {
+        Kernel::Source(target) => {
+            let _lock = session.layout.lock(sink)?;
+            let tree = pipeline::patched_tree(&session.plan(&target)?, sink)?;
+            println!("{}", session.layout.show(&tree.path));
+        }
+        Kernel::Config(target) => {
+            let plan = session.plan(&target)?;
+            let _lock = session.make_ready(&plan, sink)?;
+            for configured in kernel::config::configure_all(&plan, sink)? {
+                println!("{}", session.layout.show(&configured.obj.join(".config")));
+            }
+        }
+        Kernel::Build(target) => {
+            let plan = session.plan(&target)?;
+            let _lock = session.make_ready(&plan, sink)?;
+            for build in pipeline::kernels(&plan, sink)? {
+                println!("{}", session.layout.show(&build.image));
+            }
+        }
+    }
+    Ok(EXIT_PASSED)
+}
+
+fn test(session: &Session, flags: Test) -> Result<i32> {
+    let plan = session.plan(&flags.target)?;
+    let sink = Terminal::new();
+    drop(session.make_ready(&plan, &sink)?);
+    for check in suite::CHECKS {
+        println!("== {}", check.name);
+        check.run(&plan)?;
+    }
+    println!("== kernel series");
+    let lock = session.layout.lock(&sink)?;
+    println!("{}", patchset::check::check(&plan, &sink)?);
+    drop(lock);
+    if flags.host_only {
+        return Ok(EXIT_PASSED);
+    }
+    println!("== scenarios");
+    run::run(session, &run_of(flags.target))
+}
+
+/// A run of every scenario.
+fn run_of(target: Target) -> xtask::flags::Run {
+    xtask::flags::Run {
+        target,
+        repeat: 1,
+        ..Default::default()
+    }
+}

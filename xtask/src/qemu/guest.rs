@@ -1,0 +1,348 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! A running guest: QEMU started, `/init` answering. Every wait has a deadline
+//! and looks at the kernel log, at QEMU and at the user's wish to stop while it
+//! waits. QEMU ends with the value, with the thread and with the process.
+
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use guest::protocol::{Answer, Op, Request};
+
+use crate::error::{AtPath, Error};
+use crate::exec::{self, tool, Child};
+use crate::layout::{create_dir, write_whole};
+use crate::qemu::args::{argv, CONSOLE_LOG, CONTROL_SOCKET, FILES_SOCKET};
+use crate::qemu::console::{Console, Finding, Trouble};
+use crate::qemu::control::{encode, Port, Replies};
+use crate::qemu::BootSpec;
+
+/// What QEMU itself wrote, in the guest's folder.
+pub const QEMU_LOG: &str = "qemu.log";
+/// The command line that booted the guest, in its folder.
+pub const COMMAND: &str = "qemu.argv";
+/// Requests and replies, one a line, in the guest's folder.
+pub const TRANSCRIPT: &str = "control.jsonl";
+
+/// How long a wait lasts before the guest is looked at again.
+pub(super) const SLICE: Duration = Duration::from_millis(10);
+/// How long QEMU may take to open its sockets.
+const SOCKETS: Duration = Duration::from_secs(10);
+
+/// Why a guest is of no more use.
+#[derive(Debug)]
+pub enum Halt {
+    /// The kernel panicked; the line that says so.
+    Panic(String),
+    /// QEMU ended; how.
+    Died(String),
+    /// Nothing was heard for this long, while doing what.
+    Silent {
+        /// What was being waited for.
+        doing: String,
+        /// For how long.
+        waited: Duration,
+    },
+    /// The lab failed, or the user interrupted it.
+    Lab(Error),
+}
+
+impl From<Error> for Halt {
+    fn from(error: Error) -> Halt {
+        Halt::Lab(error)
+    }
+}
+
+/// What `/init` said when it was ready.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Hello {
+    /// Release of the kernel.
+    pub kernel: String,
+    /// Processors the guest has.
+    pub cpus: u32,
+    /// Whether checkpoint and restart are there.
+    pub syscalls: bool,
+    /// From the start of QEMU to the word of `/init`, as the host measures it.
+    pub boot: Duration,
+    /// From the start of the kernel to `/init`, as the guest measures it.
+    pub kernel_boot: Duration,
+}
+
+/// A guest that runs.
+pub struct Guest {
+    folder: PathBuf,
+    child: Child,
+    console: Console,
+    control: Port,
+    pub(super) files: Port,
+    replies: Replies,
+    transcript: File,
+    next_id: u64,
+    hello: Hello,
+}
+
+impl Guest {
+    /// Boots a guest in `folder`, which becomes QEMU's working directory and keeps what the guest leaves.
+    pub fn boot(spec: &BootSpec, folder: &Path, limit: Duration) -> Result<Guest, Halt> {
+        create_dir(folder)?;
+        let console_log = folder.join(CONSOLE_LOG);
+        File::create(&console_log).at("creating", &console_log)?;
+        let transcript_path = folder.join(TRANSCRIPT);
+        let transcript = File::create(&transcript_path).at("creating", &transcript_path)?;
+        let qemu = tool(format!("booting a guest ({})", spec.arch), spec.arch.qemu())
+            .args(argv(spec))
+            .dir(folder)
+            .die_with_parent();
+        write_whole(
+            &folder.join(COMMAND),
+            format!("{}\n", qemu.command_line()).as_bytes(),
+        )?;
+        let started = Instant::now();
+        let mut child = qemu.start(&folder.join(QEMU_LOG))?;
+        let mut console = Console::open(&console_log)?;
+        let control = connect(folder, CONTROL_SOCKET, &mut child, &mut console)?;
+        let files = connect(folder, FILES_SOCKET, &mut child, &mut console)?;
+        let unknown = Hello {
+            kernel: String::new(),
+            cpus: 0,
+            syscalls: false,
+            boot: Duration::ZERO,
+            kernel_boot: Duration::ZERO,
+        };
+        let mut guest = Guest {
+            folder: folder.to_path_buf(),
+            child,
+            console,
+            control,
+            files,
+            replies: Replies::default(),
+            transcript,
+            next_id: 1,
+            hello: unknown,
+        };
+        let answer = guest.await_reply(0, "the guest's boot", started + limit, limit)?;
+        let Answer::Hello {
+            boot_ms,
+            kernel,
+            cpus,
+            syscalls,
+        } = answer
+        else {
+            return Err(guest.babble(&format!("{answer:?} instead of its hello")));
+        };
+        let kernel_boot = Duration::from_millis(boot_ms);
+        guest.hello = Hello {
+            kernel,
+            cpus,
+            syscalls,
+            boot: started.elapsed(),
+            kernel_boot,
+        };
+        Ok(guest)
+    }
+
+    /// What `/init` said at first.
+    pub fn hello(&self) -> &Hello {
+        &self.hello
+    }
+
+    /// Where its logs are.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Its kernel log.
+    pub fn console(&mut self) -> &mut Console {
+        &mut self.console
+    }
+
+    /// Has the guest do something and waits for the answer, at most for `limit`.
+    pub fn ask(&mut self, op: Op, limit: Duration) -> Result<Answer, Halt> {
+        let doing = describe(&op);
+        let id = self.send(op, limit)?;
+        self.await_reply(id, &doing, Instant::now() + limit, limit)
+    }
+
+    /// Ends the guest; the findings of its whole kernel log.
+    pub fn end(mut self) -> Result<Vec<Finding>, Error> {
+        self.child.kill()?;
+        Ok(self.console.finish()?.to_vec())
+    }
+
+    pub(super) fn send(&mut self, op: Op, limit: Duration) -> Result<u64, Halt> {
+        let id = self.next_id;
+        self.next_id += 1;
+        let line =
+            encode(&Request { id, op }).map_err(|err| Error::lab("encoding a request", err))?;
+        self.record('>', line.trim_end())?;
+        let deadline = Instant::now() + limit;
+        let mut sent = 0;
+        while sent < line.len() {
+            match self.control.write(&line.as_bytes()[sent..], SLICE) {
+                Ok(Some(count)) => sent += count,
+                Ok(None) => self.look("room for a request", deadline, limit)?,
+                Err(err) => return Err(self.lost(&err)),
+            }
+        }
+        Ok(id)
+    }
+
+    pub(super) fn await_reply(
+        &mut self,
+        id: u64,
+        doing: &str,
+        deadline: Instant,
+        limit: Duration,
+    ) -> Result<Answer, Halt> {
+        let mut buffer = vec![0; 64 << 10];
+        loop {
+            while let Some((line, reply)) = self.replies.next_reply() {
+                self.record('<', &line)?;
+                match reply {
+                    Ok(reply) if reply.id == id => return Ok(reply.answer),
+                    // The answer to a request that was given up.
+                    Ok(reply) if reply.id < id => {}
+                    Ok(reply) => {
+                        return Err(self.babble(&format!("answered request {}, not {id}", reply.id)))
+                    }
+                    Err(why) => return Err(self.babble(&format!("\"{line}\": {why}"))),
+                }
+            }
+            match self.control.read(&mut buffer, SLICE) {
+                Ok(Some(count)) => self.replies.feed(&buffer[..count]),
+                Ok(None) => {}
+                Err(err) => return Err(self.lost(&err)),
+            }
+            self.look(doing, deadline, limit)?;
+        }
+    }
+
+    /// Whether the guest is still of use, and there is time left.
+    pub(super) fn look(
+        &mut self,
+        doing: &str,
+        deadline: Instant,
+        limit: Duration,
+    ) -> Result<(), Halt> {
+        check(&mut self.child, &mut self.console)?;
+        if Instant::now() > deadline {
+            return Err(Halt::Silent {
+                doing: doing.to_string(),
+                waited: limit,
+            });
+        }
+        Ok(())
+    }
+
+    /// A port broke: QEMU is ending, and the log or its status tells why.
+    pub(super) fn lost(&mut self, err: &std::io::Error) -> Halt {
+        let deadline = Instant::now() + Duration::from_secs(2);
+        while Instant::now() < deadline {
+            if let Err(halt) = check(&mut self.child, &mut self.console) {
+                return halt;
+            }
+            std::thread::sleep(SLICE);
+        }
+        Halt::Died(format!("a port of the guest broke: {err}"))
+    }
+
+    pub(super) fn babble(&self, what: &str) -> Halt {
+        let log = self.folder.join(TRANSCRIPT);
+        let error = Error::lab("talking to the guest", format!("/init said {what}"))
+            .hint("the initramfs may be of another version: `cargo xtask lab clean`")
+            .log(&log, exec::tail(&log, 5));
+        Halt::Lab(error)
+    }
+
+    fn record(&mut self, mark: char, line: &str) -> Result<(), Error> {
+        let path = self.folder.join(TRANSCRIPT);
+        writeln!(self.transcript, "{mark} {line}").at("writing", &path)
+    }
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        for socket in [CONTROL_SOCKET, FILES_SOCKET] {
+            // Of no use without QEMU, and nothing to complain about if it is gone.
+            let _ = std::fs::remove_file(self.folder.join(socket));
+        }
+    }
+}
+
+/// Waits until QEMU has opened a socket.
+fn connect(
+    folder: &Path,
+    name: &str,
+    child: &mut Child,
+    console: &mut Console,
+) -> Result<Port, Halt> {
+    let deadline = Instant::now() + SOCKETS;
+    loop {
+        match Port::connect(folder, name) {
+            Ok(port) => return Ok(port),
+            Err(_) if Instant::now() < deadline => {
+                check(child, console).map_err(|halt| with_qemu_log(halt, folder))?;
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            Err(err) => {
+                return Err(Error::lab("connecting to the guest", format!("{name}: {err}")).into());
+            }
+        }
+    }
+}
+
+/// QEMU's own complaint, when that is why it ended.
+fn with_qemu_log(halt: Halt, folder: &Path) -> Halt {
+    match halt {
+        Halt::Died(how) => {
+            let said = exec::tail(&folder.join(QEMU_LOG), 3).join("; ");
+            Halt::Died(if said.is_empty() {
+                how
+            } else {
+                format!("{how}: {said}")
+            })
+        }
+        other => other,
+    }
+}
+
+/// Whether the guest still runs, the kernel has not panicked and the user lets the lab go on.
+fn check(child: &mut Child, console: &mut Console) -> Result<(), Halt> {
+    let panic = |findings: &[Finding]| {
+        findings
+            .iter()
+            .find(|finding| finding.trouble == Trouble::Panic)
+            .map(|finding| finding.line.clone())
+    };
+    if exec::interrupted() {
+        return Err(Error::interrupted("running a guest").into());
+    }
+    let ended = child.poll()?;
+    if let Some(line) = panic(console.advance()?) {
+        return Err(Halt::Panic(line));
+    }
+    match ended {
+        Some(status) => match panic(console.finish()?) {
+            Some(line) => Err(Halt::Panic(line)),
+            None => Err(Halt::Died(format!("QEMU {}", exec::describe(status)))),
+        },
+        None => Ok(()),
+    }
+}
+
+/// A request in a few words.
+fn describe(op: &Op) -> String {
+    match op {
+        Op::Spawn { argv, .. } => format!("the start of {}", argv.join(" ")),
+        Op::Wait { name, .. } => format!("the end of {name}"),
+        Op::WaitFor { path, text, .. } => format!("\"{text}\" in {path}"),
+        Op::Fetch { path } => format!("the file {path}"),
+        Op::Reset => "the clean-up of the guest".to_string(),
+        other => {
+            let text = serde_json::to_string(other).unwrap_or_default();
+            format!("the answer to {text:.80}")
+        }
+    }
+}

@@ -1,0 +1,322 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! What the user sees: on a terminal one live line for each thing that is going
+//! on and a line for each thing that is over; plain lines otherwise.
+
+use std::collections::BTreeMap;
+use std::io::{IsTerminal, Write};
+use std::path::Path;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+
+use crate::event::{Event, Sink, Step};
+use crate::exec;
+use crate::qemu::console::trouble_in;
+use crate::report::{RunEvent, RunReport, ScenarioReport};
+use crate::scenario::verdict::Verdict;
+
+/// How often a build step says where it is when there is no terminal.
+const PLAIN_EVERY: Duration = Duration::from_secs(15);
+/// Lines of a kernel log without trouble shown with a failure.
+const LOG_LINES: usize = 4;
+/// Lines of a kernel log shown from the first trouble on.
+const TROUBLE_LINES: usize = 16;
+/// Lines of a failure's reason shown when it happens.
+const WHY_LINES: usize = 14;
+
+/// Shows events on stderr. Results of a run go there too; stdout is for commands that produce data.
+pub struct Terminal {
+    state: Mutex<State>,
+}
+
+struct State {
+    live: Option<MultiProgress>,
+    steps: BTreeMap<Step, (ProgressBar, std::time::Instant)>,
+    workers: BTreeMap<usize, ProgressBar>,
+    colour: bool,
+    done: usize,
+    total: usize,
+}
+
+impl Terminal {
+    /// One for this process's stderr.
+    pub fn new() -> Terminal {
+        let terminal = std::io::stderr().is_terminal();
+        let state = State {
+            live: terminal.then(MultiProgress::new),
+            steps: BTreeMap::new(),
+            workers: BTreeMap::new(),
+            colour: terminal && std::env::var_os("NO_COLOR").is_none(),
+            done: 0,
+            total: 0,
+        };
+        Terminal {
+            state: Mutex::new(state),
+        }
+    }
+
+    /// Shows the end of a run: what failed, where to look, the sum.
+    pub fn summary(&self, report: &RunReport, shown: &dyn Fn(&Path) -> String) {
+        let mut state = self.lock();
+        state.clear();
+        for failed in report
+            .results
+            .iter()
+            .filter(|result| !result.verdict.is_good())
+        {
+            let line = format!(
+                "{} {:<6} {}: look into {}",
+                state.painted(failed.verdict),
+                failed.arch.name(),
+                failed.scenario,
+                shown(&failed.folder)
+            );
+            state.line(&line);
+        }
+        state.line(&sum(report));
+        state.line(&format!("run: {}", shown(&report.folder)));
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+impl Default for Terminal {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Sink for Terminal {
+    fn emit(&self, event: Event) {
+        let mut state = self.lock();
+        match event {
+            Event::Waiting { holder } => state.line(&format!("waiting for another lab: {holder}")),
+            Event::Note(text) => state.line(&text),
+            Event::StepBegin { step, why } => state.step_begin(step, &why),
+            Event::StepProgress {
+                step,
+                done,
+                total,
+                text,
+            } => state.step_progress(step, done, total, &text),
+            Event::StepEnd { step, elapsed } => {
+                state.step_close(step);
+                state.line(&format!(
+                    "{:>10} {step} ({:.1} s)",
+                    "done",
+                    elapsed.as_secs_f64()
+                ));
+            }
+            Event::StepFresh { step } => state.step_close(step),
+            Event::Run(event) => state.run_event(event),
+        }
+    }
+}
+
+impl State {
+    /// A line that stays.
+    fn line(&self, text: &str) {
+        let written = match &self.live {
+            Some(live) => live.println(text),
+            None => writeln!(std::io::stderr(), "{text}"),
+        };
+        // Nobody is left to tell that the terminal is gone.
+        let _ = written;
+    }
+
+    fn clear(&mut self) {
+        for bar in self.workers.values() {
+            bar.finish_and_clear();
+        }
+        for (bar, _) in self.steps.values() {
+            bar.finish_and_clear();
+        }
+        self.workers.clear();
+        self.steps.clear();
+    }
+
+    fn step_begin(&mut self, step: Step, why: &str) {
+        self.line(&format!("{:>10} {step}: {why}", "begin"));
+        let bar = match &self.live {
+            Some(live) => live.add(spinner()),
+            None => ProgressBar::hidden(),
+        };
+        bar.set_prefix(step.to_string());
+        self.steps.insert(step, (bar, std::time::Instant::now()));
+    }
+
+    fn step_progress(&mut self, step: Step, done: u64, total: Option<u64>, text: &str) {
+        let Some((bar, last)) = self.steps.get_mut(&step) else {
+            return;
+        };
+        let count = total.map_or(format!("{done}"), |total| format!("{done}/{total}"));
+        bar.set_message(format!("{count} {text:.60}"));
+        if self.live.is_none() && last.elapsed() > PLAIN_EVERY {
+            *last = std::time::Instant::now();
+            self.line(&format!("{:>10} {step}: {count} {text:.60}", "..."));
+        }
+    }
+
+    fn step_close(&mut self, step: Step) {
+        if let Some((bar, _)) = self.steps.remove(&step) {
+            bar.finish_and_clear();
+        }
+    }
+
+    fn run_event(&mut self, event: RunEvent) {
+        match event {
+            RunEvent::Begin { total, machines } => {
+                (self.done, self.total) = (0, total);
+                for machine in machines {
+                    let text = format!(
+                        "{}: kernel {} ({}), cpu {}, {} ({})",
+                        machine.arch,
+                        machine.kernel,
+                        machine.kernel_release,
+                        machine.cpu,
+                        machine.accel.name(),
+                        machine.why
+                    );
+                    self.line(&text);
+                }
+            }
+            RunEvent::Boot { worker, arch } => {
+                let bar = self.worker(worker);
+                bar.set_prefix(arch.to_string());
+                bar.set_message("boot");
+            }
+            RunEvent::ScenarioBegin { worker, arch, name } => {
+                let bar = self.worker(worker);
+                bar.set_prefix(format!("{arch} {name}"));
+                bar.set_message("");
+            }
+            RunEvent::ScenarioStep {
+                worker,
+                number,
+                count,
+                title,
+            } => {
+                self.worker(worker)
+                    .set_message(format!("{}/{count} {title:.70}", number + 1));
+            }
+            RunEvent::ScenarioEnd { worker, result } => {
+                self.worker(worker).set_message("");
+                self.done += 1;
+                self.result(&result);
+            }
+            RunEvent::Idle { worker } => {
+                if let Some(bar) = self.workers.remove(&worker) {
+                    bar.finish_and_clear();
+                }
+            }
+        }
+    }
+
+    fn worker(&mut self, worker: usize) -> ProgressBar {
+        let live = &self.live;
+        let new = || {
+            live.as_ref()
+                .map_or_else(ProgressBar::hidden, |live| live.add(spinner()))
+        };
+        self.workers.entry(worker).or_insert_with(new).clone()
+    }
+
+    fn result(&self, result: &ScenarioReport) {
+        let round = if result.round > 1 {
+            format!(" (round {})", result.round)
+        } else {
+            String::new()
+        };
+        let width = self.total.to_string().len();
+        self.line(&format!(
+            "{} [{:>width$}/{}] {:<6} {}{round} ({:.2} s)",
+            self.painted(result.verdict),
+            self.done,
+            self.total,
+            result.arch.name(),
+            result.scenario,
+            result.elapsed.as_secs_f64()
+        ));
+        if result.verdict == Verdict::Pass {
+            return;
+        }
+        for line in result.why.lines().take(WHY_LINES) {
+            self.line(&format!("           {line}"));
+        }
+        if !result.verdict.is_good() {
+            self.line(&format!("           {}:", result.console.display()));
+            for line in telling_lines(&result.console) {
+                self.line(&format!("           | {line}"));
+            }
+        }
+    }
+
+    fn painted(&self, verdict: Verdict) -> String {
+        let colour = match verdict {
+            Verdict::Pass => 32,
+            Verdict::Skip => 33,
+            _ => 31,
+        };
+        match self.colour {
+            true => format!("\x1b[1;{colour}m{verdict:>10}\x1b[0m"),
+            false => format!("{verdict:>10}"),
+        }
+    }
+}
+
+/// The lines of a kernel log that tell most: from the first trouble on, else the last ones.
+fn telling_lines(console: &Path) -> Vec<String> {
+    let text = std::fs::read(console).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let lines: Vec<&str> = text.lines().collect();
+    match lines.iter().position(|line| trouble_in(line).is_some()) {
+        Some(first) => lines[first..]
+            .iter()
+            .take(TROUBLE_LINES)
+            .map(|line| line.trim_end().to_string())
+            .collect(),
+        None => exec::tail(console, LOG_LINES),
+    }
+}
+
+fn spinner() -> ProgressBar {
+    let style = ProgressStyle::with_template("{spinner} {prefix}: {elapsed} {wide_msg}");
+    let bar = ProgressBar::new_spinner()
+        .with_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
+    bar.enable_steady_tick(Duration::from_millis(120));
+    bar
+}
+
+/// "41 scenarios in 12.3 s: 40 pass, 1 fail; boot x86_64 0.71 s, arm64 0.46 s".
+fn sum(report: &RunReport) -> String {
+    let mut counts: BTreeMap<Verdict, usize> = BTreeMap::new();
+    for result in &report.results {
+        *counts.entry(result.verdict).or_default() += 1;
+    }
+    let counts: Vec<String> = counts
+        .iter()
+        .map(|(verdict, count)| format!("{count} {verdict}"))
+        .collect();
+    let boots: Vec<String> = report
+        .boot_s
+        .iter()
+        .map(|(arch, time)| format!("{arch} {time:.2} s"))
+        .collect();
+    let boots = if boots.is_empty() {
+        String::new()
+    } else {
+        format!("; boot {}", boots.join(", "))
+    };
+    format!(
+        "{} scenarios in {:.1} s: {}{boots}",
+        report.results.len(),
+        report.elapsed.as_secs_f64(),
+        counts.join(", ")
+    )
+}

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! The bundle of a scenario: all that it takes to boot the same guest and do
+//! the same steps again, and `lab repro`, which does it.
+
+use std::path::Path;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{AtPath, Error, Result};
+use crate::exec::tool;
+use crate::flags;
+use crate::layout::{read_text, write_whole};
+use crate::qemu::args::argv;
+use crate::qemu::guest::Guest;
+use crate::qemu::{Accelerator, BootSpec};
+use crate::report::{MachineReport, ScenarioReport};
+use crate::run::queue::Job;
+use crate::run::Ready;
+use crate::scenario::case::Bench;
+use crate::scenario::play::{interruption, not_booted, play};
+use crate::scenario::verdict::Verdict;
+use crate::scenario::Scenario;
+
+/// Name of the bundle's description, in the scenario's folder.
+pub const BUNDLE: &str = "bundle.json";
+
+/// What a boot may take when nothing is known of the machine.
+const BOOT_LIMIT: Duration = Duration::from_secs(120);
+/// Factor on every deadline of a repetition, which is for looking at, not for judging speed.
+const SCALE: f64 = 8.0;
+
+/// What a bundle says.
+#[derive(Debug, Serialize, Deserialize)]
+struct Bundle {
+    scenario: String,
+    verdict: Verdict,
+    /// The scenario file, beside this one.
+    file: String,
+    /// The guest; kernel and initramfs lie in the run's folder.
+    guest: BootSpec,
+    machine: Option<MachineReport>,
+    /// The command line of QEMU, to be run in a folder of its own.
+    qemu: String,
+}
+
+/// Writes the bundle of a scenario that was run.
+pub fn write(job: &Job, result: &ScenarioReport, ready: &Ready) -> Result<()> {
+    let name = format!("{}.toml", job.scenario.name);
+    let text = std::fs::read(&job.scenario.path).at("reading", &job.scenario.path)?;
+    write_whole(&result.folder.join(&name), &text)?;
+    let bundle = Bundle {
+        scenario: job.scenario.name.clone(),
+        verdict: result.verdict,
+        file: name,
+        guest: job.spec.clone(),
+        machine: ready
+            .machines
+            .iter()
+            .find(|machine| machine.arch == job.spec.arch)
+            .cloned(),
+        qemu: tool("", job.spec.arch.qemu())
+            .args(argv(&job.spec))
+            .command_line(),
+    };
+    let text = serde_json::to_vec_pretty(&bundle)
+        .map_err(|err| Error::lab("writing a bundle", err.to_string()))?;
+    write_whole(&result.folder.join(BUNDLE), &text)
+}
+
+/// Runs the scenario of a bundle again; the process's exit code.
+pub fn run(flags: &flags::Repro) -> Result<i32> {
+    let file = if flags.bundle.is_dir() {
+        flags.bundle.join(BUNDLE)
+    } else {
+        flags.bundle.clone()
+    };
+    let folder = file.parent().unwrap_or(Path::new("."));
+    let doing = format!("reading {}", file.display());
+    let bundle: Bundle = serde_json::from_str(&read_text(&file)?).map_err(|err| {
+        Error::usage(doing, err.to_string())
+            .hint("a bundle is the folder of a scenario in target/lab/runs")
+    })?;
+    let path = folder.join(&bundle.file);
+    let scenario = Scenario::read(&path, &path.display().to_string())?;
+    let mut spec = bundle.guest;
+    match flags.accel {
+        flags::Accel::Auto => {}
+        flags::Accel::Kvm => spec.accel = Accelerator::Kvm,
+        flags::Accel::Tcg => spec.accel = Accelerator::Tcg,
+    }
+    let again = folder.join(format!("again-{}", std::process::id()));
+    let judgement = match Guest::boot(&spec, &again.join("guest"), BOOT_LIMIT) {
+        Ok(guest) => {
+            let bench = Bench {
+                spec,
+                boot_limit: BOOT_LIMIT,
+                scale: SCALE,
+            };
+            let count = scenario.file.step.len();
+            let watch = |number: usize, title: &str| eprintln!("{}/{count} {title}", number + 1);
+            play(&scenario, &bench, &again, guest, &watch)?.judgement
+        }
+        Err(halt) => not_booted(&scenario, &interruption(halt)?),
+    };
+    println!(
+        "{} before, {} now: {}",
+        bundle.verdict, judgement.verdict, bundle.scenario
+    );
+    if !judgement.why.is_empty() {
+        println!("{}", judgement.why);
+    }
+    println!("artifacts: {}", again.display());
+    Ok(Verdict::exit_code([judgement.verdict]))
+}

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! The folder of a run: `target/lab/runs/<id>/<arch>/<scenario>/`, and `latest`.
+//! Kernels and initramfs are taken in as hard links, so that a later build, which
+//! replaces files by renaming, cannot change what a run boots or a bundle names.
+
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::arch::Arch;
+use crate::error::{AtPath, Result};
+use crate::layout::{copy_whole, create_dir, Layout};
+use crate::pipeline::Prepared;
+use crate::plan::Plan;
+use crate::qemu::{Accelerator, BootSpec};
+
+/// A run's folder.
+#[derive(Debug, Clone)]
+pub struct RunFolder {
+    /// Name of the folder: time of the start and process.
+    pub id: String,
+    /// The folder.
+    pub path: PathBuf,
+}
+
+impl RunFolder {
+    /// Makes one and points `latest` to it.
+    pub fn create(layout: &Layout) -> Result<RunFolder> {
+        let seconds = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |time| time.as_secs());
+        let id = format!("{}-{}", stamp(seconds), std::process::id());
+        let runs = layout.runs();
+        let path = runs.join(&id);
+        create_dir(&path)?;
+        let (latest, fresh) = (
+            runs.join("latest"),
+            runs.join(format!(".latest-{}", std::process::id())),
+        );
+        let _ = std::fs::remove_file(&fresh);
+        std::os::unix::fs::symlink(&id, &fresh).at("creating", &fresh)?;
+        std::fs::rename(&fresh, &latest).at("renaming to", &latest)?;
+        Ok(RunFolder { id, path })
+    }
+
+    /// Folder of an architecture.
+    pub fn arch(&self, arch: Arch) -> PathBuf {
+        self.path.join(arch.name())
+    }
+
+    /// Takes in the kernel and initramfs of an architecture; the guest that boots them.
+    pub fn take_in(&self, plan: &Plan, prepared: &Prepared) -> Result<BootSpec> {
+        let dir = self.arch(prepared.arch);
+        create_dir(&dir)?;
+        let kernel = dir.join("kernel");
+        let initramfs = dir.join("initramfs.cpio");
+        link(&prepared.kernel.image, &kernel)?;
+        link(&prepared.initramfs, &initramfs)?;
+        Ok(spec(plan, prepared.arch, &kernel, &initramfs))
+    }
+}
+
+/// The guest that a plan asks for; its accelerator is still to be chosen.
+pub fn spec(plan: &Plan, arch: Arch, kernel: &Path, initramfs: &Path) -> BootSpec {
+    BootSpec {
+        arch,
+        kernel: kernel.to_path_buf(),
+        initramfs: initramfs.to_path_buf(),
+        cpus: plan.machine.cpus,
+        memory_mib: plan.machine.memory_mib,
+        cpu: plan
+            .machine
+            .cpu
+            .get(&arch)
+            .cloned()
+            .unwrap_or_else(|| "max".into()),
+        accel: Accelerator::Tcg,
+        append: Vec::new(),
+    }
+}
+
+/// A hard link, or a copy where there can be none.
+fn link(from: &Path, to: &Path) -> Result<()> {
+    std::fs::hard_link(from, to).or_else(|_| copy_whole(from, to))
+}
+
+/// Seconds since 1970 as `20261123-201500`, in UTC.
+fn stamp(seconds: u64) -> String {
+    let (days, rest) = (seconds / 86400, seconds % 86400);
+    // Days to date in the proleptic Gregorian calendar, eras of 400 years beginning in March.
+    let shifted = days + 719_468;
+    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
+    let year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted_month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
+    let month = if shifted_month < 10 {
+        shifted_month + 3
+    } else {
+        shifted_month - 9
+    };
+    let year = era * 400 + year_of_era + u64::from(month <= 2);
+    format!(
+        "{year:04}{month:02}{day:02}-{:02}{:02}{:02}",
+        rest / 3600,
+        rest / 60 % 60,
+        rest % 60
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::stamp;
+
+    #[test]
+    fn times_are_dates() {
+        assert_eq!(stamp(0), "19700101-000000");
+        assert_eq!(stamp(1_709_210_096), "20240229-123456");
+        assert_eq!(stamp(1_795_464_900), "20261123-201500");
+    }
+}

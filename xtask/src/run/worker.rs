@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! One place for a guest: boots what the next job wants, runs the job, keeps
+//! the guest for the next if it is still sound.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use crate::arch::Arch;
+use crate::error::{Error, Result};
+use crate::event::{Event, Sink};
+use crate::exec;
+use crate::layout::{copy_whole, create_dir, write_whole};
+use crate::qemu::args::CONSOLE_LOG;
+use crate::qemu::guest::{Guest, Halt};
+use crate::qemu::BootSpec;
+use crate::report::{RunEvent, ScenarioReport};
+use crate::repro;
+use crate::run::queue::{Job, Queue};
+use crate::run::{reference_boot, Ready};
+use crate::scenario::case::Bench;
+use crate::scenario::play::{interruption, not_booted, play, Played};
+use crate::scenario::verdict::{Judgement, Verdict};
+
+/// What a boot may take at most, on a plain kernel; nothing is known of the machine before the first.
+const BOOT_LIMIT: Duration = Duration::from_secs(30);
+/// The most by which deadlines grow with the measured boot.
+const SCALE_LIMIT: f64 = 20.0;
+
+/// What the workers bring together.
+#[derive(Debug, Default)]
+pub struct Outcomes {
+    /// What came of each scenario.
+    pub results: Vec<ScenarioReport>,
+    boots: BTreeMap<Arch, Vec<Duration>>,
+    guests: usize,
+}
+
+impl Outcomes {
+    /// Median time to `/init` in seconds, by architecture.
+    pub fn boot_medians(&self) -> Vec<(Arch, f64)> {
+        let median = |times: &Vec<Duration>| {
+            let mut times = times.clone();
+            times.sort();
+            times
+                .get(times.len() / 2)
+                .map_or(0.0, Duration::as_secs_f64)
+        };
+        self.boots
+            .iter()
+            .map(|(arch, times)| (*arch, median(times)))
+            .collect()
+    }
+}
+
+/// A guest that waits for its next job.
+struct Kept {
+    guest: Guest,
+    bench: Bench,
+}
+
+/// Takes jobs until none is left.
+pub fn work(
+    worker: usize,
+    ready: &Ready,
+    queue: &Queue,
+    outcomes: &Mutex<Outcomes>,
+    sink: &dyn Sink,
+) -> Result<()> {
+    let mut kept: Option<Kept> = None;
+    let mut arch = None;
+    while let Some(job) = queue.take(kept.as_ref().map(|kept| &kept.bench.spec), arch) {
+        arch = Some(job.spec.arch);
+        let fits = |kept: &Kept| kept.bench.spec == job.spec && !job.scenario.file.fresh_guest;
+        // The old guest ends before a new one begins: both would share a processor.
+        let guest = kept.take().filter(fits);
+        let folder = folder_of(ready, &job);
+        let started = Instant::now();
+        let number = next_guest(outcomes, guest.is_none());
+        let guest = match guest {
+            Some(guest) => Ok(guest),
+            None => boot(worker, ready, &job.spec, number, outcomes, sink),
+        };
+        let played = match guest {
+            Ok(guest) => play_one(worker, &job, guest, &folder, sink)?,
+            Err(halt) => {
+                let judgement = not_booted(&job.scenario, &interruption(halt)?);
+                keep_boot_log(ready, &job, number, &folder)?;
+                (
+                    Played {
+                        judgement,
+                        elapsed: started.elapsed(),
+                        guest: None,
+                    },
+                    None,
+                )
+            }
+        };
+        if exec::interrupted() {
+            return Err(Error::interrupted("running scenarios"));
+        }
+        let (played, bench) = played;
+        let result = report(&job, &folder, &played.judgement, played.elapsed)?;
+        repro::write(&job, &result, ready)?;
+        kept = played
+            .guest
+            .zip(bench)
+            .map(|(guest, bench)| Kept { guest, bench });
+        lock(outcomes).results.push(result.clone());
+        sink.emit(Event::Run(RunEvent::ScenarioEnd { worker, result }));
+    }
+    Ok(())
+}
+
+fn folder_of(ready: &Ready, job: &Job) -> PathBuf {
+    let folder = ready.folder.arch(job.spec.arch);
+    match job.round {
+        1 => folder.join(&job.scenario.name),
+        round => folder.join(format!("{}.{round}", job.scenario.name)),
+    }
+}
+
+/// The number of the guest that is about to be booted, if one is.
+fn next_guest(outcomes: &Mutex<Outcomes>, boots: bool) -> usize {
+    let mut outcomes = lock(outcomes);
+    outcomes.guests += usize::from(boots);
+    outcomes.guests
+}
+
+fn boot(
+    worker: usize,
+    ready: &Ready,
+    spec: &BootSpec,
+    number: usize,
+    outcomes: &Mutex<Outcomes>,
+    sink: &dyn Sink,
+) -> std::result::Result<Kept, Halt> {
+    sink.emit(Event::Run(RunEvent::Boot {
+        worker,
+        arch: spec.arch,
+    }));
+    let folder = guest_folder(ready, spec.arch, number);
+    let boot_limit = BOOT_LIMIT.mul_f64(ready.slowdown);
+    let guest = Guest::boot(spec, &folder, boot_limit)?;
+    let boot = guest.hello().boot;
+    lock(outcomes)
+        .boots
+        .entry(spec.arch)
+        .or_default()
+        .push(boot);
+    let measured = boot.as_secs_f64() / reference_boot(spec.arch, spec.accel).as_secs_f64();
+    let scale = measured.max(ready.slowdown).clamp(1.0, SCALE_LIMIT);
+    Ok(Kept {
+        guest,
+        bench: Bench {
+            spec: spec.clone(),
+            boot_limit,
+            scale,
+        },
+    })
+}
+
+/// The log of the guest that did not boot goes to the scenario that wanted it.
+fn keep_boot_log(ready: &Ready, job: &Job, number: usize, folder: &Path) -> Result<()> {
+    let log = guest_folder(ready, job.spec.arch, number).join(CONSOLE_LOG);
+    match log.exists() {
+        true => copy_whole(&log, &folder.join(CONSOLE_LOG)),
+        false => Ok(()),
+    }
+}
+
+fn guest_folder(ready: &Ready, arch: Arch, number: usize) -> PathBuf {
+    ready.folder.arch(arch).join(format!("guest-{number}"))
+}
+
+fn play_one(
+    worker: usize,
+    job: &Job,
+    kept: Kept,
+    folder: &Path,
+    sink: &dyn Sink,
+) -> Result<(Played, Option<Bench>)> {
+    let name = job.scenario.name.clone();
+    sink.emit(Event::Run(RunEvent::ScenarioBegin {
+        worker,
+        arch: job.spec.arch,
+        name,
+    }));
+    let count = job.scenario.file.step.len();
+    let watch = |number: usize, title: &str| {
+        sink.emit(Event::Run(RunEvent::ScenarioStep {
+            worker,
+            number,
+            count,
+            title: title.to_string(),
+        }));
+    };
+    let Kept { guest, bench } = kept;
+    let played = play(&job.scenario, &bench, folder, guest, &watch)?;
+    Ok((played, Some(bench)))
+}
+
+fn report(
+    job: &Job,
+    folder: &Path,
+    judgement: &Judgement,
+    elapsed: Duration,
+) -> Result<ScenarioReport> {
+    create_dir(folder)?;
+    let console = folder.join(CONSOLE_LOG);
+    if !judgement.verdict.is_good() || judgement.verdict == Verdict::Skip {
+        write_whole(
+            &folder.join("why.txt"),
+            format!("{}: {}\n", judgement.verdict, judgement.why).as_bytes(),
+        )?;
+    }
+    Ok(ScenarioReport {
+        scenario: job.scenario.name.clone(),
+        arch: job.spec.arch,
+        round: job.round,
+        verdict: judgement.verdict,
+        why: judgement.why.clone(),
+        elapsed,
+        folder: folder.to_path_buf(),
+        console,
+    })
+}
+
+fn lock(outcomes: &Mutex<Outcomes>) -> std::sync::MutexGuard<'_, Outcomes> {
+    outcomes
+        .lock()
+        .unwrap_or_else(|poisoned| poisoned.into_inner())
+}

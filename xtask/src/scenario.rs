@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Scenarios: finding and choosing them. The format is in `file`, the running
+//! of one in `play`.
+
+pub mod case;
+pub mod check;
+pub mod damage;
+pub mod expect;
+pub mod file;
+pub mod images;
+pub mod play;
+pub mod reboot;
+pub mod step;
+pub mod steps;
+pub mod tree;
+pub mod trees;
+pub mod verdict;
+
+use std::path::{Path, PathBuf};
+
+use crate::arch::Arch;
+use crate::error::{nearest, AtPath, Error, Result};
+use crate::layout::{read_text, Layout};
+use crate::scenario::file::ScenarioFile;
+
+/// A scenario: its file and what is in it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Scenario {
+    /// The file's name without `.toml`.
+    pub name: String,
+    /// The file.
+    pub path: PathBuf,
+    /// What is in it.
+    pub file: ScenarioFile,
+}
+
+impl Scenario {
+    /// Reads one file; `shown` is its name in errors.
+    pub fn read(path: &Path, shown: &str) -> Result<Scenario> {
+        let text = read_text(path).map_err(|err| err.with_kind(crate::error::Kind::Usage))?;
+        let name = path
+            .file_stem()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        Ok(Scenario {
+            name,
+            path: path.to_path_buf(),
+            file: ScenarioFile::parse(shown, &text)?,
+        })
+    }
+}
+
+/// All scenarios of the project, by name. The problems of all files are reported at once.
+pub fn all(layout: &Layout) -> Result<Vec<Scenario>> {
+    let dir = layout.scenarios();
+    let mut paths = Vec::new();
+    for entry in std::fs::read_dir(&dir).at("listing", &dir)? {
+        let path = entry.at("listing", &dir)?.path();
+        if path.extension().is_some_and(|end| end == "toml") {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    let mut problems = Vec::new();
+    let mut scenarios = Vec::new();
+    for path in paths {
+        match Scenario::read(&path, &layout.show(&path).to_string()) {
+            Ok(scenario) => scenarios.push(scenario),
+            Err(err) => problems.push(err.to_string()),
+        }
+    }
+    match problems.is_empty() {
+        true => Ok(scenarios),
+        false => Err(Error::usage("reading the scenarios", problems.join("\n"))),
+    }
+}
+
+/// The scenarios that `globs` name (all without one), and those of `files` on top.
+pub fn select(layout: &Layout, globs: &[String], files: &[PathBuf]) -> Result<Vec<Scenario>> {
+    let mut chosen = Vec::new();
+    // With files alone, only these are meant.
+    if !globs.is_empty() || files.is_empty() {
+        chosen = choose(all(layout)?, globs)?;
+    }
+    for path in files {
+        let scenario = Scenario::read(path, &path.display().to_string())?;
+        if chosen.iter().any(|other| other.name == scenario.name) {
+            return Err(Error::usage(
+                format!("reading {}", path.display()),
+                format!(
+                    "there is another scenario \"{}\" in this run",
+                    scenario.name
+                ),
+            ));
+        }
+        chosen.push(scenario);
+    }
+    Ok(chosen)
+}
+
+/// Those whose names one of `globs` matches; each glob must match one.
+fn choose(all: Vec<Scenario>, globs: &[String]) -> Result<Vec<Scenario>> {
+    let names: Vec<&str> = all.iter().map(|scenario| scenario.name.as_str()).collect();
+    for glob in globs {
+        if !names.iter().any(|name| matches(glob, name)) {
+            let meant = nearest(glob, names.iter().copied());
+            let meant = meant
+                .map(|name| format!(" (did you mean \"{name}\"?)"))
+                .unwrap_or_default();
+            return Err(Error::usage(
+                "choosing scenarios",
+                format!("no scenario is called \"{glob}\"{meant}"),
+            )
+            .hint("`cargo xtask lab list` lists them"));
+        }
+    }
+    let wanted = |scenario: &Scenario| {
+        globs.is_empty() || globs.iter().any(|glob| matches(glob, &scenario.name))
+    };
+    Ok(all.into_iter().filter(wanted).collect())
+}
+
+/// Whether a name fits a glob of letters, `*` and `?`.
+fn matches(glob: &str, name: &str) -> bool {
+    let (glob, name): (Vec<char>, Vec<char>) = (glob.chars().collect(), name.chars().collect());
+    let (mut g, mut n) = (0, 0);
+    let mut star: Option<(usize, usize)> = None;
+    while n < name.len() {
+        match glob.get(g) {
+            Some('*') => {
+                star = Some((g, n));
+                g += 1;
+            }
+            Some(c) if *c == '?' || *c == name[n] => {
+                g += 1;
+                n += 1;
+            }
+            _ => match star {
+                Some((at, taken)) => {
+                    star = Some((at, taken + 1));
+                    g = at + 1;
+                    n = taken + 1;
+                }
+                None => return false,
+            },
+        }
+    }
+    glob[g..].iter().all(|c| *c == '*')
+}
+
+/// `lab list` as text: name, architectures, description.
+pub fn list_text(scenarios: &[Scenario]) -> String {
+    let width = scenarios
+        .iter()
+        .map(|scenario| scenario.name.len())
+        .max()
+        .unwrap_or(0);
+    let line = |scenario: &Scenario| {
+        let arches = match scenario.file.arch.len() == Arch::ALL.len() {
+            true => String::new(),
+            false => format!(
+                " ({} only)",
+                scenario
+                    .file
+                    .arch
+                    .iter()
+                    .map(|arch| arch.name())
+                    .collect::<Vec<_>>()
+                    .join(", ")
+            ),
+        };
+        format!(
+            "{:<width$}  {}{arches}\n",
+            scenario.name, scenario.file.description
+        )
+    };
+    scenarios.iter().map(line).collect()
+}
+
+/// `lab list --json`.
+pub fn list_json(scenarios: &[Scenario]) -> serde_json::Value {
+    let entry = |scenario: &Scenario| {
+        serde_json::json!({
+            "name": scenario.name,
+            "description": scenario.file.description,
+            "arch": scenario.file.arch,
+            "file": scenario.path,
+        })
+    };
+    scenarios.iter().map(entry).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn globs() {
+        assert!(
+            matches("tree-*", "tree-new-pids")
+                && matches("*", "x")
+                && matches("t?ee*s", "tree-new-pids")
+        );
+        assert!(matches("*pids", "tree-pids-new-pids") && matches("self", "self"));
+        assert!(!matches("tree", "tree-new-pids") && !matches("tree-?", "tree-new"));
+    }
+
+    #[test]
+    fn every_scenario_of_the_project_is_sound() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        let found = all(&Layout::new(root)).unwrap();
+        assert!(!found.is_empty());
+    }
+
+    #[test]
+    fn an_unknown_scenario_comes_with_a_suggestion() {
+        let file = ScenarioFile::parse("x", "description = 'x'\n[[step]]\nsleep-ms = 1\n").unwrap();
+        let scenario = Scenario {
+            name: "futex".into(),
+            path: "x".into(),
+            file,
+        };
+        let error = choose(vec![scenario], &["futx".to_string()])
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("no scenario is called \"futx\" (did you mean \"futex\"?)"),
+            "{error}"
+        );
+    }
+}

@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! A scenario from its first step to its judgement: steps, artifacts, what it
+//! left in the guest, what the kernel log says.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use guest::protocol::{Answer, Op, Task};
+
+use crate::error::{AtPath, Error, Result};
+use crate::layout::copy_whole;
+use crate::qemu::args::CONSOLE_LOG;
+use crate::qemu::console::Finding;
+use crate::qemu::guest::{Guest, Halt};
+use crate::scenario::case::{Bench, Case, StepResult, Stop};
+use crate::scenario::step::Step;
+use crate::scenario::steps::{perform, title};
+use crate::scenario::verdict::{Judgement, Verdict};
+use crate::scenario::Scenario;
+
+/// What came of a scenario.
+pub struct Played {
+    /// How it ended, and why.
+    pub judgement: Judgement,
+    /// How long its steps took.
+    pub elapsed: Duration,
+    /// The guest, if it can be used again.
+    pub guest: Option<Guest>,
+}
+
+/// Runs a scenario on a guest. `watch` sees each step's number, from 0, and title.
+pub fn play(
+    scenario: &Scenario,
+    bench: &Bench,
+    folder: &Path,
+    mut guest: Guest,
+    watch: &dyn Fn(usize, &str),
+) -> Result<Played> {
+    let started = Instant::now();
+    guest.console().advance()?;
+    let log_start = guest.console().offset();
+    let seen = guest.console().advance()?.len();
+    let mut case = Case::new(scenario, bench, folder, guest)?;
+    let mut judgement = run_steps(&mut case, watch);
+    let elapsed = started.elapsed();
+    let mut alive = judgement.verdict.leaves_guest_sound() || judgement.verdict == Verdict::Timeout;
+    let mut taint = 0;
+    if alive {
+        match clean_up(&mut case, &judgement) {
+            Ok((left, found)) => {
+                taint = found;
+                if judgement.verdict == Verdict::Pass && !left.is_empty() {
+                    judgement =
+                        Judgement::fail(format!("tasks were left behind: {}", task_words(&left)));
+                }
+            }
+            Err(stop) => {
+                alive = false;
+                let late = judgement_of(stop, false);
+                if judgement.verdict == Verdict::Pass {
+                    judgement = Judgement {
+                        why: format!("cleaning up: {}", late.why),
+                        ..late
+                    };
+                }
+            }
+        }
+    }
+    // A guest that was booted on the way has a log of its own.
+    let (log_start, seen) = if case.reboots > 0 {
+        (0, 0)
+    } else {
+        (log_start, seen)
+    };
+    if case.guest.is_none() {
+        keep_last_log(folder, case.reboots)?;
+    }
+    let (findings, guest) = end_log(case.guest.take(), folder, log_start, seen)?;
+    let sound = alive
+        && taint == 0
+        && findings.is_empty()
+        && case.reboots == 0
+        && judgement.verdict.leaves_guest_sound();
+    let judgement = judgement
+        .with_log(&findings, taint)
+        .against(scenario.file.expect_verdict);
+    let guest = guest.filter(|_| sound && !scenario.file.fresh_guest);
+    Ok(Played {
+        judgement,
+        elapsed,
+        guest,
+    })
+}
+
+fn run_steps(case: &mut Case, watch: &dyn Fn(usize, &str)) -> Judgement {
+    let scenario = case.scenario;
+    for (number, step) in scenario.file.step.iter().enumerate() {
+        let title = title(step);
+        watch(number, &title);
+        if let Err(stop) = perform(case, step) {
+            let judgement = judgement_of(stop, matches!(step, Step::Reboot(_)));
+            let why = format!(
+                "step {} of {}, {title}: {}",
+                number + 1,
+                scenario.file.step.len(),
+                judgement.why
+            );
+            return Judgement { why, ..judgement };
+        }
+    }
+    Judgement::pass()
+}
+
+fn judgement_of(stop: Stop, booting: bool) -> Judgement {
+    match stop {
+        Stop::Judged(judgement) => judgement,
+        Stop::Halted(halt) => Judgement::of_halt(&halt, booting),
+    }
+}
+
+/// Keeps what was written and has the guest remove what is left; the tasks left, and the kernel's taint.
+fn clean_up(case: &mut Case, judgement: &Judgement) -> StepResult<(Vec<Task>, u64)> {
+    case.keep_artifacts(!judgement.verdict.is_good())?;
+    let time = Duration::from_secs(10).mul_f64(case.bench.scale);
+    match case.ask_within(Op::Reset, time)? {
+        Answer::Leftovers { tasks, taint } => Ok((tasks, taint)),
+        other => super::case::unexpected("cleaning up the guest", &other),
+    }
+}
+
+fn task_words(tasks: &[Task]) -> String {
+    tasks
+        .iter()
+        .map(|task| format!("{} ({}, {})", task.pid, task.comm, task.state))
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+/// The scenario's part of the kernel log goes into its folder; what it holds beyond the `seen` first findings.
+fn end_log(
+    guest: Option<Guest>,
+    folder: &Path,
+    start: u64,
+    seen: usize,
+) -> Result<(Vec<Finding>, Option<Guest>)> {
+    let Some(mut guest) = guest else {
+        return Ok((Vec::new(), None));
+    };
+    let findings = guest
+        .console()
+        .advance()?
+        .iter()
+        .skip(seen)
+        .cloned()
+        .collect();
+    let part = guest.console().since(start)?;
+    let to = folder.join(CONSOLE_LOG);
+    std::fs::write(&to, part).at("writing", &to)?;
+    Ok((findings, Some(guest)))
+}
+
+/// The log of the last guest that a scenario tried to boot.
+fn keep_last_log(folder: &Path, reboots: u32) -> Result<()> {
+    let log = folder.join(format!("reboot-{reboots}")).join(CONSOLE_LOG);
+    match log.exists() {
+        true => copy_whole(&log, &folder.join(CONSOLE_LOG)),
+        false => Ok(()),
+    }
+}
+
+/// The judgement of a scenario whose guest did not boot.
+pub fn not_booted(scenario: &Scenario, halt: &Halt) -> Judgement {
+    Judgement::of_halt(halt, true).against(scenario.file.expect_verdict)
+}
+
+/// The user's wish to stop, if that is why a guest halted.
+pub fn interruption(halt: Halt) -> std::result::Result<Halt, Error> {
+    match halt {
+        Halt::Lab(error) if error.kind() == crate::error::Kind::Interrupted => Err(error),
+        other => Ok(other),
+    }
+}

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! `cargo xtask test`: everything on the host that must pass before a change
+//! lands. The scenarios, which come last, are a run like any other.
+
+use crate::error::{Kind, Result};
+use crate::exec::{tool, Invocation};
+use crate::plan::Plan;
+
+/// One check of the suite.
+#[derive(Debug, Clone)]
+pub struct Check {
+    /// What it is, for the headline.
+    pub name: &'static str,
+    args: &'static [&'static str],
+}
+
+/// The checks that cargo does, in order: quick ones first.
+pub const CHECKS: &[Check] = &[
+    Check {
+        name: "formatting",
+        args: &["fmt", "--all", "--check"],
+    },
+    Check {
+        name: "clippy",
+        args: &[
+            "clippy",
+            "--workspace",
+            "--all-targets",
+            "--quiet",
+            "--",
+            "-D",
+            "warnings",
+        ],
+    },
+    Check {
+        name: "host tests",
+        args: &["test", "--workspace", "--quiet"],
+    },
+];
+
+impl Check {
+    /// Runs it with its output for the user to see.
+    pub fn run(&self, plan: &Plan) -> Result<()> {
+        self.invocation(plan).run_shown()
+    }
+
+    fn invocation(&self, plan: &Plan) -> Invocation {
+        tool(format!("checking {}", self.name), &plan.cargo)
+            .args(self.args.iter().copied())
+            .dir(plan.layout.root())
+            .failure(Kind::Build)
+    }
+}

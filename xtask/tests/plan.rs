@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Planning is pure: flags, `lab.toml` and a host in, a plan out.
+
+use std::path::PathBuf;
+
+use xtask::arch::Arch;
+use xtask::config::LabConfig;
+use xtask::error::Kind;
+use xtask::flags::{ArchSet, Target};
+use xtask::host::Host;
+use xtask::layout::Layout;
+use xtask::plan::Plan;
+use xtask::setup::{needs, Need};
+
+fn host(arch: Arch) -> Host {
+    Host {
+        arch: Some(arch),
+        cpus: 2,
+        distribution: "Debian GNU/Linux 12 (bookworm)".into(),
+        apt: true,
+        rustc_override: None,
+        cargo: PathBuf::from("/home/dev/.cargo/bin/cargo"),
+        kvm: false,
+    }
+}
+
+fn plan(target: &Target, host: &Host) -> xtask::error::Result<Plan> {
+    let config = LabConfig::parse("lab.toml", include_str!("../../lab.toml")).unwrap();
+    Plan::new(&Layout::new("/lab"), &config, target, host)
+}
+
+#[test]
+fn the_default_plan_is_both_architectures() {
+    let plan = plan(&Target::default(), &host(Arch::X86_64)).unwrap();
+    assert_eq!(plan.arches, Arch::ALL);
+    assert_eq!(plan.kernel.name, "6.12");
+    assert_eq!(
+        plan.kernel.fragments(Arch::Arm64),
+        ["base.config", "arm64.config"]
+    );
+    assert!(plan.setup);
+}
+
+#[test]
+fn the_debug_kernel_shares_the_source_and_takes_longer() {
+    let target = Target {
+        kernel: Some("debug".into()),
+        arch: ArchSet::One(Arch::X86_64),
+        ..Target::default()
+    };
+    let plan = plan(&target, &host(Arch::X86_64)).unwrap();
+    assert_eq!(plan.kernel.source_name, "6.12");
+    assert_eq!(
+        plan.kernel.fragments(Arch::X86_64),
+        ["base.config", "x86_64.config", "debug.config"]
+    );
+    assert!(plan.kernel.slowdown > 1.0);
+}
+
+#[test]
+fn an_unknown_machine_is_a_usage_error() {
+    let target = Target {
+        machine: Some("defualt".into()),
+        ..Target::default()
+    };
+    let error = plan(&target, &host(Arch::X86_64)).unwrap_err();
+    assert_eq!(error.kind(), Kind::Usage);
+    assert!(
+        error.to_string().contains("did you mean \"default\"?"),
+        "{error}"
+    );
+}
+
+#[test]
+fn the_environment_names_the_kernels_rustc_over_lab_toml() {
+    let host = Host {
+        rustc_override: Some("/opt/rust/bin/rustc".into()),
+        ..host(Arch::X86_64)
+    };
+    assert_eq!(
+        plan(&Target::default(), &host).unwrap().toolchain.rustc,
+        Some("/opt/rust/bin/rustc".into())
+    );
+}
+
+fn packages(needs: &[Need]) -> String {
+    let mut names: Vec<&str> = needs
+        .iter()
+        .flat_map(|need| need.packages.iter().map(String::as_str))
+        .collect();
+    names.sort();
+    names.dedup();
+    names.join(" ")
+}
+
+#[test]
+fn what_a_fresh_machine_needs() {
+    let host = host(Arch::X86_64);
+    assert_eq!(
+        packages(&needs(&plan(&Target::default(), &host).unwrap(), &host)),
+        "bc bison clang-19 flex gcc gcc-aarch64-linux-gnu libc6-dev libc6-dev-arm64-cross libclang-19-dev libelf-dev \
+         libssl-dev lld-19 llvm-19 make patch perl qemu-system-arm qemu-system-x86 rust-web-src rustc-web xz-utils"
+    );
+    let one = Target {
+        arch: ArchSet::One(Arch::X86_64),
+        ..Target::default()
+    };
+    let packages = packages(&needs(&plan(&one, &host).unwrap(), &host));
+    assert!(!packages.contains("arm"), "{packages}");
+}
+
+#[test]
+fn an_arm64_machine_crosses_the_other_way() {
+    let host = host(Arch::Arm64);
+    let packages = packages(&needs(&plan(&Target::default(), &host).unwrap(), &host));
+    assert!(
+        packages.contains("gcc-x86-64-linux-gnu") && packages.contains("libc6-dev-amd64-cross"),
+        "{packages}"
+    );
+    assert!(!packages.contains("aarch64"), "{packages}");
+}
