@@ -189,6 +189,24 @@ impl Task {
     }
 }
 
+impl Task {
+    /// How many processes of the tree below and including this one have not exited.
+    pub fn count_living_tree(&self) -> usize {
+        let _guard = TasklistGuard::new();
+        let (mut task, mut living) = (self.as_raw(), 0);
+        loop {
+            // SAFETY: `tasklist_lock` is held, and `task` lies in the tree of `self`.
+            unsafe {
+                living += usize::from((*task).exit_state == 0);
+                match successor(self.as_raw(), task) {
+                    Some(next) => task = next,
+                    None => return living,
+                }
+            }
+        }
+    }
+}
+
 // Fills `found` within its capacity; false if that does not do.
 fn fill_tree(root: &Task, found: &mut KVec<ARef<Task>>) -> bool {
     let _guard = TasklistGuard::new();

@@ -10,13 +10,13 @@ use std::time::Instant;
 
 pub use needs::{needs, Need, Probe};
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{AtPath, Error, Kind, Result};
 use crate::event::{Event, Sink, Stage, Step};
 use crate::exec::{tool, which, Invocation};
 use crate::host::{Host, Privilege};
 use crate::initramfs::guest_programs::{debian_rust_is_there, own_rust_has};
-use crate::kernel::toolchain::{bindgen_path, find_rustc};
-use crate::layout::{create_dir, remove_dir, write_whole};
+use crate::kernel::toolchain::{bindgen_path, bindgen_root, find_rustc};
+use crate::layout::{create_dir, remove_dir};
 use crate::plan::Plan;
 
 /// The needs that this machine does not meet.
@@ -39,18 +39,8 @@ pub fn is_met(plan: &Plan, probe: &Probe) -> Result<bool> {
         Probe::File(paths) => paths.iter().any(|path| path.exists()),
         Probe::KernelRust => find_rustc(&plan.layout, &plan.toolchain)?.is_some(),
         Probe::GuestRust(arch) => debian_rust_is_there() || own_rust_has(*arch),
-        Probe::Bindgen => {
-            bindgen_path(&plan.layout).is_file()
-                && installed_bindgen(plan).as_deref() == Some(&plan.toolchain.bindgen)
-        }
+        Probe::Bindgen => bindgen_path(plan).is_file(),
     })
-}
-
-/// The bindgen version that the lab installed last.
-fn installed_bindgen(plan: &Plan) -> Option<String> {
-    std::fs::read_to_string(plan.layout.tools().join("bindgen.version"))
-        .ok()
-        .map(|text| text.trim().to_string())
 }
 
 /// Gets what is missing, or says what the user has to do. The caller holds the lock.
@@ -205,17 +195,16 @@ fn install_bindgen(plan: &Plan, sink: &dyn Sink) -> Result<()> {
     let version = &plan.toolchain.bindgen;
     let layout = &plan.layout;
     let building = layout.lab().join("obj/bindgen");
-    create_dir(&layout.tools())?;
+    let scratch = layout.scratch("bindgen")?;
     tool(format!("installing bindgen {version}"), &plan.cargo)
         .args([
             "install",
             "--locked",
-            "--force",
             "--version",
             version.as_str(),
             "--root",
         ])
-        .arg(layout.tools())
+        .arg(scratch.path())
         .arg("--target-dir")
         .arg(&building)
         .arg("bindgen-cli")
@@ -224,8 +213,14 @@ fn install_bindgen(plan: &Plan, sink: &dyn Sink) -> Result<()> {
         .failure(Kind::Host)
         .run_logged(&layout.log("setup-bindgen"), |done, last| {
             progress(sink, done, last)
+        })
+        .map_err(|err| {
+            err.hint("is the network up? lab.toml [toolchain] bindgen names the version")
         })?;
-    write_whole(&layout.tools().join("bindgen.version"), version.as_bytes())?;
+    let root = bindgen_root(layout, version);
+    create_dir(&layout.tools())?;
+    remove_dir(&root)?;
+    std::fs::rename(scratch.path(), &root).at("renaming to", &root)?;
     remove_dir(&building)
 }
 

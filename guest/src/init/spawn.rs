@@ -49,9 +49,9 @@ pub struct Command {
 struct Prepared {
     argv: Vec<CString>,
     env: Vec<CString>,
-    stdin: File,
-    stdout: File,
-    stderr: File,
+    stdin: String,
+    stdout: String,
+    stderr: String,
     container: bool,
     uid: Option<u32>,
 }
@@ -123,13 +123,17 @@ fn prepare(command: &Command) -> Result<Prepared, String> {
         .stdout
         .clone()
         .unwrap_or_else(|| format!("{CASE_DIR}/{name}.out"));
+    let stderr = format!("{CASE_DIR}/{name}.err");
+    File::open(stdin).map_err(|e| format!("spawn {name}: stdin {stdin}: {e}"))?;
+    for path in [&stdout, &stderr] {
+        make_output(path, command.uid).map_err(|e| format!("spawn {name}: {e}"))?;
+    }
     Ok(Prepared {
         argv: c_strings(command.argv.iter().cloned()).map_err(|e| format!("spawn {name}: {e}"))?,
         env: c_strings(env).map_err(|e| format!("spawn {name}: {e}"))?,
-        stdin: File::open(stdin).map_err(|e| format!("spawn {name}: stdin {stdin}: {e}"))?,
-        stdout: output(&stdout, command.uid).map_err(|e| format!("spawn {name}: {e}"))?,
-        stderr: output(&format!("{CASE_DIR}/{name}.err"), command.uid)
-            .map_err(|e| format!("spawn {name}: {e}"))?,
+        stdin: stdin.to_string(),
+        stdout,
+        stderr,
         container: command.container,
         uid: command.uid,
     })
@@ -141,7 +145,7 @@ fn c_strings(strings: impl Iterator<Item = String>) -> Result<Vec<CString>, Stri
         .collect()
 }
 
-fn output(path: &str, uid: Option<u32>) -> Result<File, String> {
+fn make_output(path: &str, uid: Option<u32>) -> Result<(), String> {
     let file = OpenOptions::new()
         .write(true)
         .create(true)
@@ -151,7 +155,23 @@ fn output(path: &str, uid: Option<u32>) -> Result<File, String> {
     if uid.is_some() {
         fchown(&file, uid, uid).map_err(|e| format!("output {path}: owner: {e}"))?;
     }
-    Ok(file)
+    Ok(())
+}
+
+/// Opens the standard files where the program will see them: a file opened outside a container
+/// belongs to a mount namespace that the program is not in.
+fn take_standard_files(prepared: &Prepared) -> Result<(), String> {
+    let failed = |what: &'static str| move |e: nix::Error| format!("{what}: {e}");
+    let open = |path: &str, write: bool| {
+        OpenOptions::new()
+            .read(!write)
+            .write(write)
+            .open(path)
+            .map_err(|e| format!("{path}: {e}"))
+    };
+    dup2_stdin(open(&prepared.stdin, false)?).map_err(failed("dup2"))?;
+    dup2_stdout(open(&prepared.stdout, true)?).map_err(failed("dup2"))?;
+    dup2_stderr(open(&prepared.stderr, true)?).map_err(failed("dup2"))
 }
 
 fn make_cgroup(name: &str) -> Result<File, String> {
@@ -168,9 +188,7 @@ fn become_program(prepared: &Prepared) -> Result<Infallible, String> {
     if prepared.container {
         container::mount_own_proc()?;
     }
-    dup2_stdin(&prepared.stdin).map_err(failed("dup2"))?;
-    dup2_stdout(&prepared.stdout).map_err(failed("dup2"))?;
-    dup2_stderr(&prepared.stderr).map_err(failed("dup2"))?;
+    take_standard_files(prepared)?;
     SigSet::empty()
         .thread_set_mask()
         .map_err(failed("sigprocmask"))?;

@@ -7,6 +7,7 @@ use super::supervise::refusal;
 use super::task::{self, Site, PATIENCE, STRANGER};
 use crate::sys::{self, Birth, Forked};
 use nix::errno::Errno;
+use nix::sys::signal::{kill, Signal};
 use nix::unistd::getpid;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -14,7 +15,7 @@ use std::time::Duration;
 /// How late one task joins restart when another is to die meanwhile.
 const HOLD: Duration = Duration::from_millis(400);
 /// How long after its call the task that is to die gets its fatal signal.
-const DEATH_US: i64 = 100_000;
+const DEATH: Duration = Duration::from_millis(100);
 /// How long after the tree stands the stranger calls restart.
 const STRANGER_DELAY: Duration = Duration::from_millis(100);
 /// No errno: restart of the stranger did not fail.
@@ -59,24 +60,21 @@ pub fn before_restart(site: &Site, index: usize) -> Result<(), String> {
     Ok(())
 }
 
+/// Has a child kill the caller once it waits inside restart. A timer of its own would not do: the
+/// kernel refuses to restore into a task that has one.
 fn die_soon() -> Result<(), String> {
-    let never = libc::timeval {
-        tv_sec: 0,
-        tv_usec: 0,
-    };
-    let soon = libc::timeval {
-        tv_sec: 0,
-        tv_usec: DEATH_US,
-    };
-    let timer = libc::itimerval {
-        it_interval: never,
-        it_value: soon,
-    };
-    // SAFETY: timer is a valid itimerval; the old value is not wanted.
-    let set = unsafe { libc::setitimer(libc::ITIMER_REAL, &timer, std::ptr::null_mut()) };
-    Errno::result(set)
-        .map(drop)
-        .map_err(|e| format!("setitimer: {e}"))
+    let victim = getpid();
+    // SAFETY: the process has one thread.
+    match unsafe { sys::fork(Birth::default()) } {
+        Ok(Forked::Child) => {
+            std::thread::sleep(DEATH);
+            let killed = kill(victim, Signal::SIGKILL);
+            // SAFETY: ends the process at once, which runs nothing of the program.
+            unsafe { libc::_exit(i32::from(killed.is_err())) }
+        }
+        Ok(Forked::Parent(..)) => Ok(()),
+        Err(err) => Err(format!("making the killer of task {victim}: {err}")),
+    }
 }
 
 /// In the parent of the root, once the tree stands: has a process that is not

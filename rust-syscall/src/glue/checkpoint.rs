@@ -110,6 +110,9 @@ fn describe(
         if !task.may_attach() {
             return Err(Failure::doing(EPERM, "asking for access to the task"));
         }
+        if task.is_exiting() {
+            return Err(Failure::refused("task", numbers.pid as u64, "zombie, or about to be one"));
+        }
         if !task.is_current() && !task.is_cgroup_frozen() {
             return Err(Failure::doing(EBUSY, "looking at the task: it is not frozen"));
         }

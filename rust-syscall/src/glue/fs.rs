@@ -3,9 +3,10 @@
 //! Root directory, working directory and umask: the FS record.
 //!
 //! The FILE objects that it names stand before it, and their paths are seen from the root of the
-//! task that called `checkpoint`, or from the top of the mount namespace where that root does not
-//! lead to them; those of all other FILE objects are seen from the task's own root, which is in
-//! place when they are opened because FDS and MM come later.
+//! task that called `checkpoint`, so that all can go on inside one chroot; or from the top of the
+//! mount namespace, if that root does not lead to them or if the caller saves itself. Those of all
+//! other FILE objects are seen from the task's own root, which is in place when they are opened
+//! because FDS and MM come later.
 
 use super::failure::{Context, Failure};
 use super::files;
@@ -45,11 +46,12 @@ pub(crate) fn save(task: &Task, out: &mut Saver) -> Result<(), Failure> {
         Some(_) => {}
     }
     let mine = state_of(current!())?.root;
-    let seen = state.root.seen_from(&mine, &mut buf);
-    let from = seen
-        .doing("naming the root directory")?
-        .is_some()
-        .then_some(&mine);
+    let from = if is_caller(task) {
+        None
+    } else {
+        let seen = state.root.seen_from(&mine, &mut buf);
+        seen.doing("naming the root directory")?.map(|_| &mine)
+    };
     let root = save_place(&state.root, from, out)?;
     let cwd = save_place(&state.cwd, from, out)?;
     out.put(&Fs {
@@ -57,6 +59,10 @@ pub(crate) fn save(task: &Task, out: &mut Saver) -> Result<(), Failure> {
         root,
         cwd,
     })
+}
+
+fn is_caller(task: &Task) -> bool {
+    core::ptr::eq(task, current!())
 }
 
 /// Writes a directory as an object, named as seen from `from` or from the top of its mount

@@ -10,19 +10,21 @@ use super::failure::Failure;
 use super::loader::Loader;
 use crate::image::record::TreeEntry;
 use crate::image::tree;
-use crate::restart::{Actor, Event, Mode, Monitor, ProtocolError, Restart, Slot, Turn, Wake};
+use crate::restart::{
+    Actor, Effect, Event, Failure as FirstFailure, Mode, Monitor, Phase, ProtocolError, Restart, Slot, Turn, Wake,
+};
 use kernel::alloc::{flags::GFP_KERNEL, KBox, KVVec, KVec};
 use kernel::boot_once::BootOnce;
 use kernel::error::{code::*, Error, Result};
 use kernel::pid::{Pid, PidNamespace};
 use kernel::prelude::*;
-use kernel::sync::{Arc, CondVar, Mutex};
+use kernel::sync::{Arc, CondVar, CondVarTimeoutResult, Mutex};
 use kernel::types::ARef;
 use kernel::{new_condvar, new_mutex};
 
-/// How often a task that waits for a context looks whether the root still lives, in jiffies: a
-/// second at the rates in use.
-const LOOK_AGAIN: usize = 250;
+/// How often those who wait look whether those they wait for can still come, in jiffies: a quarter
+/// to a whole second at the rates in use.
+const LOOK_AGAIN: usize = 100;
 
 static CONTEXTS: BootOnce<Contexts> = BootOnce::new();
 
@@ -182,8 +184,7 @@ impl Context {
             if root.process().is_none() {
                 return Err(doing(ESRCH));
             }
-            use kernel::sync::CondVarTimeoutResult::Signal;
-            if let Signal { .. } = contexts
+            if let CondVarTimeoutResult::Signal { .. } = contexts
                 .changed
                 .wait_interruptible_timeout(&mut list, LOOK_AGAIN)
             {
@@ -238,6 +239,16 @@ impl Context {
         self.state.lock().members.get(slot)?.clone()
     }
 
+    /// The first failure, if there was one.
+    pub(crate) fn failure(&self) -> Option<FirstFailure> {
+        self.state.lock().restart.failure()
+    }
+
+    /// Whether it is this participant who began the restart.
+    pub(crate) fn is_owner(&self, actor: Actor) -> bool {
+        self.state.lock().restart.owner() == actor
+    }
+
     /// Takes the image in hand; the participant whose turn it is only.
     pub(crate) fn take_loader(&self) -> Option<KBox<Loader>> {
         self.state.lock().loader.take()
@@ -246,6 +257,31 @@ impl Context {
     /// Hands the image on.
     pub(crate) fn put_loader(&self, loader: KBox<Loader>) {
         self.state.lock().loader = Some(loader);
+    }
+
+    /// The first task that has not come, if none can come any more: all processes of the tree that
+    /// live are inside already, and who is inside makes no others. Only the owner asks.
+    fn missing(&self, state: &State, actor: Actor) -> Option<usize> {
+        if state.restart.phase() != Phase::Gathering || actor != state.restart.owner() {
+            return None;
+        }
+        let living = self
+            .root
+            .process()
+            .map_or(0, |root| root.count_living_tree());
+        if living > state.restart.entered() {
+            return None;
+        }
+        state.slots.iter().position(|slot| *slot == Slot::Absent)
+    }
+
+    fn fail_for_want_of(&self, state: &mut State, slot: usize) -> Effect {
+        let actor = Actor::Slot(slot);
+        let State { restart, slots, .. } = state;
+        // An absent task cannot be refused as dead while tasks are gathered.
+        restart
+            .step(slots, Event::Died { actor })
+            .unwrap_or_default()
     }
 
     fn sleeper(state: &State, actor: Actor) -> Option<Arc<Sleeper>> {
@@ -272,8 +308,25 @@ impl Monitor for Context {
             if turn != Turn::Wait {
                 return Some(turn);
             }
+            if let Some(slot) = self.missing(&state, actor) {
+                let effect = self.fail_for_want_of(&mut state, slot);
+                drop(state);
+                self.wake(effect.wake);
+                state = self.state.lock();
+                continue;
+            }
             // Everyone who takes part has a place to sleep.
-            if sleeper.as_ref()?.woken.wait_interruptible(&mut state) {
+            let woken = &sleeper.as_ref()?.woken;
+            // The owner looks now and then whether those it waits for can still come.
+            let signalled = if state.restart.phase() == Phase::Gathering
+                && actor == state.restart.owner()
+            {
+                let end = woken.wait_interruptible_timeout(&mut state, LOOK_AGAIN);
+                matches!(end, CondVarTimeoutResult::Signal { .. })
+            } else {
+                woken.wait_interruptible(&mut state)
+            };
+            if signalled {
                 let turn = state.restart.turn(&state.slots, actor);
                 return (turn != Turn::Wait).then_some(turn);
             }

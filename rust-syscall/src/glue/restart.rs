@@ -5,7 +5,7 @@
 
 use super::failure::{self, Context as _, Failure};
 use super::loader::Loader;
-use super::monitor::{Context, Plan};
+use super::monitor::{error, Context, Plan};
 use super::{creds, files, fs, limits, memory, regs, signals, task, thread, vdso};
 use crate::image::header::Kind;
 use crate::image::record::head::Host;
@@ -68,9 +68,11 @@ fn run(context: &Arc<Context>, actor: Actor, log: Option<&File>) -> isize {
         context,
         actor,
         log,
+        logged: false,
         resumed: None,
     };
     let ending = take_part(&**context, actor, &mut part);
+    part.log_end();
     let resumed = part.resumed.take();
     if ending.last {
         context.withdraw();
@@ -247,6 +249,8 @@ struct Part<'a> {
     context: &'a Arc<Context>,
     actor: Actor,
     log: Option<&'a File>,
+    /// Whether the log has a line from here.
+    logged: bool,
     resumed: Option<Resumed>,
 }
 
@@ -256,6 +260,31 @@ impl Part<'_> {
             Actor::Slot(slot) => Some((slot, *self.context.plan.entries.get(slot)?)),
             Actor::Coordinator => None,
         }
+    }
+
+    /// Logs the failure of the whole if no task has: that a signal came here, or, by the owner, that
+    /// a task is missing.
+    fn log_end(&self) {
+        let Some(first) = self.context.failure().filter(|_| !self.logged) else {
+            return;
+        };
+        let entries = &self.context.plan.entries;
+        let (missing, pid) = match first.actor {
+            Actor::Slot(slot) => (
+                self.context.member(slot).is_none(),
+                entries.get(slot).map_or(0, |entry| entry.pid),
+            ),
+            Actor::Coordinator => (false, 0),
+        };
+        let what = if missing && self.context.is_owner(self.actor) {
+            "waiting for the task: nobody is left who could become it"
+        } else if first.actor == self.actor {
+            "waiting for the other tasks: a signal came"
+        } else {
+            return;
+        };
+        let failure = Failure::doing(error(first.errno), what);
+        failure::log(self.log, "restart", pid, &failure);
     }
 
     /// Runs `act` on the image, logs a failure, and gives its errno, positive.
@@ -271,6 +300,7 @@ impl Part<'_> {
         done.map_err(|failure| {
             let pid = self.slot().map_or(0, |(_, entry)| entry.pid);
             failure::log(self.log, "restart", pid, &failure);
+            self.logged = true;
             -(failure.result() as i32)
         })
     }

@@ -56,7 +56,7 @@ impl KernelTools {
         };
         let rustc = find_rustc(&plan.layout, &plan.toolchain)?
             .ok_or_else(|| missing("no rustc of 1.78 or later that has its library's source"))?;
-        let bindgen = bindgen_path(&plan.layout);
+        let bindgen = bindgen_path(plan);
         if !bindgen.is_file() {
             return Err(missing("bindgen is not installed"));
         }
@@ -113,9 +113,15 @@ impl KernelTools {
     }
 }
 
-/// Where the lab keeps its bindgen.
-pub fn bindgen_path(layout: &Layout) -> PathBuf {
-    layout.tools().join("bin/bindgen")
+/// Where the lab keeps a version of bindgen. The version is in the path: the kernel's makefiles generate
+/// bindings again only when the command line changes.
+pub fn bindgen_root(layout: &Layout, version: &str) -> PathBuf {
+    layout.tools().join(format!("bindgen-{version}"))
+}
+
+/// The lab's bindgen.
+pub fn bindgen_path(plan: &Plan) -> PathBuf {
+    bindgen_root(&plan.layout, &plan.toolchain.bindgen).join("bin/bindgen")
 }
 
 /// A rustc that can build kernels.

@@ -54,10 +54,10 @@ pub struct Remembered {
     pub maps: Vec<String>,
 }
 
-/// Remembers a tree; `maps` holds /proc/PID/maps by outer pid. Tasks are in the order of their inner pids.
+/// Remembers a tree; `maps` holds /proc/PID/maps by outer pid. Tasks are in depth-first order, those of
+/// one parent by inner pid: the place of a task does not depend on the order in which branches grew.
 pub fn remember(tree: &[&Task], maps: &BTreeMap<i32, String>) -> Vec<Remembered> {
-    let mut ordered = tree.to_vec();
-    ordered.sort_by_key(|task| inner(task));
+    let ordered = depth_first(tree);
     let place = |pid: i32| ordered.iter().position(|task| task.pid == pid);
     ordered
         .iter()
@@ -70,10 +70,34 @@ pub fn remember(tree: &[&Task], maps: &BTreeMap<i32, String>) -> Vec<Remembered>
             cmdline: task.cmdline.clone(),
             maps: maps
                 .get(&task.pid)
-                .map(|text| text.lines().map(mapping).collect())
+                .map(|text| mappings(text))
                 .unwrap_or_default(),
         })
         .collect()
+}
+
+fn depth_first<'a>(tree: &[&'a Task]) -> Vec<&'a Task> {
+    let known = |pid: i32| tree.iter().any(|task| task.pid == pid);
+    let mut to_visit: Vec<&Task> = tree
+        .iter()
+        .copied()
+        .filter(|task| !known(task.ppid))
+        .collect();
+    let mut ordered = Vec::new();
+    loop {
+        // The smallest pid of the youngest generation is at the end.
+        let Some(task) = to_visit.pop() else {
+            return ordered;
+        };
+        ordered.push(task);
+        let mut children: Vec<&Task> = tree
+            .iter()
+            .copied()
+            .filter(|child| child.ppid == task.pid)
+            .collect();
+        children.sort_by_key(|child| std::cmp::Reverse(inner(child)));
+        to_visit.extend(children);
+    }
 }
 
 /// The pid in the innermost namespace.
@@ -81,14 +105,63 @@ fn inner(task: &Task) -> i32 {
     task.nspid.last().copied().unwrap_or(task.pid)
 }
 
-/// A line of maps without what differs between two boots: device and inode.
-fn mapping(line: &str) -> String {
-    let fields: Vec<&str> = line.split_whitespace().collect();
-    match fields.as_slice() {
-        [range, perms, offset, _dev, _inode, path @ ..] => {
-            format!("{range} {perms} {offset} {}", path.join(" "))
+/// The mappings in the text of a maps file, without what differs between two boots (device and inode).
+///
+/// Neighbours that continue each other are one: whether the kernel keeps them apart is decided by their
+/// history (accounting, who has touched them), which a program cannot see.
+fn mappings(text: &str) -> Vec<String> {
+    let mut whole: Vec<Mapping> = Vec::new();
+    for mapping in text.lines().filter_map(Mapping::parse) {
+        match whole.last_mut() {
+            Some(last) if last.continues_in(&mapping) => last.end = mapping.end,
+            _ => whole.push(mapping),
         }
-        _ => line.to_string(),
+    }
+    whole.iter().map(Mapping::to_string).collect()
+}
+
+struct Mapping {
+    start: u64,
+    end: u64,
+    perms: String,
+    offset: u64,
+    path: String,
+}
+
+impl Mapping {
+    fn parse(line: &str) -> Option<Self> {
+        let mut fields = line.split_whitespace();
+        let (start, end) = fields.next()?.split_once('-')?;
+        let hex = |text: &str| u64::from_str_radix(text, 16).ok();
+        let (perms, offset) = (fields.next()?, fields.next()?);
+        Some(Self {
+            start: hex(start)?,
+            end: hex(end)?,
+            perms: perms.into(),
+            offset: hex(offset)?,
+            path: fields.skip(2).collect::<Vec<_>>().join(" "),
+        })
+    }
+
+    fn continues_in(&self, next: &Self) -> bool {
+        let of_a_file = self.path.starts_with('/');
+        self.end == next.start
+            && self.perms == next.perms
+            && self.path == next.path
+            && (!of_a_file || self.offset + (self.end - self.start) == next.offset)
+    }
+}
+
+impl std::fmt::Display for Mapping {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self {
+            start,
+            end,
+            perms,
+            offset,
+            path,
+        } = self;
+        write!(f, "{start:x}-{end:x} {perms} {offset:08x} {path}")
     }
 }
 
@@ -177,6 +250,41 @@ mod tests {
         let found: Vec<i32> = tasks_of(&tasks, 50).iter().map(|task| task.pid).collect();
         assert_eq!(found, [52, 53]);
         assert!(tasks_of(&tasks, 99).is_empty());
+    }
+
+    #[test]
+    fn mappings_that_continue_each_other_are_one() {
+        let apart =
+            "1000-2000 r--p 00000000 00:02 7 /lib/a\n2000-3000 r--p 00001000 00:02 7 /lib/a\n";
+        let merged = "1000-3000 r--p 00000000 00:09 9 /lib/a\n";
+        assert_eq!(mappings(apart), mappings(merged));
+        let gap =
+            "1000-2000 r--p 00000000 00:02 7 /lib/a\n2000-3000 r--p 00005000 00:02 7 /lib/a\n";
+        assert_ne!(mappings(gap), mappings(merged));
+        let writable =
+            "1000-2000 r--p 00000000 00:02 7 /lib/a\n2000-3000 rw-p 00001000 00:02 7 /lib/a\n";
+        assert_ne!(mappings(writable), mappings(merged));
+    }
+
+    #[test]
+    fn branches_that_grew_in_another_order_have_the_same_places() {
+        let grown = |pids: [i32; 4]| {
+            let [root, left, right, leaf] = pids;
+            [
+                task(root, root, 1, "r"),
+                task(left, left, root, "a"),
+                task(right, right, root, "b"),
+                task(leaf, leaf, left, "c"),
+            ]
+        };
+        let (wide, deep) = (grown([10, 11, 12, 13]), grown([20, 21, 23, 22]));
+        let places = |tasks: &[Task], top| -> Vec<(String, Option<usize>)> {
+            let tree = remember(&tasks_of(tasks, top), &BTreeMap::new());
+            tree.into_iter()
+                .map(|task| (task.comm, task.parent))
+                .collect()
+        };
+        assert_eq!(places(&wide, 10), places(&deep, 20));
     }
 
     #[test]
