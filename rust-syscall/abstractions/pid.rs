@@ -8,7 +8,8 @@
 //! [`include/linux/pid_namespace.h`](srctree/include/linux/pid_namespace.h).
 
 use crate::alloc::{flags::GFP_KERNEL, KVec};
-use crate::error::Result;
+use crate::error::{from_err_ptr, Result};
+use crate::fs::File;
 use crate::task::Task;
 use crate::types::{ARef, AlwaysRefCounted, Opaque};
 use core::mem::offset_of;
@@ -261,6 +262,14 @@ unsafe fn successor(
             task = parent;
         }
         None
+    }
+}
+
+impl File {
+    /// Whether the file refers to a process.
+    pub fn is_pidfd(&self) -> bool {
+        // SAFETY: the file is valid; what comes back is borrowed from it, or an error pointer.
+        from_err_ptr(unsafe { bindings::pidfd_pid(self.as_ptr()) }).is_ok()
     }
 }
 

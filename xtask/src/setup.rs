@@ -14,7 +14,7 @@ use crate::error::{AtPath, Error, Kind, Result};
 use crate::event::{Event, Sink, Stage, Step};
 use crate::exec::{tool, which, Invocation};
 use crate::host::{Host, Privilege};
-use crate::initramfs::guest_programs::{debian_rust_is_there, own_rust_has};
+use crate::initramfs::guest_programs::{debian_rust, own_rust_has};
 use crate::kernel::toolchain::{bindgen_path, bindgen_root, find_rustc};
 use crate::layout::{create_dir, remove_dir};
 use crate::plan::Plan;
@@ -38,7 +38,7 @@ pub fn is_met(plan: &Plan, probe: &Probe) -> Result<bool> {
         }
         Probe::File(paths) => paths.iter().any(|path| path.exists()),
         Probe::KernelRust => find_rustc(&plan.layout, &plan.toolchain)?.is_some(),
-        Probe::GuestRust(arch) => debian_rust_is_there() || own_rust_has(*arch),
+        Probe::GuestRust(arch) => debian_rust().is_some() || own_rust_has(*arch),
         Probe::Bindgen => bindgen_path(plan).is_file(),
     })
 }
@@ -105,16 +105,20 @@ fn privilege() -> Privilege {
 }
 
 fn install_packages(plan: &Plan, host: &Host, packages: &[String], sink: &dyn Sink) -> Result<()> {
-    let names = packages.join(" ");
     let doing = "installing packages";
     if !host.apt {
         return Err(Error::host(
             doing,
             format!("this machine ({}) has no apt-get", host.distribution),
         )
-        .hint(format!("install what Debian calls: {names}")));
+        .hint(format!("install what Debian calls: {}", packages.join(" "))));
     }
     let privilege = privilege();
+    if privilege != Privilege::None && !has_package_lists() {
+        apt(plan, privilege, &["update"], sink)?;
+    }
+    let packages = with_rust_of_this_release(packages);
+    let names = packages.join(" ");
     if privilege == Privilege::None {
         return Err(Error::host(
             doing,
@@ -125,10 +129,7 @@ fn install_packages(plan: &Plan, host: &Host, packages: &[String], sink: &dyn Si
         )));
     }
     sink.emit(Event::Note(format!("installing packages: {names}")));
-    if !has_package_lists() {
-        apt(plan, privilege, &["update"], sink)?;
-    }
-    let mut install = vec!["install", "-y", "--no-install-recommends"];
+    let mut install = vec!["install", "-y", "--no-install-recommends", "--no-remove"];
     install.extend(packages.iter().map(String::as_str));
     let Err(first) = apt(plan, privilege, &install, sink) else {
         return Ok(());
@@ -150,6 +151,21 @@ fn install_packages(plan: &Plan, host: &Host, packages: &[String], sink: &dyn Si
             "by hand: sudo apt-get install -y --no-install-recommends {names}"
         ))
     })
+}
+
+/// Releases without rustc-web have a rustc that is young enough under its plain name.
+fn with_rust_of_this_release(packages: &[String]) -> Vec<String> {
+    let known = |name: &str| {
+        let show = tool(format!("looking for {name}"), "apt-cache").args(["show", "--quiet", name]);
+        show.output().is_ok_and(|output| output.status.success())
+    };
+    let plain = has_package_lists() && !known("rustc-web") && known("rustc");
+    let rename = |name: &String| match (plain, name.as_str()) {
+        (true, "rustc-web") => "rustc".to_string(),
+        (true, "rust-web-src") => "rust-src".to_string(),
+        _ => name.clone(),
+    };
+    packages.iter().map(rename).collect()
 }
 
 fn privileged(privilege: Privilege, program: &str) -> Invocation {

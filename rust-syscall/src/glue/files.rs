@@ -90,6 +90,25 @@ pub(crate) fn save(task: &Task, out: &mut Saver) -> Result<(), Failure> {
     Ok(())
 }
 
+/// The open files of the current task, kept open by those who hold them.
+pub(crate) type Held = KVVec<ARef<File>>;
+
+/// Holds all open files of the current task. Whoever waits for the other end of one sees it close
+/// when these are dropped, not when the descriptors are replaced.
+pub(crate) fn hold_current() -> Result<Held, Failure> {
+    let mut held = KVVec::new();
+    let Some(table) = current!().fd_table() else {
+        return Ok(held);
+    };
+    let mut from = 0;
+    while let Some(descriptor) = table.next(from) {
+        from = descriptor.fd + 1;
+        held.push(descriptor.file, GFP_KERNEL)
+            .doing("holding the caller's descriptors")?;
+    }
+    Ok(held)
+}
+
 fn put_entries(entries: &[FdEntry], out: &mut Saver) -> Result<(), Failure> {
     out.record(Kind::Fds, |payload| {
         entries.iter().try_for_each(|entry| entry.encode(payload))

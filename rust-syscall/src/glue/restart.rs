@@ -70,6 +70,7 @@ fn run(context: &Arc<Context>, actor: Actor, log: Option<&File>) -> isize {
         log,
         logged: false,
         resumed: None,
+        held: None,
     };
     let ending = take_part(&**context, actor, &mut part);
     part.log_end();
@@ -252,6 +253,8 @@ struct Part<'a> {
     /// Whether the log has a line from here.
     logged: bool,
     resumed: Option<Resumed>,
+    /// What the caller had open: closed when it is known, and logged, how the restart has ended.
+    held: Option<files::Held>,
 }
 
 impl Part<'_> {
@@ -313,6 +316,7 @@ impl Work for Part<'_> {
                 .slot()
                 .ok_or(Failure::doing(EINVAL, "finding the own slot"))?;
             check_place(part.context, slot, &entry)?;
+            part.held = Some(files::hold_current()?);
             part.resumed = Some(restore(&entry, loader)?);
             Ok(())
         })

@@ -17,10 +17,13 @@ use crate::layout::{copy_whole, remove_dir, Layout};
 use crate::plan::Plan;
 use crate::stamp::{self, Freshness, Inputs};
 
-/// Debian's package of Rust's `std` for the architecture it is downloaded for.
-const STD_PACKAGE: &str = "libstd-rust-web-dev";
-/// Debian's rustc of the same version.
+/// Debian's compiler.
 const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
+/// The packages that it can come from, each with that of `std`; the first is the newer one.
+const DEBIAN_RUST: [(&str, &str); 2] = [
+    ("rustc-web", "libstd-rust-web-dev"),
+    ("rustc", "libstd-rust-dev"),
+];
 /// Variables by which the outer cargo would change the inner one.
 const UNWANTED: &[&str] = &[
     "CARGO_TARGET_DIR",
@@ -72,6 +75,9 @@ pub fn build(plan: &Plan, arch: Arch, sink: &dyn Sink) -> Result<GuestPrograms> 
         inputs.file(name, &layout.root().join(name))?;
     }
     inputs.program("cargo", &plan.cargo)?;
+    if Path::new(DEBIAN_RUSTC).is_file() {
+        inputs.program("rustc", Path::new(DEBIAN_RUSTC))?;
+    }
     let why = match stamp::check::<GuestPrograms>(&stamp_file, &inputs) {
         Freshness::Fresh(programs) => {
             sink.emit(Event::StepFresh { step });
@@ -210,26 +216,30 @@ fn guest_rust(layout: &Layout, arch: Arch) -> Result<GuestRust> {
             linker,
         });
     }
-    if !debian_rust_is_there() {
+    let Some((compiler, library)) = debian_rust() else {
+        let target = arch.rust_target();
         return Err(Error::host(
             format!("looking for a Rust that builds for {arch}"),
-            format!(
-                "neither rustup's target {} nor Debian's rustc-web is installed",
-                arch.rust_target()
-            ),
+            format!("neither rustup's target {target} nor Debian's rustc is installed"),
         )
         .hint(format!(
-            "`cargo xtask lab setup`, or `rustup target add {}`",
-            arch.rust_target()
+            "`cargo xtask lab setup`, or `rustup target add {target}`"
         )));
-    }
+    };
     // `std` and compiler have to be of one build.
-    let version = tool("asking for rustc-web's version", "dpkg-query")
-        .args(["-W", "-f=${Version}", "rustc-web"])
-        .failure(Kind::Host)
-        .read()?;
-    let sysroot = unpack_one(layout, arch, STD_PACKAGE, &version)
-        .map_err(|err| err.hint("if the archive no longer has this version: apt-get install rustc-web gets the next one"))?
+    let version = tool(
+        format!("asking for the version of {compiler}"),
+        "dpkg-query",
+    )
+    .args(["-W", "-f=${Version}", compiler])
+    .failure(Kind::Host)
+    .read()?;
+    let sysroot = unpack_one(layout, arch, library, &version)
+        .map_err(|err| {
+            err.hint(format!(
+                "`apt-get install {compiler}` gets the version that the archive has now"
+            ))
+        })?
         .join("usr");
     Ok(GuestRust {
         rustc: Some(PathBuf::from(DEBIAN_RUSTC)),
@@ -252,7 +262,14 @@ pub fn own_rust_has(arch: Arch) -> bool {
     })
 }
 
-/// Whether Debian's rustc-web is installed; a plain rustc of Debian is of another version than the `std` above.
-pub fn debian_rust_is_there() -> bool {
-    Path::new(DEBIAN_RUSTC).is_file() && Path::new("/usr/share/doc/rustc-web").is_dir()
+/// The packages that Debian's compiler and its `std` are from, where it is installed and not of another age.
+pub fn debian_rust() -> Option<(&'static str, &'static str)> {
+    let documented = |package: &str| Path::new("/usr/share/doc").join(package).is_dir();
+    let with_source = Path::new("/usr/lib/rustlib/src/rust/library").is_dir();
+    DEBIAN_RUST
+        .into_iter()
+        .find(|(compiler, _)| documented(compiler))
+        .filter(|(compiler, _)| {
+            Path::new(DEBIAN_RUSTC).is_file() && (*compiler == "rustc-web" || with_source)
+        })
 }

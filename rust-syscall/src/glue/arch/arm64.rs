@@ -52,6 +52,8 @@ pub(crate) fn load(note: &[u8], words: [u64; 4]) -> Result<isize> {
         .regsets()
         .find(|set| set.note() == NT_PRSTATUS)
         .ok_or(ENOENT)?;
+    // With a number set, the regset's `set` expects a debugger that has stopped the task.
+    set_current_syscall(NO_SYSCALL, 0);
     general.set_current(note)?;
     let number = words[1] as u32 as i32;
     set_current_syscall(number, words[0]);

@@ -18,6 +18,9 @@ pub(super) fn to_carrying(file: &File, table: Option<&FdTable>) -> Option<&'stat
     if flags & O_PATH != 0 {
         return Some("O_PATH descriptor");
     }
+    if file.is_pidfd() {
+        return Some("pidfd");
+    }
     match file.kind() {
         FileKind::Socket => return Some("socket"),
         FileKind::Fifo => return Some("pipe or FIFO"),
