@@ -34,6 +34,7 @@ pub fn run(source: File, options: Options) -> Result<u8, Failure> {
         made,
         words,
         image: file,
+        log_start: log.metadata().map_or(0, |meta| meta.len()),
         log,
         options,
     };

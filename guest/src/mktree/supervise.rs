@@ -23,7 +23,6 @@ const BURIAL: Duration = Duration::from_secs(10);
 
 /// Sees the restart through; `root` is the root's pid as the caller sees it.
 pub fn restart(site: &Site, root: i32, reports: &mut Reports) -> Result<(), Failure> {
-    let log_start = site.log.metadata().map_or(0, |meta| meta.len());
     match reports.next_report() {
         Report::Done => (),
         Report::Failed(failure) => return Err(failure),
@@ -36,12 +35,12 @@ pub fn restart(site: &Site, root: i32, reports: &mut Reports) -> Result<(), Fail
     }
     faults::send_stranger(site, root).map_err(|why| Failure::new(NOT_MADE, why))?;
     match site.options.mode {
-        Mode::Coordinator => coordinate(site, root, log_start),
-        Mode::Root => attend(site, root, reports, log_start),
+        Mode::Coordinator => coordinate(site, root),
+        Mode::Root => attend(site, root, reports),
     }
 }
 
-fn coordinate(site: &Site, root: i32, log_start: u64) -> Result<(), Failure> {
+fn coordinate(site: &Site, root: i32) -> Result<(), Failure> {
     let flags = site.flags(0) | sys::RESTART_COORDINATOR;
     match sys::restart(
         root,
@@ -50,17 +49,19 @@ fn coordinate(site: &Site, root: i32, log_start: u64) -> Result<(), Failure> {
         Some(site.log.as_fd()),
     ) {
         Ok(_) => Ok(()),
-        Err(err) => Err(refused(err, &site.log, log_start)),
+        Err(err) => Err(refused(err, &site.log, site.log_start)),
     }
 }
 
 /// Waits until no task of the tree has its end of the reports any more: the
 /// kernel replaced their descriptors, or they died.
-fn attend(site: &Site, root: i32, reports: &mut Reports, log_start: u64) -> Result<(), Failure> {
+fn attend(site: &Site, root: i32, reports: &mut Reports) -> Result<(), Failure> {
     loop {
         match reports.next_report() {
             Report::Done => (),
-            Report::Failed(failure) => return Err(with_log(failure.why, &site.log, log_start)),
+            Report::Failed(failure) => {
+                return Err(with_log(failure.why, &site.log, site.log_start))
+            }
             Report::End => break,
         }
     }
@@ -75,11 +76,11 @@ fn attend(site: &Site, root: i32, reports: &mut Reports, log_start: u64) -> Resu
             ))
         }
     };
-    if killed || logged(&site.log, log_start).is_some() {
+    if killed || logged(&site.log, site.log_start).is_some() {
         return Err(with_log(
             "the kernel ended the half-restored tree".to_owned(),
             &site.log,
-            log_start,
+            site.log_start,
         ));
     }
     Ok(())

@@ -45,6 +45,8 @@ pub struct Site {
     pub image: File,
     /// What the kernel's log line goes to.
     pub log: File,
+    /// Its length before any task could call restart: lines behind are this restart's.
+    pub log_start: u64,
     /// How to restart.
     pub options: Options,
 }

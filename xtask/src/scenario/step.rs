@@ -286,6 +286,13 @@ pub struct Compare {
     /// Whether the tasks have the pids they had.
     #[serde(default)]
     pub pids: Pids,
+    /// Whether the mappings are compared; not for programs that allocate all the time.
+    #[serde(default = "yes")]
+    pub maps: bool,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// See [`Step::ForEachRecord`].
