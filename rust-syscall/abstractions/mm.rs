@@ -85,7 +85,7 @@ impl MmWithUser {
     /// How many users the address space has; the reference held here is one of them.
     pub fn users(&self) -> i32 {
         // SAFETY: the mm is valid; this is a plain atomic read.
-        unsafe { bindings::mm_user_count(self.as_ptr()) }
+        unsafe { core::ptr::addr_of!((*self.as_ptr()).__bindgen_anon_1.mm_users.counter).read_volatile() }
     }
 
     /// Takes `mmap_lock` for reading.
@@ -201,7 +201,7 @@ impl<'a> ReadGuard<'a> {
     pub fn vma_above(&self, addr: u64) -> Option<&virt::VmaRef> {
         // SAFETY: the lock is held; the reference does not outlive the guard.
         unsafe {
-            let vma = bindings::find_vma_at(self.mm.as_ptr(), addr as _);
+            let vma = bindings::find_vma(self.mm.as_ptr(), addr as _);
             (!vma.is_null()).then(|| virt::VmaRef::from_raw(vma))
         }
     }

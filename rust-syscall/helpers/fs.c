@@ -9,21 +9,6 @@ struct file *rust_helper_get_file(struct file *f)
 	return get_file(f);
 }
 
-bool rust_helper_inode_is_private(struct inode *inode)
-{
-	return IS_PRIVATE(inode);
-}
-
-struct inode *rust_helper_file_inode(const struct file *f)
-{
-	return file_inode(f);
-}
-
-loff_t rust_helper_i_size_read(const struct inode *inode)
-{
-	return i_size_read(inode);
-}
-
 void rust_helper_file_start_write(struct file *file)
 {
 	file_start_write(file);

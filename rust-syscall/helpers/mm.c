@@ -18,11 +18,6 @@ void rust_helper_mmap_read_unlock(struct mm_struct *mm)
 	mmap_read_unlock(mm);
 }
 
-struct vm_area_struct *rust_helper_find_vma_at(struct mm_struct *mm, unsigned long addr)
-{
-	return find_vma(mm, addr);
-}
-
 /* What a page table entry holds: 0 nothing of its own, 1 a page, 2 a page elsewhere (swap). */
 int rust_helper_pte_content(struct vm_area_struct *vma, unsigned long addr, pte_t *ptep,
 			    struct page **page)
@@ -64,17 +59,6 @@ unsigned long rust_helper_task_size(void)
 	return TASK_SIZE;
 }
 
-bool rust_helper_vma_is_special(struct vm_area_struct *vma, const char *name)
-{
-	return vma->vm_ops && vma->vm_ops->name && vma->vm_ops->name(vma) &&
-	       !strcmp(vma->vm_ops->name(vma), name);
-}
-
-bool rust_helper_vma_is_anonymous(struct vm_area_struct *vma)
-{
-	return vma_is_anonymous(vma);
-}
-
 bool rust_helper_vma_is_shmem(struct vm_area_struct *vma)
 {
 	return vma_is_shmem(vma);
@@ -83,11 +67,6 @@ bool rust_helper_vma_is_shmem(struct vm_area_struct *vma)
 void rust_helper_mmget(struct mm_struct *mm)
 {
 	mmget(mm);
-}
-
-int rust_helper_mm_user_count(struct mm_struct *mm)
-{
-	return atomic_read(&mm->mm_users);
 }
 
 void rust_helper_put_page(struct page *page)

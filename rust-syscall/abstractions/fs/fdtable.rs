@@ -123,7 +123,7 @@ impl File {
     fn any_lock_of(&self, owner: bindings::fl_owner_t) -> bool {
         // SAFETY: an open file has an inode; its lock context is set once and lives as long.
         let context = unsafe {
-            let inode = bindings::file_inode(self.as_ptr());
+            let inode = self.inode();
             ptr::addr_of!((*inode).i_flctx).read_volatile()
         };
         if context.is_null() {

@@ -90,6 +90,12 @@ impl File {
         self.inner.get()
     }
 
+    /// The inode, which lives as long as the open file.
+    pub(crate) fn inode(&self) -> *mut bindings::inode {
+        // SAFETY: the file is valid, and this field never changes.
+        unsafe { (*self.as_ptr()).f_inode }
+    }
+
     /// The open flags, without those that only mattered while opening.
     pub fn flags(&self) -> u32 {
         // SAFETY: the file is valid; the field is read as the C side does, without a lock.
@@ -189,19 +195,18 @@ impl File {
     /// The size of the file behind, in bytes.
     pub fn size(&self) -> i64 {
         // SAFETY: an open file has an inode for as long as it lives.
-        unsafe { bindings::i_size_read(bindings::file_inode(self.as_ptr())) }
+        unsafe { (*self.inode()).i_size }
     }
 
     /// The address of the inode, which tells objects apart while they are held.
     pub fn inode_address(&self) -> usize {
-        // SAFETY: an open file has an inode for as long as it lives.
-        unsafe { bindings::file_inode(self.as_ptr()) as usize }
+        self.inode() as usize
     }
 
     /// Whether the inode belongs to the kernel alone, as that of shared anonymous memory does.
     pub fn is_kernel_private(&self) -> bool {
         // SAFETY: an open file has an inode for as long as it lives.
-        unsafe { bindings::inode_is_private(bindings::file_inode(self.as_ptr())) }
+        unsafe { (*self.inode()).i_flags & bindings::S_PRIVATE != 0 }
     }
 
     /// Makes a new object of shared anonymous memory of `size` bytes, as

@@ -229,25 +229,25 @@ impl File {
     /// What it is.
     pub fn kind(&self) -> FileKind {
         // SAFETY: an open file has an inode for as long as it lives.
-        unsafe { inode_kind(bindings::file_inode(self.as_ptr())) }
+        unsafe { inode_kind(self.inode()) }
     }
 
     /// Type and permissions, as `st_mode`.
     pub fn mode(&self) -> u32 {
         // SAFETY: an open file has an inode for as long as it lives.
-        unsafe { u32::from((*bindings::file_inode(self.as_ptr())).i_mode) }
+        unsafe { u32::from((*self.inode()).i_mode) }
     }
 
     /// The inode's number.
     pub fn inode_number(&self) -> u64 {
         // SAFETY: an open file has an inode for as long as it lives.
-        unsafe { (*bindings::file_inode(self.as_ptr())).i_ino as u64 }
+        unsafe { (*self.inode()).i_ino as u64 }
     }
 
     /// Whether it is part of procfs.
     pub fn is_on_procfs(&self) -> bool {
         // SAFETY: an open file has an inode, and an inode a super block.
-        let magic = unsafe { (*(*bindings::file_inode(self.as_ptr())).i_sb).s_magic };
+        let magic = unsafe { (*(*self.inode()).i_sb).s_magic };
         magic as u64 == u64::from(bindings::PROC_SUPER_MAGIC)
     }
 

@@ -100,7 +100,7 @@ impl VmaRef {
     /// Whether the memory is private and anonymous (no operations of its own).
     pub fn is_anonymous(&self) -> bool {
         // SAFETY: the lock is held.
-        unsafe { bindings::vma_is_anonymous(self.as_ptr()) }
+        unsafe { (*self.as_ptr()).vm_ops.is_null() }
     }
 
     /// Whether the memory belongs to a shmem object: tmpfs, memfd or shared anonymous.
@@ -111,8 +111,17 @@ impl VmaRef {
 
     /// Whether it is the special mapping of that name, such as `[vdso]`.
     pub fn is_special(&self, name: &CStr) -> bool {
-        // SAFETY: the lock is held, and the name is a C string.
-        unsafe { bindings::vma_is_special(self.as_ptr(), name.as_char_ptr()) }
+        // SAFETY: the lock is held; operations are constants, and `name`, where there is one, gives
+        // null or a C string that lives as long as the mapping.
+        unsafe {
+            let Some(ops) = (*self.as_ptr()).vm_ops.as_ref() else {
+                return false;
+            };
+            let Some(own) = ops.name.map(|own| own(self.as_ptr())) else {
+                return false;
+            };
+            !own.is_null() && CStr::from_char_ptr(own).as_bytes() == name.as_bytes()
+        }
     }
 
     /// Whether a userfaultfd watches it.
