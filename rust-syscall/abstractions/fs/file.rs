@@ -182,13 +182,9 @@ impl File {
     /// Writes pages straight from where they are, from byte `skip` of them on.
     pub fn write_pages(&self, pages: &mut Pages, skip: usize, pos: &mut i64) -> Result<usize> {
         pages.with_iter(bindings::ITER_SOURCE, skip, |iter| {
-            // SAFETY: this pairs with `file_end_write` below; the file is valid.
-            unsafe { bindings::file_start_write(self.as_ptr()) };
-            // SAFETY: the iterator describes pages that `pages` holds for the call.
-            let n = unsafe { bindings::vfs_iter_write(self.as_ptr(), iter, pos, 0) };
-            // SAFETY: pairs with `file_start_write` above.
-            unsafe { bindings::file_end_write(self.as_ptr()) };
-            count(n)
+            // SAFETY: the iterator describes pages that `pages` holds for the call. The call takes
+            // part in freezing the file system by itself.
+            count(unsafe { bindings::vfs_iter_write(self.as_ptr(), iter, pos, 0) })
         })
     }
 
