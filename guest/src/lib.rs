@@ -2,10 +2,11 @@
 
 //! What runs in the guest, and the words that it shares with the host.
 //!
-//! `protocol` alone is linked by the host; everything else needs Linux and is
-//! behind the feature `programs`. The programs in `bin/` parse their arguments
-//! and call into here.
+//! The host links `protocol` and the names in `programs`; everything else needs
+//! Linux and is behind the feature `programs`. The programs in `programs/` parse
+//! their arguments and call into the rest.
 
+pub mod programs;
 pub mod protocol;
 
 #[cfg(feature = "programs")]

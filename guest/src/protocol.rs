@@ -4,7 +4,7 @@
 //! `lab.control` port, a request from the host, then its reply. Bulk data goes
 //! raw over `lab.files`, its length announced in the reply or the request.
 //!
-//! Owns the words only; the ports are in `bin/init.rs` and the host's `qemu/`.
+//! Owns the words only; the ports are in `init/port.rs` and the host's `qemu/`.
 
 use serde::{Deserialize, Serialize};
 

@@ -111,68 +111,56 @@ impl LabConfig {
 
     /// What does not fit together.
     fn problems(&self) -> Vec<String> {
+        let mut problems = self.undefined_names();
+        let names = self
+            .kernel
+            .keys()
+            .chain(self.source.keys())
+            .chain(self.machine.keys());
+        problems.extend(names.filter(|name| !is_plain(name)).map(|name| {
+            format!("name \"{name}\": only letters, digits, '.', '_' and '-' are possible")
+        }));
+        for (name, source) in &self.source {
+            let named = |problem| format!("source \"{name}\": {problem}");
+            problems.extend(source.problems().map(named));
+        }
+        for (name, kernel) in &self.kernel {
+            let named = |problem| format!("kernel \"{name}\": {problem}");
+            problems.extend(kernel.problems().map(named));
+        }
+        for (name, machine) in &self.machine {
+            let named = |problem| format!("machine \"{name}\": {problem}");
+            problems.extend(machine.problems().map(named));
+        }
+        problems
+    }
+
+    /// Names that are used and not defined.
+    fn undefined_names(&self) -> Vec<String> {
         let mut problems = Vec::new();
-        let mut named = |at: String, kind: &str, name: &str, known: Vec<&str>| {
+        let mut check = |at: String, kind: &str, name: &str, known: Vec<&str>| {
             if !known.contains(&name) {
                 problems.push(format!("{at}: {}", undefined(kind, name, &known)));
             }
         };
-        named(
+        check(
             "default-kernel".into(),
             "kernel",
             &self.default_kernel,
             keys(&self.kernel),
         );
-        named(
+        check(
             "default-machine".into(),
             "machine",
             &self.default_machine,
             keys(&self.machine),
         );
         for (name, kernel) in &self.kernel {
-            named(
+            check(
                 format!("kernel \"{name}\""),
                 "source",
                 &kernel.source,
                 keys(&self.source),
-            );
-        }
-        for name in self
-            .kernel
-            .keys()
-            .chain(self.source.keys())
-            .chain(self.machine.keys())
-        {
-            let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
-            if name.is_empty() || name.starts_with('.') || !name.chars().all(plain) {
-                problems.push(format!(
-                    "name \"{name}\": only letters, digits, '.', '_' and '-' are possible"
-                ));
-            }
-        }
-        for (name, source) in &self.source {
-            problems.extend(
-                source
-                    .problems()
-                    .map(|problem| format!("source \"{name}\": {problem}")),
-            );
-        }
-        for (name, kernel) in &self.kernel {
-            if !(1.0..=100.0).contains(&kernel.slowdown) {
-                problems.push(format!(
-                    "kernel \"{name}\": slowdown {} is not in 1.0..100.0",
-                    kernel.slowdown
-                ));
-            }
-            if kernel.config.is_empty() {
-                problems.push(format!("kernel \"{name}\": config names no fragment"));
-            }
-        }
-        for (name, machine) in &self.machine {
-            problems.extend(
-                machine
-                    .problems()
-                    .map(|problem| format!("machine \"{name}\": {problem}")),
             );
         }
         problems
@@ -211,6 +199,18 @@ impl Source {
     }
 }
 
+impl Kernel {
+    fn problems(&self) -> impl Iterator<Item = String> + '_ {
+        let slowdown = (!(1.0..=100.0).contains(&self.slowdown))
+            .then(|| format!("slowdown {} is not in 1.0..100.0", self.slowdown));
+        let empty = self
+            .config
+            .is_empty()
+            .then(|| "config names no fragment".to_string());
+        slowdown.into_iter().chain(empty)
+    }
+}
+
 impl Machine {
     fn problems(&self) -> impl Iterator<Item = String> + '_ {
         let cpus =
@@ -223,6 +223,12 @@ impl Machine {
             .map(|arch| format!("cpu.{arch} is missing (\"max\" is every feature QEMU knows)"));
         cpus.into_iter().chain(memory).chain(models)
     }
+}
+
+/// Names become parts of file names.
+fn is_plain(name: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    !name.is_empty() && !name.starts_with('.') && name.chars().all(plain)
 }
 
 fn keys<T>(map: &BTreeMap<String, T>) -> Vec<&str> {

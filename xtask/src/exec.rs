@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
-pub use child::{interrupted, watch_signals, Child};
+pub use child::{end_children, interrupted, watch_signals, Child};
 pub use log::tail;
 
 use crate::error::{AtPath, Error, Kind, Result};

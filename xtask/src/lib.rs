@@ -28,5 +28,6 @@ pub mod scenario;
 pub mod session;
 pub mod setup;
 pub mod shell;
+pub mod stage;
 pub mod stamp;
 pub mod suite;

@@ -50,6 +50,11 @@ fn end_now() -> ! {
     std::process::exit(Kind::Interrupted.exit_code());
 }
 
+/// Ends every child: what they work for has failed elsewhere.
+pub fn end_children() {
+    signal_groups(Signal::TERM);
+}
+
 fn signal_groups(signal: Signal) {
     let groups = GROUPS
         .lock()

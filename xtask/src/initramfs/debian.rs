@@ -4,7 +4,6 @@
 //! guest's architecture, unpacked and packed as an archive of their own.
 
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
 use crate::apt::PrivateApt;
 use crate::arch::Arch;
@@ -14,7 +13,8 @@ use crate::exec::tool;
 use crate::initramfs::pack::{Archive, Content};
 use crate::layout::{create_dir, write_whole, Layout};
 use crate::plan::Plan;
-use crate::stamp::{self, Freshness, Inputs};
+use crate::stage::Cached;
+use crate::stamp::{self, Inputs};
 
 /// Parts of packages that no program needs at run time.
 const UNWANTED: &[&str] = &[
@@ -32,56 +32,61 @@ pub fn packages_archive(
     packages: &[String],
     sink: &dyn Sink,
 ) -> Result<PathBuf> {
-    let step = Step::of(Stage::Packages, arch);
     let mut names = packages.to_vec();
     names.sort();
     names.dedup();
     check_names(&names)?;
-    let key = &stamp::hash_bytes(names.join(" ").as_bytes())[..12];
-    let out = plan
-        .layout
-        .lab()
-        .join("out")
-        .join(format!("packages-{arch}-{key}.cpio"));
-    let stamp_file = plan.layout.stamp(&format!("packages-{arch}-{key}"));
+    let key = format!(
+        "packages-{arch}-{}",
+        &stamp::hash_bytes(names.join(" ").as_bytes())[..12]
+    );
+    let out = plan.layout.lab().join("out").join(format!("{key}.cpio"));
     let mut inputs = Inputs::new();
-    inputs.text("packages", names.join(" "));
-    let why = match stamp::check::<Vec<String>>(&stamp_file, &inputs) {
-        Freshness::Fresh(_) => {
-            sink.emit(Event::StepFresh { step });
-            return Ok(out);
-        }
-        Freshness::Stale(why) => why,
+    inputs.text(names.join(" "), "wanted");
+    let stage = Cached {
+        step: Step::of(Stage::Packages, arch),
+        stamp: plan.layout.stamp(&key),
+        inputs: &inputs,
+        sink,
     };
-    sink.emit(Event::StepBegin {
-        step,
-        why: format!("{}: {why}", names.join(", ")),
-    });
-    let start = Instant::now();
-    let files = PrivateApt::new(&plan.layout, arch)?.download_closure(&names)?;
+    let _files: Vec<String> = stage.get(
+        |_| vec![out.clone()],
+        || fetch_and_pack(plan, arch, &names, &out, sink),
+    )?;
+    Ok(out)
+}
+
+/// Makes the archive; the names of the package files in it.
+fn fetch_and_pack(
+    plan: &Plan,
+    arch: Arch,
+    names: &[String],
+    out: &Path,
+    sink: &dyn Sink,
+) -> Result<Vec<String>> {
+    let step = Step::of(Stage::Packages, arch);
+    let progress = |done, total, text| {
+        sink.emit(Event::StepProgress {
+            step,
+            done,
+            total,
+            text,
+        });
+    };
+    progress(0, None, format!("downloading {}", names.join(", ")));
+    let files = PrivateApt::new(&plan.layout, arch)?.download_closure(names)?;
     let scratch = plan.layout.scratch("packages")?;
     for (done, file) in files.iter().enumerate() {
         let text = format!("unpacking {}", file_name(file));
-        sink.emit(Event::StepProgress {
-            step,
-            done: done as u64,
-            total: Some(files.len() as u64),
-            text,
-        });
+        progress(done as u64, Some(files.len() as u64), text);
         tool(format!("unpacking {}", file.display()), "dpkg")
             .arg("-x")
             .arg(file)
             .arg(scratch.path())
             .read()?;
     }
-    write_whole(&out, &archive(scratch.path())?.to_bytes()?)?;
-    let unpacked: Vec<String> = files.iter().map(|file| file_name(file)).collect();
-    stamp::record(&stamp_file, &inputs, &[&out], &unpacked)?;
-    sink.emit(Event::StepEnd {
-        step,
-        elapsed: start.elapsed(),
-    });
-    Ok(out)
+    write_whole(out, &archive(scratch.path())?.to_bytes()?)?;
+    Ok(files.iter().map(|file| file_name(file)).collect())
 }
 
 fn archive(root: &Path) -> Result<Archive> {

@@ -1,22 +1,25 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 //! The guest programs: `/init`, `mktree`, `checkpoint` and the test programs,
-//! built static by cargo for each architecture.
+//! one static executable for all of them, built by cargo for each architecture.
 
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
+use guest::programs::{BINARY, NAMES};
 use serde::{Deserialize, Serialize};
 
 use crate::arch::Arch;
-use crate::error::{AtPath, Error, Kind, Result};
+use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Sink, Stage, Step};
 use crate::exec::tool;
 use crate::initramfs::debian::unpack_one;
 use crate::layout::{copy_whole, remove_dir, Layout};
 use crate::plan::Plan;
-use crate::stamp::{self, Freshness, Inputs};
+use crate::stage::Cached;
+use crate::stamp::{self, Inputs};
 
+/// Cargo's profile for them, in the workspace's manifest.
+const PROFILE: &str = "guest";
 /// Debian's compiler.
 const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
 /// The packages that it can come from, each with that of `std`; the first is the newer one.
@@ -40,11 +43,11 @@ const UNWANTED: &[&str] = &[
 /// Finished guest programs of an architecture.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct GuestPrograms {
-    /// Their folder.
-    pub dir: PathBuf,
-    /// Their names, sorted.
+    /// The executable.
+    pub executable: PathBuf,
+    /// The names that it goes by, sorted.
     pub names: Vec<String>,
-    /// One hash over all of them.
+    /// Hash of the executable and the names.
     pub sha256: String,
 }
 
@@ -61,47 +64,33 @@ struct GuestRust {
 
 /// Builds the guest programs for an architecture, unless they are up to date.
 pub fn build(plan: &Plan, arch: Arch, sink: &dyn Sink) -> Result<GuestPrograms> {
-    let step = Step::of(Stage::Guest, arch);
+    let inputs = inputs(plan)?;
+    let stage = Cached {
+        step: Step::of(Stage::Guest, arch),
+        stamp: plan.layout.stamp(&format!("guest-{arch}")),
+        inputs: &inputs,
+        sink,
+    };
+    let files = |programs: &GuestPrograms| vec![programs.executable.clone()];
+    stage.get(files, || {
+        let built = run_cargo(plan, arch, sink)?;
+        collect(&plan.layout.guest_out(arch), &built)
+    })
+}
+
+fn inputs(plan: &Plan) -> Result<Inputs> {
     let layout = &plan.layout;
-    let stamp_file = layout.stamp(&format!("guest-{arch}"));
     let mut inputs = Inputs::new();
     inputs.folder("guest", &layout.guest())?;
-    inputs.file(
-        "rust-syscall/Cargo.toml",
-        &layout.rust_syscall().join("Cargo.toml"),
-    )?;
-    add_codec_inputs(layout, &mut inputs)?;
-    for name in ["Cargo.toml", "Cargo.lock"] {
+    for name in ["Cargo.toml", "Cargo.lock", "rust-syscall/Cargo.toml"] {
         inputs.file(name, &layout.root().join(name))?;
     }
+    add_codec_inputs(layout, &mut inputs)?;
     inputs.program("cargo", &plan.cargo)?;
     if Path::new(DEBIAN_RUSTC).is_file() {
         inputs.program("rustc", Path::new(DEBIAN_RUSTC))?;
     }
-    let why = match stamp::check::<GuestPrograms>(&stamp_file, &inputs) {
-        Freshness::Fresh(programs) => {
-            sink.emit(Event::StepFresh { step });
-            return Ok(programs);
-        }
-        Freshness::Stale(why) => why,
-    };
-    sink.emit(Event::StepBegin { step, why });
-    let start = Instant::now();
-    stamp::forget(&stamp_file)?;
-    let built = run_cargo(plan, arch, sink)?;
-    let programs = collect(&layout.guest_out(arch), &built)?;
-    let outputs: Vec<PathBuf> = programs
-        .names
-        .iter()
-        .map(|name| programs.dir.join(name))
-        .collect();
-    let outputs: Vec<&Path> = outputs.iter().map(PathBuf::as_path).collect();
-    stamp::record(&stamp_file, &inputs, &outputs, &programs)?;
-    sink.emit(Event::StepEnd {
-        step,
-        elapsed: start.elapsed(),
-    });
-    Ok(programs)
+    Ok(inputs)
 }
 
 /// The codec and state machine are linked into the guest programs; the kernel's glue is not.
@@ -119,8 +108,8 @@ fn add_codec_inputs(layout: &Layout, inputs: &mut Inputs) -> Result<()> {
     Ok(())
 }
 
-/// Runs cargo; where it leaves the executables.
-fn run_cargo(plan: &Plan, arch: Arch, sink: &dyn Sink) -> Result<Vec<PathBuf>> {
+/// Runs cargo; where it leaves the executable.
+fn run_cargo(plan: &Plan, arch: Arch, sink: &dyn Sink) -> Result<PathBuf> {
     let layout = &plan.layout;
     let rust = guest_rust(layout, arch)?;
     let target = arch.rust_target();
@@ -130,7 +119,14 @@ fn run_cargo(plan: &Plan, arch: Arch, sink: &dyn Sink) -> Result<Vec<PathBuf>> {
         flags.push(format!("--sysroot={}", sysroot.display()));
     }
     let mut cargo = tool(format!("building the guest programs ({arch})"), &plan.cargo)
-        .args(["build", "--release", "--package", "guest", "--bins"])
+        .args([
+            "build",
+            "--profile",
+            PROFILE,
+            "--package",
+            "guest",
+            "--bins",
+        ])
         .args(["--target", target])
         .arg("--target-dir")
         .arg(layout.guest_target(arch))
@@ -140,9 +136,7 @@ fn run_cargo(plan: &Plan, arch: Arch, sink: &dyn Sink) -> Result<Vec<PathBuf>> {
         cargo = cargo.env_remove(*name);
     }
     // Encoded: the separator keeps folders with spaces whole.
-    cargo = cargo
-        .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"))
-        .env("CARGO_PROFILE_RELEASE_STRIP", "symbols");
+    cargo = cargo.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"));
     if let Some(rustc) = &rust.rustc {
         cargo = cargo.env("RUSTC", rustc);
     }
@@ -162,45 +156,21 @@ fn run_cargo(plan: &Plan, arch: Arch, sink: &dyn Sink) -> Result<Vec<PathBuf>> {
             text: last.to_string(),
         });
     })?;
-    let folder = layout.guest_target(arch).join(target).join("release");
-    Ok(program_names(&layout.guest())?
-        .iter()
-        .map(|name| folder.join(name))
-        .collect())
+    let folder = layout.guest_target(arch).join(target).join(PROFILE);
+    Ok(folder.join(BINARY))
 }
 
-/// The guest programs: every file and folder of `guest/src/bin`.
-fn program_names(guest: &Path) -> Result<Vec<String>> {
-    let dir = guest.join("src/bin");
-    let entries = std::fs::read_dir(&dir).at("listing", &dir)?;
-    let mut names: Vec<String> = entries
-        .flatten()
-        .filter_map(|entry| Some(entry.path().file_stem()?.to_string_lossy().into_owned()))
-        .filter(|name| !name.starts_with('.'))
-        .collect();
-    names.sort();
-    Ok(names)
-}
-
-/// Copies the executables into a folder that holds nothing else.
-fn collect(dir: &Path, built: &[PathBuf]) -> Result<GuestPrograms> {
+/// Copies the executable into a folder that holds nothing else.
+fn collect(dir: &Path, built: &Path) -> Result<GuestPrograms> {
     remove_dir(dir)?;
+    let executable = dir.join(BINARY);
+    copy_whole(built, &executable)?;
     let mut inputs = Inputs::new();
-    let mut names = Vec::new();
-    for from in built {
-        let name = from
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
-        copy_whole(from, &dir.join(&name))?;
-        inputs.file(&name, from)?;
-        names.push(name);
-    }
-    names.sort();
+    inputs.file(BINARY, built)?;
+    inputs.text("names", NAMES.join(" "));
     Ok(GuestPrograms {
-        dir: dir.to_path_buf(),
-        names,
+        executable,
+        names: NAMES.iter().map(|name| name.to_string()).collect(),
         sha256: inputs.digest(),
     })
 }

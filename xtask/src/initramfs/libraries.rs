@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use object::elf::FileHeader64;
+use object::elf::{FileHeader64, DT_NEEDED, DT_RPATH, DT_RUNPATH};
 use object::read::elf::{Dyn, ElfFile64, FileHeader, ProgramHeader};
 use object::Endianness;
 
@@ -100,46 +100,44 @@ fn read_needs(arch: Arch, path: &Path) -> Result<Option<Needs>> {
             arch.elf_machine()
         )));
     }
+    let needs = needs_of(&elf).map_err(|err| wrong(err.to_string()))?;
+    Ok(Some(needs))
+}
+
+/// Reads interpreter and dynamic section.
+fn needs_of(elf: &ElfFile64<'_, Endianness>) -> object::Result<Needs> {
+    let endian = elf.endian();
     let mut needs = Needs::default();
     for segment in elf.elf_program_headers() {
-        let data = &*bytes;
-        if let Some(name) = segment
-            .interpreter(endian, data)
-            .map_err(|err| wrong(err.to_string()))?
-        {
+        if let Some(name) = segment.interpreter(endian, elf.data())? {
             needs.interpreter = Some(String::from_utf8_lossy(name).into_owned());
         }
-        let Some(entries) = segment
-            .dynamic(endian, data)
-            .map_err(|err| wrong(err.to_string()))?
-        else {
+        let Some(entries) = segment.dynamic(endian, elf.data())? else {
             continue;
         };
-        let strings = dynamic_strings(&elf, entries).map_err(|err| wrong(err.to_string()))?;
+        let strings = dynamic_strings(elf, entries);
         for entry in entries {
             let text = || {
-                let bytes = entry
-                    .string(endian, strings)
-                    .map_err(|err| wrong(err.to_string()))?;
-                Ok::<String, Error>(String::from_utf8_lossy(bytes).into_owned())
+                let bytes = entry.string(endian, strings)?;
+                Ok::<_, object::Error>(String::from_utf8_lossy(bytes).into_owned())
             };
             match entry.tag32(endian) {
-                Some(object::elf::DT_NEEDED) => needs.libraries.push(text()?),
-                Some(object::elf::DT_RPATH | object::elf::DT_RUNPATH) => {
+                Some(DT_NEEDED) => needs.libraries.push(text()?),
+                Some(DT_RPATH | DT_RUNPATH) => {
                     needs.search.extend(text()?.split(':').map(str::to_string))
                 }
                 _ => {}
             }
         }
     }
-    Ok(Some(needs))
+    Ok(needs)
 }
 
 /// The string table that a dynamic section's entries index.
 fn dynamic_strings<'data>(
     elf: &ElfFile64<'data, Endianness>,
     entries: &[object::elf::Dyn64<Endianness>],
-) -> object::Result<object::StringTable<'data>> {
+) -> object::StringTable<'data> {
     let endian = elf.endian();
     let value = |tag| {
         entries
@@ -153,10 +151,10 @@ fn dynamic_strings<'data>(
     );
     for segment in elf.elf_program_headers() {
         if let Ok(Some(data)) = segment.data_range(endian, elf.data(), address, size) {
-            return Ok(object::StringTable::new(data, 0, data.len() as u64));
+            return object::StringTable::new(data, 0, data.len() as u64);
         }
     }
-    Ok(object::StringTable::default())
+    object::StringTable::default()
 }
 
 /// Where a library is on the host: the file's own search folders, then those of the architecture.

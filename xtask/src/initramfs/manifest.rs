@@ -4,25 +4,26 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
+use guest::programs::BINARY;
 use serde::Deserialize;
 
 use crate::arch::Arch;
 use crate::error::{Error, Result};
-use crate::event::{Event, Sink, Stage, Step};
+use crate::event::{Sink, Stage, Step};
 use crate::initramfs::guest_programs::GuestPrograms;
 use crate::initramfs::pack::{Archive, Content};
 use crate::layout::{read_text, write_whole, Layout};
-use crate::stamp::{self, Freshness, Inputs};
+use crate::stage::Cached;
+use crate::stamp::{self, Inputs};
 
 /// The whole of `images/initramfs.toml`.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Manifest {
-    /// Folder of the guest programs.
+    /// Folder of the guest programs: their executable, and a link to it for each name.
     pub programs: String,
-    /// Guest programs that go elsewhere: name to path.
+    /// Guest programs whose link is elsewhere: name to path.
     #[serde(default)]
     pub program_paths: BTreeMap<String, String>,
     /// Folders: path to octal mode.
@@ -94,10 +95,21 @@ impl Manifest {
             let mode = octal(path, file.mode.as_deref().unwrap_or("644"))?;
             archive.add(path, mode, file.content(path, root)?)?;
         }
+        self.add_programs(&mut archive, programs)?;
+        Ok(archive)
+    }
+
+    /// Adds the executable and its links.
+    fn add_programs(&self, archive: &mut Archive, programs: &GuestPrograms) -> Result<()> {
+        let executable = format!("{}/{BINARY}", self.programs);
+        let content = Content::File(programs.executable.clone());
+        archive.add(&executable, 0o755, content)?;
         for name in &programs.names {
-            let default = format!("{}/{name}", self.programs);
-            let path = self.program_paths.get(name).unwrap_or(&default);
-            archive.add(path, 0o755, Content::File(programs.dir.join(name)))?;
+            let (path, target) = match self.program_paths.get(name) {
+                Some(path) => (path.clone(), format!("/{executable}")),
+                None => (format!("{}/{name}", self.programs), BINARY.to_string()),
+            };
+            archive.add(&path, 0o777, Content::Link(target))?;
         }
         for (name, path) in &self.program_paths {
             if !programs.names.contains(name) {
@@ -109,7 +121,7 @@ impl Manifest {
                 ));
             }
         }
-        Ok(archive)
+        Ok(())
     }
 }
 
@@ -154,7 +166,6 @@ pub fn build(
     programs: &GuestPrograms,
     sink: &dyn Sink,
 ) -> Result<Initramfs> {
-    let step = Step::of(Stage::Initramfs, arch);
     let file = layout.initramfs_manifest();
     let shown = layout.show(&file).to_string();
     let text = read_text(&file)?;
@@ -170,24 +181,20 @@ pub fn build(
         inputs.file(from.display().to_string(), &layout.root().join(from))?;
     }
     let path = layout.initramfs(arch);
-    let stamp_file = layout.stamp(&format!("initramfs-{arch}"));
-    let why = match stamp::check::<String>(&stamp_file, &inputs) {
-        Freshness::Fresh(sha256) => {
-            sink.emit(Event::StepFresh { step });
-            return Ok(Initramfs { path, sha256 });
-        }
-        Freshness::Stale(why) => why,
+    let stage = Cached {
+        step: Step::of(Stage::Initramfs, arch),
+        stamp: layout.stamp(&format!("initramfs-{arch}")),
+        inputs: &inputs,
+        sink,
     };
-    sink.emit(Event::StepBegin { step, why });
-    let start = Instant::now();
-    let bytes = manifest.archive(layout.root(), programs)?.to_bytes()?;
-    write_whole(&path, &bytes)?;
-    let sha256 = stamp::hash_bytes(&bytes);
-    stamp::record(&stamp_file, &inputs, &[&path], &sha256)?;
-    sink.emit(Event::StepEnd {
-        step,
-        elapsed: start.elapsed(),
-    });
+    let sha256 = stage.get(
+        |_| vec![path.clone()],
+        || {
+            let bytes = manifest.archive(layout.root(), programs)?.to_bytes()?;
+            write_whole(&path, &bytes)?;
+            Ok(stamp::hash_bytes(&bytes))
+        },
+    )?;
     Ok(Initramfs { path, sha256 })
 }
 
@@ -196,9 +203,36 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_programs_are_links_to_one_executable() {
+        let executable = tempfile::NamedTempFile::new().unwrap();
+        let programs = GuestPrograms {
+            executable: executable.path().to_path_buf(),
+            names: vec!["init".into(), "mktree".into()],
+            sha256: String::new(),
+        };
+        let text = "programs = 'usr/bin'\nprogram-paths = { init = 'init' }\n";
+        let manifest = Manifest::parse("images/initramfs.toml", text).unwrap();
+        let mut expected = Archive::new();
+        let file = Content::File(programs.executable.clone());
+        expected.add("usr/bin/guest", 0o755, file).unwrap();
+        for (path, target) in [("init", "/usr/bin/guest"), ("usr/bin/mktree", "guest")] {
+            let link = Content::Link(target.to_string());
+            expected.add(path, 0o777, link).unwrap();
+        }
+        assert_eq!(
+            expected.to_bytes().unwrap(),
+            manifest
+                .archive(Path::new("/"), &programs)
+                .unwrap()
+                .to_bytes()
+                .unwrap()
+        );
+    }
+
+    #[test]
     fn wrong_entries_are_named() {
         let programs = GuestPrograms {
-            dir: "/nowhere".into(),
+            executable: "/nowhere".into(),
             names: vec![],
             sha256: String::new(),
         };

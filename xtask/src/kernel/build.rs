@@ -3,7 +3,6 @@
 //! The kernel build: make in an object folder, its image copied out whole.
 
 use std::path::PathBuf;
-use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
@@ -15,7 +14,8 @@ use crate::kernel::toolchain::KernelTools;
 use crate::kernel::tree::PatchedTree;
 use crate::layout::copy_whole;
 use crate::plan::Plan;
-use crate::stamp::{self, Freshness};
+use crate::stage::Cached;
+use crate::stamp;
 
 /// A finished kernel.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -51,27 +51,41 @@ pub fn build(
     sink: &dyn Sink,
 ) -> Result<KernelBuild> {
     let configured = configure(plan, tree, tools, arch, sink)?;
-    let step = Step::of(Stage::Kernel, arch);
-    let layout = &plan.layout;
-    let name = &plan.kernel.name;
-    let stamp_file = layout.stamp(&format!("kernel-{name}-{arch}"));
     let mut inputs = tree.inputs.clone();
     inputs.text("kernel config", configured.config_sha256.clone());
     tools.describe(&mut inputs)?;
-    let why = match stamp::check::<KernelBuild>(&stamp_file, &inputs) {
-        Freshness::Fresh(build) => {
-            sink.emit(Event::StepFresh { step });
-            return Ok(build);
-        }
-        Freshness::Stale(why) => why,
+    let stage = Cached {
+        step: Step::of(Stage::Kernel, arch),
+        stamp: plan
+            .layout
+            .stamp(&format!("kernel-{}-{arch}", plan.kernel.name)),
+        inputs: &inputs,
+        sink,
     };
-    sink.emit(Event::StepBegin { step, why });
-    let start = Instant::now();
-    stamp::forget(&stamp_file)?;
-    make(plan, tree, tools, arch, &configured, sink)?;
-    let image = layout.kernel_out(name, arch).join(arch.kernel_target());
+    stage.get(
+        |build: &KernelBuild| vec![build.image.clone()],
+        || {
+            make(plan, tree, tools, arch, &configured, sink)?;
+            collect(plan, tree, tools, arch, &configured)
+        },
+    )
+}
+
+/// Takes the image out of the object folder.
+fn collect(
+    plan: &Plan,
+    tree: &PatchedTree,
+    tools: &KernelTools,
+    arch: Arch,
+    configured: &Configured,
+) -> Result<KernelBuild> {
+    let name = &plan.kernel.name;
+    let image = plan
+        .layout
+        .kernel_out(name, arch)
+        .join(arch.kernel_target());
     copy_whole(&configured.obj.join(arch.kernel_image()), &image)?;
-    let build = KernelBuild {
+    Ok(KernelBuild {
         image_sha256: stamp::hash_file(&image)?,
         vmlinux: configured.obj.join("vmlinux"),
         name: name.clone(),
@@ -79,16 +93,10 @@ pub fn build(
         source: tree.source.origin.clone(),
         source_sha256: tree.source.sha256.clone(),
         tree_sha256: tree.inputs.digest(),
-        config_sha256: configured.config_sha256,
+        config_sha256: configured.config_sha256.clone(),
         rustc: tools.rustc.version.clone(),
         image,
-    };
-    stamp::record(&stamp_file, &inputs, &[&build.image], &build)?;
-    sink.emit(Event::StepEnd {
-        step,
-        elapsed: start.elapsed(),
-    });
-    Ok(build)
+    })
 }
 
 fn make(

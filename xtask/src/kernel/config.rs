@@ -5,17 +5,17 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
 use crate::arch::Arch;
 use crate::error::{AtPath, Error, Result};
-use crate::event::{Event, Sink, Stage, Step};
+use crate::event::{Sink, Stage, Step};
 use crate::kernel::toolchain::KernelTools;
 use crate::kernel::tree::PatchedTree;
 use crate::layout::{create_dir, read_text, write_whole};
 use crate::pipeline::patched_tree;
 use crate::plan::Plan;
-use crate::stamp::{self, Freshness, Inputs};
+use crate::stage::Cached;
+use crate::stamp::{self, Inputs};
 
 /// A configured object folder.
 #[derive(Debug, Clone)]
@@ -47,65 +47,81 @@ pub fn configure(
     arch: Arch,
     sink: &dyn Sink,
 ) -> Result<Configured> {
-    let step = Step::of(Stage::Config, arch);
-    let layout = &plan.layout;
     let name = &plan.kernel.name;
-    let obj = layout.obj(name, arch);
-    let dot_config = obj.join(".config");
-    let stamp_file = layout.stamp(&format!("config-{name}-{arch}"));
+    let obj = plan.layout.obj(name, arch);
+    let fragments = read_fragments(plan, arch)?;
     let mut inputs = Inputs::new();
     inputs.text("kernel source", tree.source.sha256.clone());
     inputs.text("tree", tree.path.display().to_string());
     for path in &tree.kconfig_files {
         inputs.file(path, &tree.path.join(path))?;
     }
+    for (fragment, text) in &fragments {
+        inputs.text(
+            format!("images/kernel/{fragment}"),
+            stamp::hash_bytes(text.as_bytes()),
+        );
+    }
     tools.describe(&mut inputs)?;
+    let stage = Cached {
+        step: Step::of(Stage::Config, arch),
+        stamp: plan.layout.stamp(&format!("config-{name}-{arch}")),
+        inputs: &inputs,
+        sink,
+    };
+    let config_sha256 = stage.get(
+        |_| vec![obj.join(".config")],
+        || make_config(plan, tree, tools, arch, &fragments),
+    )?;
+    Ok(Configured { obj, config_sha256 })
+}
+
+/// The fragments of the plan's kernel: name and text.
+fn read_fragments(plan: &Plan, arch: Arch) -> Result<Vec<(String, String)>> {
     let mut fragments = Vec::new();
     for fragment in plan.kernel.fragments(arch) {
-        let path = layout.fragments().join(&fragment);
+        let path = plan.layout.fragments().join(&fragment);
         if !path.is_file() {
             return Err(Error::usage(
-                format!("configuring kernel \"{name}\" for {arch}"),
-                format!("its fragment {} does not exist", layout.show(&path)),
+                format!("configuring kernel \"{}\" for {arch}", plan.kernel.name),
+                format!("its fragment {} does not exist", plan.layout.show(&path)),
             ));
         }
-        inputs.file(format!("images/kernel/{fragment}"), &path)?;
         fragments.push((fragment, read_text(&path)?));
     }
-    let why = match stamp::check::<String>(&stamp_file, &inputs) {
-        Freshness::Fresh(config_sha256) => {
-            sink.emit(Event::StepFresh { step });
-            return Ok(Configured { obj, config_sha256 });
-        }
-        Freshness::Stale(why) => why,
-    };
-    sink.emit(Event::StepBegin { step, why });
-    let start = Instant::now();
-    stamp::forget(&stamp_file)?;
+    Ok(fragments)
+}
+
+/// Runs kconfig on the fragments; the hash of the result.
+fn make_config(
+    plan: &Plan,
+    tree: &PatchedTree,
+    tools: &KernelTools,
+    arch: Arch,
+    fragments: &[(String, String)],
+) -> Result<String> {
+    let name = &plan.kernel.name;
+    let obj = plan.layout.obj(name, arch);
+    let doing = format!("configuring the kernel ({name}, {arch})");
     create_dir(&obj)?;
-    let log = layout.log(&format!("config-{name}-{arch}"));
     let asked = obj.join("asked.config");
     let text: String = fragments.iter().map(|(_, text)| text.as_str()).collect();
     write_whole(&asked, text.as_bytes())?;
-    let doing = format!("configuring the kernel ({name}, {arch})");
     tools
-        .make(doing, &tree.path, &obj, arch.kbuild_name())
+        .make(doing.clone(), &tree.path, &obj, arch.kbuild_name())
         .env("KCONFIG_ALLCONFIG", &asked)
         .arg("allnoconfig")
-        .run_logged(&log, |_, _| {})?;
-    let result = read_text(&dot_config)?;
-    let lost = lost_symbols(&wanted(&fragments)?, &result);
+        .run_logged(
+            &plan.layout.log(&format!("config-{name}-{arch}")),
+            |_, _| {},
+        )?;
+    let result = read_text(&obj.join(".config"))?;
+    let lost = lost_symbols(&wanted(fragments)?, &result);
     if !lost.is_empty() {
-        return Err(Error::usage(format!("configuring the kernel ({name}, {arch})"), lost.join("\n"))
+        return Err(Error::usage(doing, lost.join("\n"))
             .hint("a symbol that does not come through depends on another, or does not exist in this version"));
     }
-    let config_sha256 = stamp::hash_bytes(result.as_bytes());
-    stamp::record(&stamp_file, &inputs, &[&dot_config], &config_sha256)?;
-    sink.emit(Event::StepEnd {
-        step,
-        elapsed: start.elapsed(),
-    });
-    Ok(Configured { obj, config_sha256 })
+    Ok(stamp::hash_bytes(result.as_bytes()))
 }
 
 /// The symbols that fragments ask for; a later fragment overrides an earlier one.

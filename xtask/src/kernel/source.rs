@@ -3,7 +3,6 @@
 //! Kernel source: fetched from the first origin that has it, kept as a tarball in the cache.
 
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +13,8 @@ use crate::event::{Event, Sink, Stage, Step};
 use crate::exec::tool;
 use crate::layout::{create_dir, remove_dir, Layout};
 use crate::plan::Plan;
-use crate::stamp::{self, Freshness, Inputs};
+use crate::stage::Cached;
+use crate::stamp::{self, Inputs};
 
 /// A kernel source that is on this machine.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -33,39 +33,32 @@ pub struct Fetched {
 
 /// Fetches the plan's source, unless the cache has it.
 pub fn fetch(plan: &Plan, sink: &dyn Sink) -> Result<Fetched> {
-    let step = Step::once(Stage::Source);
     let name = &plan.kernel.source_name;
-    let stamp_file = plan.layout.stamp(&format!("source-{name}"));
+    let origins = &plan.kernel.source.origin;
     let mut inputs = Inputs::new();
-    inputs.text(
-        "lab.toml: origins",
-        format!("{:?}", plan.kernel.source.origin),
-    );
-    let why = match stamp::check::<Fetched>(&stamp_file, &inputs) {
-        Freshness::Fresh(fetched) => {
-            sink.emit(Event::StepFresh { step });
-            return Ok(fetched);
-        }
-        Freshness::Stale(why) => why,
+    inputs.text("lab.toml: origins", format!("{origins:?}"));
+    let stage = Cached {
+        step: Step::once(Stage::Source),
+        stamp: plan.layout.stamp(&format!("source-{name}")),
+        inputs: &inputs,
+        sink,
     };
-    sink.emit(Event::StepBegin { step, why });
-    let start = Instant::now();
-    stamp::forget(&stamp_file)?;
+    stage.get(
+        |fetched: &Fetched| vec![fetched.tarball.clone()],
+        || fetch_first(plan, origins, sink),
+    )
+}
+
+/// From the first origin that has it.
+fn fetch_first(plan: &Plan, origins: &[Origin], sink: &dyn Sink) -> Result<Fetched> {
     let mut refusals = Vec::new();
-    for origin in &plan.kernel.source.origin {
+    for origin in origins {
         match fetch_origin(plan, origin, sink) {
-            Ok(fetched) => {
-                stamp::record(&stamp_file, &inputs, &[&fetched.tarball], &fetched)?;
-                sink.emit(Event::StepEnd {
-                    step,
-                    elapsed: start.elapsed(),
-                });
-                return Ok(fetched);
-            }
-            Err(err) if err.kind() == Kind::Interrupted => return Err(err),
-            Err(err) => refusals.push(err.to_string()),
+            Err(err) if err.kind() != Kind::Interrupted => refusals.push(err.to_string()),
+            result => return result,
         }
     }
+    let name = &plan.kernel.source_name;
     Err(Error::host(
         format!("fetching kernel source \"{name}\""),
         refusals.join("\n"),

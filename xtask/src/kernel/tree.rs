@@ -8,7 +8,6 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
@@ -19,7 +18,8 @@ use crate::kernel::source::Fetched;
 use crate::layout::{copy_whole, create_dir, read_text, remove_dir, write_whole, Layout};
 use crate::patchset::series::Series;
 use crate::plan::Plan;
-use crate::stamp::{self, files_below, Freshness, Inputs};
+use crate::stage::Cached;
+use crate::stamp::{files_below, Inputs};
 
 /// A patched tree.
 #[derive(Debug, Clone)]
@@ -45,7 +45,6 @@ pub struct OverlayFile {
 
 /// Brings the tree up to date.
 pub fn prepare(plan: &Plan, source: &Fetched, sink: &dyn Sink) -> Result<PatchedTree> {
-    let step = Step::once(Stage::Tree);
     let layout = &plan.layout;
     let series = Series::read(&layout.series())?;
     let overlay = overlay_files(layout)?;
@@ -58,26 +57,20 @@ pub fn prepare(plan: &Plan, source: &Fetched, sink: &dyn Sink) -> Result<Patched
         inputs,
         kconfig_files,
     };
-    let stamp_file = layout.stamp(&format!("tree-{}", source.name));
-    let outputs = [tree.path.join("Makefile")];
-    let why = match stamp::check::<()>(&stamp_file, &tree.inputs) {
-        Freshness::Fresh(()) => {
-            sink.emit(Event::StepFresh { step });
-            return Ok(tree);
-        }
-        Freshness::Stale(why) => why,
+    let stage = Cached {
+        step: Step::once(Stage::Tree),
+        stamp: layout.stamp(&format!("tree-{}", source.name)),
+        inputs: &tree.inputs,
+        sink,
     };
-    sink.emit(Event::StepBegin { step, why });
-    let start = Instant::now();
-    stamp::forget(&stamp_file)?;
-    let state = State::open(layout, source, sink)?;
-    state.sync_series(layout, &series)?;
-    state.sync_overlay(&overlay)?;
-    stamp::record(&stamp_file, &tree.inputs, &[&outputs[0]], &())?;
-    sink.emit(Event::StepEnd {
-        step,
-        elapsed: start.elapsed(),
-    });
+    stage.get(
+        |()| vec![tree.path.join("Makefile")],
+        || {
+            let state = State::open(layout, source, sink)?;
+            state.sync_series(layout, &series)?;
+            state.sync_overlay(&overlay)
+        },
+    )?;
     Ok(tree)
 }
 

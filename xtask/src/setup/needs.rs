@@ -38,49 +38,82 @@ pub enum Probe {
 
 /// Everything the plan needs. Pure.
 pub fn needs(plan: &Plan, host: &Host) -> Vec<Need> {
-    let llvm = &plan.toolchain.llvm;
-    let mut needs = vec![
-        program("make", "builds the kernel", "make"),
-        program(
+    let mut needs = kernel_needs(&plan.toolchain.llvm, host);
+    for arch in &plan.arches {
+        needs.extend(needs_of_arch(*arch, host));
+    }
+    needs
+}
+
+/// What builds kernels.
+fn kernel_needs(llvm: &str, host: &Host) -> Vec<Need> {
+    let programs = [
+        ("make", "builds the kernel", "make"),
+        (
             "gcc",
             "links guest programs and the kernel's own tools",
             "gcc",
         ),
-        program(
+        (
             &format!("clang-{llvm}"),
             "compiles the kernel",
             &format!("clang-{llvm}"),
         ),
-        program(
+        (
             &format!("ld.lld-{llvm}"),
             "links the kernel",
             &format!("lld-{llvm}"),
         ),
-        program(
+        (
             &format!("llvm-objcopy-{llvm}"),
             "makes the kernel's image",
             &format!("llvm-{llvm}"),
         ),
+        ("flex", "builds the kernel's configuration tools", "flex"),
+        ("bison", "builds the kernel's configuration tools", "bison"),
+        ("bc", "computes the kernel's time constants", "bc"),
+        ("perl", "runs scripts of the kernel build", "perl"),
+        ("patch", "applies the series", "patch"),
+        ("xz", "unpacks the kernel's source", "xz-utils"),
+    ];
+    let mut needs: Vec<Need> = programs
+        .iter()
+        .map(|(name, why, package)| program(name, why, package))
+        .collect();
+    let triple = host.arch.map_or("", Arch::gnu_triple);
+    let header = |name| {
+        [
+            format!("/usr/include/{name}"),
+            format!("/usr/include/{triple}/{name}"),
+        ]
+    };
+    let libclang =
+        ["libclang.so", "libclang.so.1"].map(|name| format!("/usr/lib/llvm-{llvm}/lib/{name}"));
+    let rust = ["rustc-web", "rust-web-src"];
+    needs.extend([
         file(
             "libclang",
-            "bindgen reads the kernel's headers with it",
-            &[
-                format!("/usr/lib/llvm-{llvm}/lib/libclang.so"),
-                format!("/usr/lib/llvm-{llvm}/lib/libclang.so.1"),
-            ],
+            "bindgen reads headers with it",
+            &libclang,
             &format!("libclang-{llvm}-dev"),
         ),
-        program("flex", "builds the kernel's configuration tools", "flex"),
-        program("bison", "builds the kernel's configuration tools", "bison"),
-        program("bc", "computes the kernel's time constants", "bc"),
-        program("perl", "runs scripts of the kernel build", "perl"),
-        program("patch", "applies the series", "patch"),
-        program("xz", "unpacks the kernel's source", "xz-utils"),
+        file(
+            "libelf",
+            "builds objtool",
+            &header("libelf.h"),
+            "libelf-dev",
+        ),
+        file(
+            "libcrypto",
+            "builds the kernel's signing tools",
+            &header("openssl/opensslv.h"),
+            "libssl-dev",
+        ),
         need(
             "rustc with its library's source",
             "compiles the kernel's Rust",
             Probe::KernelRust,
-            &["rustc-web", "rust-web-src"],
+            &rust,
         ),
         need(
             "bindgen",
@@ -88,29 +121,7 @@ pub fn needs(plan: &Plan, host: &Host) -> Vec<Need> {
             Probe::Bindgen,
             &[],
         ),
-    ];
-    let headers = |name: &str| {
-        let triple = host.arch.map_or("", Arch::gnu_triple);
-        [
-            format!("/usr/include/{name}"),
-            format!("/usr/include/{triple}/{name}"),
-        ]
-    };
-    needs.push(file(
-        "libelf",
-        "builds objtool",
-        &headers("libelf.h"),
-        "libelf-dev",
-    ));
-    needs.push(file(
-        "libcrypto",
-        "builds the kernel's signing tools",
-        &headers("openssl/opensslv.h"),
-        "libssl-dev",
-    ));
-    for arch in &plan.arches {
-        needs.extend(needs_of_arch(*arch, host));
-    }
+    ]);
     needs
 }
 

@@ -4,7 +4,7 @@
 //!
 //! Arguments: STATUS KIND
 
-use guest::stage;
+use crate::stage;
 use nix::errno::Errno;
 use std::fs::{self, File};
 use std::os::fd::{FromRawFd, OwnedFd};
@@ -49,7 +49,7 @@ fn hold(kind: &str) -> Result<Held, String> {
             Ok(Box::new(file))
         }
         "timer" => timer(),
-        "zombie" => Ok(Box::new(guest::tree::spawn("zombie", || 0)?)),
+        "zombie" => Ok(Box::new(crate::tree::spawn("zombie", || 0)?)),
         // SAFETY: these calls take integers only, or a valid string or set.
         _ => unsafe {
             let mut set: libc::sigset_t = std::mem::zeroed();
@@ -82,7 +82,8 @@ fn timer() -> Result<Held, String> {
     Ok(Box::new(()))
 }
 
-fn main() -> ExitCode {
+/// Runs with the arguments of the process.
+pub fn main() -> ExitCode {
     stage::run(|stage| {
         let kind = stage
             .args

@@ -4,11 +4,12 @@
 //!
 //! Arguments: STATUS [MEGABYTES]
 
-use guest::pattern::{Memory, Pages};
-use guest::stage;
+use crate::pattern::{Memory, Pages};
+use crate::stage;
 use std::process::ExitCode;
 
-fn main() -> ExitCode {
+/// Runs with the arguments of the process.
+pub fn main() -> ExitCode {
     stage::run(|stage| {
         let bytes = (stage.number(0, 16)? as usize) << 20;
         let memory = Memory::filled(bytes, 0x6d65_6d6f, Pages::Half)?;

@@ -6,7 +6,7 @@
 //! Arguments: STATUS [SECONDS] [LATER]. At most LATER seconds (default: as many
 //! as it sleeps) may go by besides, while it does not exist or is frozen.
 
-use guest::stage;
+use crate::stage;
 use nix::errno::Errno;
 use nix::time::{clock_gettime, clock_nanosleep, ClockId, ClockNanosleepFlags};
 use std::process::ExitCode;
@@ -18,7 +18,8 @@ fn now() -> Result<Duration, String> {
         .map_err(|e| format!("clock_gettime: {e}"))
 }
 
-fn main() -> ExitCode {
+/// Runs with the arguments of the process.
+pub fn main() -> ExitCode {
     stage::run(|stage| {
         let seconds = stage.number(0, 3)?;
         let later = stage.number(1, seconds)?;

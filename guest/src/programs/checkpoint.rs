@@ -2,10 +2,10 @@
 
 //! Freezes a process tree and saves it to stdout; `--help` says how.
 
-use guest::cli::{finish, number, Failure, USAGE};
-use guest::freezer::Cgroup;
-use guest::mktree::supervise::logged;
-use guest::sys;
+use crate::cli::{finish, number, Failure, USAGE};
+use crate::freezer::Cgroup;
+use crate::mktree::supervise::logged;
+use crate::sys;
 use nix::sys::memfd::{memfd_create, MFdFlags};
 use std::fs::{File, OpenOptions};
 use std::io::IsTerminal;
@@ -128,7 +128,8 @@ fn save(options: &Options) -> Result<(), Failure> {
     }
 }
 
-fn main() -> ExitCode {
+/// Runs with the arguments of the process.
+pub fn main() -> ExitCode {
     finish(
         "checkpoint",
         parse().and_then(|options| match options {

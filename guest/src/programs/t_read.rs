@@ -5,9 +5,9 @@
 //!
 //! Arguments: STATUS [RECORDS]
 
-use guest::shared::Words;
-use guest::stage::{self, expect, Stage};
-use guest::tree;
+use crate::shared::Words;
+use crate::stage::{self, expect, Stage};
+use crate::tree;
 use std::fs::{self, File};
 use std::io::{Read, Seek};
 use std::process::ExitCode;
@@ -71,6 +71,7 @@ fn run(stage: &Stage) -> Result<(), String> {
     Ok(())
 }
 
-fn main() -> ExitCode {
+/// Runs with the arguments of the process.
+pub fn main() -> ExitCode {
     stage::run_named("root", run)
 }

@@ -5,7 +5,7 @@
 //!
 //! Arguments: STATUS
 
-use guest::{stage, sys};
+use crate::{stage, sys};
 use std::process::ExitCode;
 
 const STARTS: [u64; 8] = [
@@ -19,7 +19,8 @@ const STARTS: [u64; 8] = [
     u64::MAX / 2,
 ];
 
-fn main() -> ExitCode {
+/// Runs with the arguments of the process.
+pub fn main() -> ExitCode {
     stage::run(|stage| {
         stage.ready()?;
         stage::unblock_term()?;

@@ -5,10 +5,10 @@
 //!
 //! Arguments: STATUS. The children leave SIGTERM blocked; the root wakes them.
 
-use guest::shared::Words;
-use guest::stage::{self, expect, Stage};
-use guest::sys::{futex_wait, futex_wake, Scope};
-use guest::tree;
+use crate::shared::Words;
+use crate::stage::{self, expect, Stage};
+use crate::sys::{futex_wait, futex_wake, Scope};
+use crate::tree;
 use nix::errno::Errno;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -72,6 +72,7 @@ fn run(stage: &Stage) -> Result<(), String> {
     tree::reap(&children, false)
 }
 
-fn main() -> ExitCode {
+/// Runs with the arguments of the process.
+pub fn main() -> ExitCode {
     stage::run_named("root", run)
 }

@@ -5,7 +5,7 @@
 //!
 //! Arguments: STATUS. Works in the folder t_files.d of the working directory.
 
-use guest::stage::{self, expect, Stage};
+use crate::stage::{self, expect, Stage};
 use nix::fcntl::{fcntl, open, FcntlArg, OFlag};
 use nix::sys::stat::{fstat, umask, Mode};
 use nix::unistd::{dup3_raw, lseek, read, write, Whence};
@@ -116,6 +116,7 @@ fn run(stage: &Stage) -> Result<(), String> {
     expect("zeros from /dev/urandom", false, many == [0; 32])
 }
 
-fn main() -> ExitCode {
+/// Runs with the arguments of the process.
+pub fn main() -> ExitCode {
     stage::run(run)
 }

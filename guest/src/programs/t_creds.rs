@@ -4,7 +4,7 @@
 //!
 //! Arguments: STATUS [UID]. To be started as root.
 
-use guest::stage::{self, expect};
+use crate::stage::{self, expect};
 use nix::errno::Errno;
 use nix::sys::prctl;
 use nix::sys::resource::{getrlimit, setrlimit, Resource};
@@ -53,7 +53,8 @@ fn found() -> Result<Found, String> {
     })
 }
 
-fn main() -> ExitCode {
+/// Runs with the arguments of the process.
+pub fn main() -> ExitCode {
     stage::run(|stage| {
         let failed = |what: &'static str| move |e: Errno| format!("{what}: {e}");
         let id = stage.number(0, 1000)? as u32;

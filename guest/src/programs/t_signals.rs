@@ -5,9 +5,9 @@
 //!
 //! Arguments: STATUS
 
-use guest::pattern::map;
-use guest::signals::{self, deliveries};
-use guest::stage::{self, expect};
+use crate::pattern::map;
+use crate::signals::{self, deliveries};
+use crate::stage::{self, expect};
 use nix::errno::Errno;
 use nix::sys::mman::MapFlags;
 use std::process::ExitCode;
@@ -25,7 +25,8 @@ fn stack_in_force() -> Result<(u64, usize), String> {
     Ok((old.ss_sp as u64, old.ss_size))
 }
 
-fn main() -> ExitCode {
+/// Runs with the arguments of the process.
+pub fn main() -> ExitCode {
     stage::run(|stage| {
         let memory = map(STACK, MapFlags::MAP_PRIVATE)?.as_mut_ptr();
         let stack = libc::stack_t {

@@ -2,8 +2,8 @@
 
 //! Restarts a process tree from the image on stdin; `--help` says how.
 
-use guest::cli::{finish, number, Failure, USAGE};
-use guest::mktree::{faults::Faults, run::run, Mode, Options, Pids};
+use crate::cli::{finish, number, Failure, USAGE};
+use crate::mktree::{faults::Faults, run::run, Mode, Options, Pids};
 use std::fs::File;
 use std::os::fd::AsFd;
 use std::process::ExitCode;
@@ -89,7 +89,8 @@ fn parse() -> Result<Request, Failure> {
     Ok(Request::Restart(options))
 }
 
-fn main() -> ExitCode {
+/// Runs with the arguments of the process.
+pub fn main() -> ExitCode {
     finish(
         "mktree",
         parse().and_then(|request| match request {

@@ -6,10 +6,10 @@
 //!
 //! Arguments: STATUS [KILOBYTES] [--new-pids]
 
-use guest::pattern::{hold_and_verify, Memory, Pages};
-use guest::signals;
-use guest::stage::{self, expect, Stage};
-use guest::tree::{self, Child};
+use crate::pattern::{hold_and_verify, Memory, Pages};
+use crate::signals;
+use crate::stage::{self, expect, Stage};
+use crate::tree::{self, Child};
 use nix::unistd::{getpid, getppid};
 use std::cell::Cell;
 use std::fs::{File, OpenOptions};
@@ -152,7 +152,8 @@ fn verify_shared(mut file: &File) -> Result<(), String> {
     Ok(())
 }
 
-fn main() -> ExitCode {
+/// Runs with the arguments of the process.
+pub fn main() -> ExitCode {
     stage::run_named("root", |stage| {
         let mut options = OpenOptions::new();
         let shared = options

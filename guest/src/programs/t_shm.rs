@@ -5,10 +5,10 @@
 //!
 //! Arguments: STATUS [PAGES]
 
-use guest::pattern::PAGE;
-use guest::shared::Words;
-use guest::stage::{self, expect, Stage};
-use guest::tree::{self, PATIENCE};
+use crate::pattern::PAGE;
+use crate::shared::Words;
+use crate::stage::{self, expect, Stage};
+use crate::tree::{self, PATIENCE};
 use std::process::ExitCode;
 use std::sync::atomic::Ordering;
 
@@ -68,6 +68,7 @@ fn run(stage: &Stage) -> Result<(), String> {
     tree::reap(&children, false)
 }
 
-fn main() -> ExitCode {
+/// Runs with the arguments of the process.
+pub fn main() -> ExitCode {
     stage::run_named("root", run)
 }

@@ -6,15 +6,16 @@
 //! Arguments: STATUS IMAGE. The original says `original ID` and ends; the
 //! restarted self says `restarted` and then `pass`.
 
-use guest::pattern::{Memory, Pages};
-use guest::stage::{self, expect};
-use guest::sys;
+use crate::pattern::{Memory, Pages};
+use crate::stage::{self, expect};
+use crate::sys;
 use nix::unistd::getpid;
 use std::fs::File;
 use std::os::fd::AsFd;
 use std::process::ExitCode;
 
-fn main() -> ExitCode {
+/// Runs with the arguments of the process.
+pub fn main() -> ExitCode {
     stage::run(|stage| {
         let path = stage
             .args

@@ -4,10 +4,11 @@
 //!
 //! Arguments: STATUS [TURNS]
 
-use guest::{pattern, stage};
+use crate::{pattern, stage};
 use std::process::ExitCode;
 
-fn main() -> ExitCode {
+/// Runs with the arguments of the process.
+pub fn main() -> ExitCode {
     stage::run(|stage| {
         let turns = stage.number(0, 2_000_000)? as u32;
         stage.ready()?;
