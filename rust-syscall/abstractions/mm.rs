@@ -174,9 +174,12 @@ impl MmWithUser {
         (!file.is_null()).then(|| unsafe { File::from_owned(file) })
     }
 
-    /// Makes `file` the program of the address space, with the checks of `PR_SET_MM_EXE_FILE`
-    /// that are not about the caller's privileges.
+    /// Makes `file` the program of the address space; `EACCES` unless the current task could
+    /// execute it.
     pub fn set_exe_file(&self, file: &File) -> crate::error::Result {
+        if !file.may_execute() {
+            return Err(crate::error::code::EACCES);
+        }
         // SAFETY: both are valid and held.
         crate::error::to_result(unsafe {
             bindings::replace_mm_exe_file(self.as_ptr(), file.as_ptr())

@@ -12,6 +12,8 @@ use core::ptr;
 pub const COUNT: usize = bindings::RLIM_NLIMITS as usize;
 /// One more than the highest descriptor.
 pub const NOFILE: u32 = bindings::RLIMIT_NOFILE;
+/// Number of the limit on data and heap, in bytes.
+pub const DATA: u32 = bindings::RLIMIT_DATA;
 
 /// A soft and a hard limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -30,3 +30,13 @@ void rust_helper_set_signal_pending(void)
 {
 	set_thread_flag(TIF_SIGPENDING);
 }
+
+void rust_helper_cgroup_lock(void)
+{
+	cgroup_lock();
+}
+
+void rust_helper_cgroup_unlock(void)
+{
+	cgroup_unlock();
+}

@@ -217,6 +217,25 @@ impl File {
         Ok(unsafe { File::from_owned(file) })
     }
 
+    /// Whether the current task may execute what the file is: a regular file, not on a `noexec`
+    /// mount, with permission.
+    pub fn may_execute(&self) -> bool {
+        const O_PATH: u32 = bindings::O_PATH;
+        let inode = self.inode();
+        // SAFETY: an open file keeps its path and inode.
+        unsafe {
+            let path = ptr::addr_of!((*self.as_ptr()).f_path);
+            self.flags() & O_PATH == 0
+                && u32::from((*inode).i_mode) & bindings::S_IFMT == bindings::S_IFREG
+                && !bindings::path_noexec(path)
+                && bindings::inode_permission(
+                    (*(*path).mnt).mnt_idmap,
+                    inode,
+                    bindings::MAY_EXEC as i32,
+                ) == 0
+        }
+    }
+
     /// Whether two references name one open file.
     pub fn is(&self, other: &File) -> bool {
         ptr::eq(self, other)

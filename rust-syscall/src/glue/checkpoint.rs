@@ -18,6 +18,7 @@ use kernel::page::PAGE_SIZE;
 use kernel::pid::{Pid, PidNamespace};
 use kernel::regset::cpu_features;
 use kernel::task::Task;
+use kernel::task_hold::NoExec;
 use kernel::types::ARef;
 
 /// Numbers the images that this kernel has written.
@@ -157,6 +158,9 @@ fn save_head(root: &Task, nr_tasks: usize, out: &mut Saver) -> Result<(), Failur
 
 /// Saves one task, which stays as it is meanwhile: frozen and off its CPU, or the caller.
 fn save_task(task: &Task, root: &Task, pid: i32, out: &mut Saver) -> Result<(), Failure> {
+    // Access is asked for again under the lock: until it is dropped the task stays the program
+    // that the caller may look at.
+    let _no_exec = hold(task)?;
     let switches = settled(task)?;
     task::refuse(task, root)?;
     task::save(task, pid, out)?;
@@ -173,6 +177,20 @@ fn save_task(task: &Task, root: &Task, pid: i32, out: &mut Saver) -> Result<(), 
         return Err(Failure::doing(EBUSY, "saving the task: it ran meanwhile"));
     }
     Ok(())
+}
+
+fn hold(task: &Task) -> Result<Option<NoExec>, Failure> {
+    if task.is_current() {
+        return Ok(None);
+    }
+    let held = task.hold_off_exec().doing("waiting for the task's exec to end")?;
+    if !task.may_attach() {
+        return Err(Failure::doing(EPERM, "asking for access to the task"));
+    }
+    if !task.is_cgroup_frozen() {
+        return Err(Failure::doing(EBUSY, "looking at the task: it is not frozen any more"));
+    }
+    Ok(Some(held))
 }
 
 /// Waits until a frozen task is off its CPU; returns a count that changes when it runs.

@@ -8,7 +8,7 @@
 
 use super::failure::{Context, Failure};
 use super::loader::{Loader, Record};
-use super::saver::Saver;
+use super::saver::{Kept, Saver};
 use crate::image::header::Kind;
 use crate::image::list::Entry;
 use crate::image::record::files::{FD_CLOEXEC, MAX_FD_ENTRIES};
@@ -134,7 +134,7 @@ fn save_for(
     if let Some(why) = obstacle::to_carrying(file, table) {
         return Err(refused(why));
     }
-    let (objref, new) = out.objref_of(file.as_ptr() as usize)?;
+    let (objref, new) = out.objref_of(file.as_ptr() as usize, || Kept::File(file.into()))?;
     if !new {
         return Ok(objref);
     }
@@ -172,7 +172,7 @@ fn save_for(
 
 /// Writes a directory that a task is in, by the name given, if it has not been written yet.
 pub(crate) fn save_directory(place: &Path, name: &CStr, out: &mut Saver) -> Result<u32, Failure> {
-    let (objref, new) = out.objref_of(place.key())?;
+    let (objref, new) = out.objref_of(place.key(), || Kept::Place(place.clone()))?;
     if new {
         out.put(&Saved {
             objref,

@@ -8,7 +8,7 @@
 use super::failure::{Context, Failure};
 use super::loader::Loader;
 use super::pages::{self, Place, Ranges};
-use super::saver::Saver;
+use super::saver::{Kept, Saver};
 use super::{files, vdso};
 use crate::image::header::Kind;
 use crate::image::list::Entry;
@@ -22,6 +22,7 @@ use kernel::mm::virt::{flags, VmaRef};
 use kernel::mm::walk::{Content, Walk};
 use kernel::mm::{Layout, MmWithUser, MAX_AUXV};
 use kernel::page::PAGE_SIZE;
+use kernel::rlimit;
 use kernel::task::Task;
 use kernel::types::ARef;
 
@@ -148,7 +149,7 @@ fn look_at(vma: &VmaRef) -> Result<Seen, Failure> {
 }
 
 fn save_shared(file: &File, out: &mut Saver) -> Result<u32, Failure> {
-    let (objref, new) = out.objref_of(file.inode_address())?;
+    let (objref, new) = out.objref_of(file.inode_address(), || Kept::File(file.into()))?;
     if new {
         let size = u64::try_from(file.size()).unwrap_or(0);
         out.put(&Shmem { objref, size })?;
@@ -218,6 +219,7 @@ pub(crate) fn load(input: &mut Loader) -> Result<(), Failure> {
         .mm()
         .ok_or(ESRCH)
         .doing("finding the own address space")?;
+    check_data_limit(&body)?;
     let vmas = load_vmas(body.nr_vmas as usize, input)?;
     let exe = input.file(body.exe)?;
     vdso::relocate(&mm, &vmas)?;
@@ -233,6 +235,19 @@ pub(crate) fn load(input: &mut Loader) -> Result<(), Failure> {
         advise(vma).doing_on("giving advice on the mapping at", vma.start)?;
     }
     set_layout(&mm, &body)
+}
+
+/// The rule of `brk(2)`; the codec has made sure that ends are not below starts.
+fn check_data_limit(body: &Mm<'_>) -> Result<(), Failure> {
+    let limit = kernel::current!()
+        .limit(rlimit::DATA)
+        .doing("reading the limit on data")?
+        .cur;
+    let bytes = (body.brk.1 - body.brk.0).saturating_add(body.data.1 - body.data.0);
+    if bytes > limit {
+        return Err(Failure::mismatch(ENOMEM, "bytes of data", limit, bytes));
+    }
+    Ok(())
 }
 
 fn load_vmas(count: usize, input: &mut Loader) -> Result<KVVec<VmaEntry>, Failure> {

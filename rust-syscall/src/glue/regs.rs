@@ -8,12 +8,13 @@ use super::loader::{Loader, Record};
 use super::saver::Saver;
 use crate::image::header::Kind;
 use crate::image::record::Regset as Body;
-use kernel::alloc::{flags::GFP_KERNEL, KVVec};
+use kernel::alloc::{flags::GFP_KERNEL, KVVec, KVec};
 use kernel::error::code::*;
 use kernel::regset::{
     self, Regset, NT_ARM_HW_BREAK, NT_ARM_HW_WATCH, NT_ARM_SYSTEM_CALL, NT_PRSTATUS,
 };
 use kernel::task::Task;
+use kernel::task_hold::NoThaw;
 use kernel::types::ARef;
 
 /// Debug registers belong to a debugger, not to the program; the system call number is in THREAD.
@@ -24,7 +25,25 @@ const REFUSED: [(u32, &str); 2] = [(0x201, "I/O permissions"), (0x204, "shadow s
 
 /// Saves the task's registers.
 pub(crate) fn save(task: &Task, out: &mut Saver) -> Result<Interrupted, Failure> {
+    let (sets, interrupted) = read_all(task)?;
+    for (note, data) in &sets {
+        out.put(&Body { note: *note, data })?;
+    }
+    Ok(interrupted)
+}
+
+/// Registers by note type.
+type Sets = KVec<(u32, KVVec<u8>)>;
+
+/// Reads all registers, of another task while it cannot be thawed: one that runs may free what is
+/// being read.
+fn read_all(task: &Task) -> Result<(Sets, Interrupted), Failure> {
+    let _no_thaw = (!task.is_current()).then(NoThaw::begin);
+    if !task.is_current() && (!task.is_cgroup_frozen() || task.wait_inactive().is_none()) {
+        return Err(Failure::doing(EBUSY, "reading registers: the task is not frozen any more"));
+    }
     let mut interrupted = Interrupted::default();
+    let mut sets = KVec::new();
     for set in task.regsets() {
         let note = set.note();
         if let Some((_, why)) = REFUSED.iter().find(|(number, _)| *number == note) {
@@ -46,9 +65,10 @@ pub(crate) fn save(task: &Task, out: &mut Saver) -> Result<Interrupted, Failure>
                 arch::returns_zero(&mut bytes);
             }
         }
-        out.put(&Body { note, data: &bytes })?;
+        sets.push((note, bytes), GFP_KERNEL)
+            .doing("listing registers")?;
     }
-    Ok(interrupted)
+    Ok((sets, interrupted))
 }
 
 /// The registers' bytes; `None` for those that this CPU does not have.

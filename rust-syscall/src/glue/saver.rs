@@ -11,12 +11,22 @@ use crate::image::writer::Payload;
 use crate::image::RECORD_BUFFER;
 use kernel::alloc::{flags::GFP_KERNEL, KVVec};
 use kernel::error::{code::*, Error};
+use kernel::fs::path::Path;
 use kernel::fs::File;
 use kernel::mm::pages::Pages;
 use kernel::page::PAGE_SIZE;
 use kernel::pid::PidNamespace;
 use kernel::rbtree::RBTree;
 use kernel::types::ARef;
+
+/// What gives an object its address.
+#[allow(dead_code)] // held, never looked at
+pub(crate) enum Kept {
+    /// An open file, or one of a shared memory object.
+    File(ARef<File>),
+    /// A place without an open file.
+    Place(Path),
+}
 
 /// One checkpoint in progress.
 pub(crate) struct Saver {
@@ -26,6 +36,8 @@ pub(crate) struct Saver {
     bulk: u64,
     buffer: KVVec<u8>,
     objects: RBTree<usize, u32>,
+    /// Keeps every object that has a number: an address is one object's only while it lives.
+    kept: KVVec<Kept>,
     next_objref: u32,
     /// The pid namespace whose numbers the image has: the root's own.
     pub(crate) ns: ARef<PidNamespace>,
@@ -50,6 +62,7 @@ impl Saver {
             bulk: 0,
             buffer,
             objects: RBTree::new(),
+            kept: KVVec::new(),
             next_objref: 1,
             ns,
             pages: Pages::new().doing("allocating a batch of pages")?,
@@ -119,8 +132,12 @@ impl Saver {
     }
 
     /// The number of a kernel object by its address, and whether it is new: then the caller
-    /// writes its record at once.
-    pub(crate) fn objref_of(&mut self, key: usize) -> Result<(u32, bool), Failure> {
+    /// writes its record at once. `keep` gives what keeps the address the object's.
+    pub(crate) fn objref_of(
+        &mut self,
+        key: usize,
+        keep: impl FnOnce() -> Kept,
+    ) -> Result<(u32, bool), Failure> {
         if let Some(objref) = self.objects.get(&key) {
             return Ok((*objref, false));
         }
@@ -131,6 +148,9 @@ impl Saver {
             .doing("numbering objects")?;
         self.objects
             .try_create_and_insert(key, objref, GFP_KERNEL)
+            .doing("remembering an object")?;
+        self.kept
+            .push(keep(), GFP_KERNEL)
             .doing("remembering an object")?;
         Ok((objref, true))
     }

@@ -197,9 +197,10 @@ fn check(body: &Body) -> Result<(), Failure> {
     if body.timer_slack_ns == 0 {
         return Err(Failure::mismatch(EINVAL, "least timer slack", 1, 0));
     }
-    // The exit of the task sends it: no more than `kill` would let the task do to its parent.
+    // The exit of the task sends it, to whoever is its parent by then: another one than these has
+    // to be given to the task by `clone`.
     let usual = [0, SIGCHLD, task.exit_signal()].contains(&body.exit_signal);
-    if !usual && !task.real_parent().current_may_inspect() {
+    if !usual {
         let (expected, found) = (SIGCHLD as u64, body.exit_signal as u64);
         return Err(Failure::mismatch(EPERM, "exit signal", expected, found));
     }
