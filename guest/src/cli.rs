@@ -3,8 +3,11 @@
 //! What the small command lines have in common: a failure with an exit status,
 //! printed once as one line.
 
+use nix::sys::memfd::{memfd_create, MFdFlags};
 use std::ffi::OsString;
 use std::fmt::Display;
+use std::fs::{File, OpenOptions};
+use std::path::Path;
 use std::process::ExitCode;
 
 /// A failure that ends a program.
@@ -32,6 +35,22 @@ pub const USAGE: u8 = 1;
 impl From<lexopt::Error> for Failure {
     fn from(err: lexopt::Error) -> Self {
         Failure::new(USAGE, format_args!("{err} (see --help)"))
+    }
+}
+
+/// Opens what the kernel's log line goes to: a file that is added to, or without one a memory file.
+/// `status` is that of a machine that has no memory for one.
+pub fn open_log(path: Option<&Path>, status: u8) -> Result<File, Failure> {
+    match path {
+        Some(path) => OpenOptions::new()
+            .read(true)
+            .append(true)
+            .create(true)
+            .open(path)
+            .map_err(|e| Failure::new(USAGE, format_args!("log {}: {e}", path.display()))),
+        None => memfd_create(c"log", MFdFlags::MFD_CLOEXEC)
+            .map(File::from)
+            .map_err(|e| Failure::new(status, format_args!("memfd for the log: {e}"))),
     }
 }
 

@@ -121,14 +121,7 @@ impl Invocation {
         expression.before_spawn(move |command| {
             command.process_group(0);
             if die_with_parent {
-                let ask = || {
-                    Ok(rustix::process::set_parent_process_death_signal(Some(
-                        Signal::KILL,
-                    ))?)
-                };
-                // SAFETY: between fork and exec only async-signal-safe calls are allowed; `ask` makes one
-                // prctl system call and neither allocates nor locks.
-                unsafe { command.pre_exec(ask) };
+                kill_with_lab(command);
             }
             Ok(())
         })
@@ -256,14 +249,7 @@ impl Invocation {
         }
         let handle = expression
             .before_spawn(|command| {
-                let ask = || {
-                    Ok(rustix::process::set_parent_process_death_signal(Some(
-                        Signal::KILL,
-                    ))?)
-                };
-                // SAFETY: between fork and exec only async-signal-safe calls are allowed; `ask` makes one
-                // prctl system call and neither allocates nor locks.
-                unsafe { command.pre_exec(ask) };
+                kill_with_lab(command);
                 Ok(())
             })
             .start()
@@ -323,6 +309,18 @@ fn quote(arg: &OsStr) -> String {
         true => text.into_owned(),
         false => format!("'{}'", text.replace('\'', r"'\''")),
     }
+}
+
+/// Has the process that `command` starts killed when the lab ends, however it ends.
+fn kill_with_lab(command: &mut std::process::Command) {
+    let ask = || {
+        Ok(rustix::process::set_parent_process_death_signal(Some(
+            Signal::KILL,
+        ))?)
+    };
+    // SAFETY: between fork and exec only async-signal-safe calls are allowed; `ask` makes one prctl
+    // system call and neither allocates nor locks.
+    unsafe { command.pre_exec(ask) };
 }
 
 #[cfg(test)]

@@ -10,20 +10,19 @@ use super::report::{channel, Report, Reporter};
 use super::supervise;
 use super::task::{self, exit_at_once, fork, fork_error, Site};
 use super::{Options, Pids, NOT_MADE};
-use crate::cli::{Failure, USAGE};
+use crate::cli::{open_log, Failure, USAGE};
 use crate::container::{self, mount_own_proc};
 use crate::procfs;
 use crate::shared::Words;
 use crate::sys::{self, Birth, Forked};
-use nix::sys::memfd::{memfd_create, MFdFlags};
 use nix::sys::prctl;
 use nix::unistd::getpid;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::Write;
 
 /// Restarts the image read from `source`.
 pub fn run(source: File, options: Options) -> Result<u8, Failure> {
-    let log = open_log(&options)?;
+    let log = open_log(options.log.as_deref(), NOT_MADE)?;
     let Image { file, tasks } = input::open(source)?;
     let plan = plan(&tasks).map_err(|why| Failure::new(NOT_MADE, why))?;
     check_faults(&options, &tasks)?;
@@ -42,20 +41,6 @@ pub fn run(source: File, options: Options) -> Result<u8, Failure> {
         (Pids::New, _) => beside(&site, 0),
         (Pids::Saved, 1) => beside(&site, container::PIDS),
         (Pids::Saved, _) => inside(&site),
-    }
-}
-
-fn open_log(options: &Options) -> Result<File, Failure> {
-    match &options.log {
-        Some(path) => OpenOptions::new()
-            .read(true)
-            .append(true)
-            .create(true)
-            .open(path)
-            .map_err(|e| Failure::new(USAGE, format_args!("log {}: {e}", path.display()))),
-        None => memfd_create(c"log", MFdFlags::MFD_CLOEXEC)
-            .map(File::from)
-            .map_err(|e| Failure::new(NOT_MADE, format_args!("memfd for the log: {e}"))),
     }
 }
 

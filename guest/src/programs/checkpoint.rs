@@ -2,12 +2,10 @@
 
 //! Freezes a process tree and saves it to stdout; `--help` says how.
 
-use crate::cli::{finish, number, Failure, USAGE};
+use crate::cli::{finish, number, open_log, Failure, USAGE};
 use crate::freezer::Cgroup;
 use crate::mktree::supervise::logged;
 use crate::sys;
-use nix::sys::memfd::{memfd_create, MFdFlags};
-use std::fs::{File, OpenOptions};
 use std::io::IsTerminal;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
@@ -78,20 +76,6 @@ fn parse() -> Result<Option<Options>, Failure> {
     }
 }
 
-fn open_log(path: Option<&PathBuf>) -> Result<File, Failure> {
-    match path {
-        Some(path) => OpenOptions::new()
-            .read(true)
-            .append(true)
-            .create(true)
-            .open(path)
-            .map_err(|e| Failure::new(USAGE, format_args!("log {}: {e}", path.display()))),
-        None => memfd_create(c"log", MFdFlags::MFD_CLOEXEC)
-            .map(File::from)
-            .map_err(|e| Failure::new(REFUSED, format_args!("memfd for the log: {e}"))),
-    }
-}
-
 fn save(options: &Options) -> Result<(), Failure> {
     let stdout = std::io::stdout();
     if stdout.is_terminal() {
@@ -100,7 +84,7 @@ fn save(options: &Options) -> Result<(), Failure> {
             "stdout is a terminal: send the image to a file or pipe",
         ));
     }
-    let log = open_log(options.log.as_ref())?;
+    let log = open_log(options.log.as_deref(), REFUSED)?;
     let log_start = log.metadata().map_or(0, |meta| meta.len());
     let cgroup = Cgroup::of_tree(options.pid, options.cgroup.as_deref());
     let cgroup = cgroup.map_err(|why| Failure::new(UNFIT, why))?;
