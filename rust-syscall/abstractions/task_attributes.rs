@@ -90,13 +90,6 @@ impl Task {
         // SAFETY: the task is valid; this is a word.
         unsafe { (*self.as_raw()).timer_slack_ns }
     }
-
-    /// Whether the current task may read what only the same user, or one with more privileges,
-    /// may read of this one: then it could also send it any signal.
-    pub fn current_may_inspect(&self) -> bool {
-        // SAFETY: the task is valid.
-        unsafe { bindings::ptrace_may_access(self.as_raw(), bindings::PTRACE_MODE_READ_REALCREDS) }
-    }
 }
 
 impl MmWithUser {

@@ -46,12 +46,6 @@ impl Task {
         unsafe { bindings::task_struct::frozen_raw(self.as_raw()) != 0 }
     }
 
-    /// How often the task has been switched away from. A task that had the same count at two
-    /// times and was off the CPU then did not run in between.
-    pub fn switch_count(&self) -> u64 {
-        (field!(self, nvcsw) as u64).wrapping_add(field!(self, nivcsw) as u64)
-    }
-
     /// Waits until the task is off the CPU, asleep as a frozen task is; then the count of its
     /// switches, made different from 0. `None` if it wakes up or never sleeps so.
     pub fn wait_inactive(&self) -> Option<u64> {

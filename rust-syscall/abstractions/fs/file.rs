@@ -5,7 +5,7 @@
 //! C headers: [`include/linux/fs.h`](srctree/include/linux/fs.h) and
 //! [`include/linux/file.h`](srctree/include/linux/file.h).
 
-use crate::error::{code::*, from_err_ptr, to_result, Error, Result};
+use crate::error::{code::*, from_err_ptr, Error, Result};
 use crate::mm::pages::Pages;
 use crate::str::CStr;
 use crate::types::{ARef, AlwaysRefCounted, Opaque};
@@ -234,17 +234,6 @@ impl File {
                     bindings::MAY_EXEC as i32,
                 ) == 0
         }
-    }
-
-    /// Whether two references name one open file.
-    pub fn is(&self, other: &File) -> bool {
-        ptr::eq(self, other)
-    }
-
-    /// Does what `fsync(2)` would, for callers that want the data to be on its device.
-    pub fn sync(&self) -> Result {
-        // SAFETY: the file is valid and held.
-        to_result(unsafe { bindings::vfs_fsync(self.as_ptr(), 0) })
     }
 }
 

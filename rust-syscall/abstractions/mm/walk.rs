@@ -2,7 +2,7 @@
 
 //! Page table walks that find the pages a mapping has of its own.
 
-use super::{virt::VmaRef, ReadGuard};
+use super::ReadGuard;
 use crate::error::{Error, Result};
 use crate::page::PAGE_SIZE;
 use core::ffi::c_void;
@@ -94,11 +94,4 @@ fn is_zero(page: *mut bindings::page) -> bool {
     // SAFETY: the page is valid and, on our 64-bit architectures, always mapped; the scan is in
     // C, where a byte that changes meanwhile does no harm.
     unsafe { bindings::memchr_inv(bindings::page_address(page), 0, PAGE_SIZE).is_null() }
-}
-
-impl VmaRef {
-    /// Number of pages.
-    pub fn pages(&self) -> u64 {
-        (self.end() - self.start()) / PAGE_SIZE as u64
-    }
 }
