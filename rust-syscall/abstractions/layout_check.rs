@@ -10,6 +10,8 @@ const _: () = assert!(size_of::<bindings::task_struct>() == bindings::SIZE_TASK)
 const _: () =
     assert!(offset_of!(bindings::task_struct, children) == bindings::OFFSET_TASK_CHILDREN);
 const _: () = assert!(offset_of!(bindings::task_struct, sighand) == bindings::OFFSET_TASK_SIGHAND);
+// The last member: bindgen and C agree about all before it.
+const _: () = assert!(offset_of!(bindings::task_struct, thread) == bindings::TASK_THREAD_OFFSET);
 const _: () = assert!(size_of::<bindings::mm_struct>() == bindings::SIZE_MM);
 const _: () = assert!(size_of::<bindings::signal_struct>() == bindings::SIZE_SIGNAL);
 const _: () = assert!(size_of::<bindings::vm_area_struct>() == bindings::SIZE_VMA);

@@ -15,10 +15,6 @@ use crate::types::{ARef, AlwaysRefCounted, Opaque};
 use core::mem::offset_of;
 use core::ptr::{self, NonNull};
 
-// `thread` is the last member: bindgen and C agree about all before it. They do not where a member
-// is an empty structure with an alignment.
-const _: () = assert!(offset_of!(bindings::task_struct, thread) == bindings::TASK_THREAD_OFFSET);
-
 /// Wraps the kernel's `struct pid`.
 ///
 /// # Invariants
