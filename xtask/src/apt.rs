@@ -4,6 +4,8 @@
 //! downloads packages of any architecture without root and without touching
 //! what the host knows or has installed.
 
+pub mod unpack;
+
 use std::path::{Path, PathBuf};
 
 use crate::arch::Arch;

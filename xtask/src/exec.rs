@@ -302,7 +302,7 @@ pub fn which(program: &str) -> Option<PathBuf> {
 }
 
 /// One word of a shell command line.
-fn quote(arg: &OsStr) -> String {
+pub fn quote(arg: &OsStr) -> String {
     let text = arg.to_string_lossy();
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_=+./:,@%".contains(c);
     match !text.is_empty() && text.chars().all(plain) {

@@ -8,6 +8,7 @@ pub mod args;
 pub mod console;
 pub mod control;
 pub mod guest;
+pub mod program;
 pub mod transfer;
 
 use std::path::PathBuf;
@@ -41,6 +42,8 @@ impl Accelerator {
 pub struct BootSpec {
     /// Architecture of the guest.
     pub arch: Arch,
+    /// The QEMU that runs it: a name in `PATH` or a path.
+    pub qemu: PathBuf,
     /// `vmlinux` (x86_64, booted by PVH) or `Image` (arm64).
     pub kernel: PathBuf,
     /// The cpio archive with `/init`.

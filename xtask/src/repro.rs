@@ -11,9 +11,10 @@ use serde::{Deserialize, Serialize};
 use crate::error::{AtPath, Error, Result};
 use crate::exec::tool;
 use crate::flags;
-use crate::layout::{read_text, write_whole};
+use crate::layout::{read_text, write_whole, Layout};
 use crate::qemu::args::argv;
 use crate::qemu::guest::Guest;
+use crate::qemu::program;
 use crate::qemu::{Accelerator, BootSpec};
 use crate::report::{MachineReport, ScenarioReport};
 use crate::run::queue::Job;
@@ -60,7 +61,7 @@ pub fn write(job: &Job, result: &ScenarioReport, ready: &Ready) -> Result<()> {
             .iter()
             .find(|machine| machine.arch == job.spec.arch)
             .cloned(),
-        qemu: tool("", job.spec.arch.qemu())
+        qemu: tool("", &job.spec.qemu)
             .args(argv(&job.spec))
             .command_line(),
     };
@@ -90,6 +91,13 @@ pub fn run(flags: &flags::Repro) -> Result<i32> {
         flags::Accel::Kvm => spec.accel = Accelerator::Kvm,
         flags::Accel::Tcg => spec.accel = Accelerator::Tcg,
     }
+    spec.qemu = program::find(&Layout::find()?, spec.arch).ok_or_else(|| {
+        Error::host(
+            format!("looking for {}", spec.arch.qemu()),
+            "this machine has none",
+        )
+        .hint("`cargo xtask lab setup` gets it")
+    })?;
     let again = folder.join(format!("again-{}", std::process::id()));
     let judgement = match Guest::boot(&spec, &again.join("guest"), BOOT_LIMIT) {
         Ok(guest) => {

@@ -313,7 +313,7 @@ pub fn plan_text(session: &Session, flags: &flags::Run) -> Result<String> {
         text.push_str(&format!(
             "{arch}: {} scenarios, {} {}\n",
             chosen.count(),
-            arch.qemu(),
+            spec.qemu.display(),
             crate::qemu::args::argv(&spec).join(" ")
         ));
     }

@@ -10,6 +10,7 @@ use std::time::Instant;
 
 pub use needs::{needs, Need, Probe};
 
+use crate::arch::Arch;
 use crate::error::{AtPath, Error, Kind, Result};
 use crate::event::{Event, Sink, Stage, Step};
 use crate::exec::{tool, which, Invocation};
@@ -18,6 +19,10 @@ use crate::initramfs::guest_programs::{debian_rust, own_rust_has};
 use crate::kernel::toolchain::{bindgen_path, bindgen_root, find_rustc};
 use crate::layout::{create_dir, remove_dir};
 use crate::plan::Plan;
+use crate::qemu::program;
+
+/// How packages are installed: nothing that was not asked for, and nothing goes.
+const INSTALL: [&str; 4] = ["install", "-y", "--no-install-recommends", "--no-remove"];
 
 /// The needs that this machine does not meet.
 pub fn missing(plan: &Plan, needs: &[Need]) -> Result<Vec<Need>> {
@@ -37,6 +42,7 @@ pub fn is_met(plan: &Plan, probe: &Probe) -> Result<bool> {
             which(name).is_some() || Path::new("/usr/sbin").join(name).is_file()
         }
         Probe::File(paths) => paths.iter().any(|path| path.exists()),
+        Probe::Qemu(arch) => program::find(&plan.layout, *arch).is_some(),
         Probe::KernelRust => find_rustc(&plan.layout, &plan.toolchain)?.is_some(),
         Probe::GuestRust(arch) => debian_rust().is_some() || own_rust_has(*arch),
         Probe::Bindgen => bindgen_path(plan).is_file(),
@@ -71,6 +77,11 @@ pub fn ensure(plan: &Plan, host: &Host, sink: &dyn Sink) -> Result<()> {
     }
     if lacking.iter().any(|need| need.probe == Probe::Bindgen) {
         install_bindgen(plan, sink)?;
+    }
+    for need in missing(plan, &needs)? {
+        if let Probe::Qemu(arch) = need.probe {
+            program::get_own(&plan.layout, arch, |done, text| progress(sink, done, text))?;
+        }
     }
     let still = missing(plan, &needs)?;
     if !still.is_empty() {
@@ -128,29 +139,65 @@ fn install_packages(plan: &Plan, host: &Host, packages: &[String], sink: &dyn Si
             "sudo apt-get update && sudo apt-get install -y --no-install-recommends {names}"
         )));
     }
-    sink.emit(Event::Note(format!("installing packages: {names}")));
-    let mut install = vec!["install", "-y", "--no-install-recommends", "--no-remove"];
-    install.extend(packages.iter().map(String::as_str));
-    let Err(first) = apt(plan, privilege, &install, sink) else {
-        return Ok(());
+    let install = |packages: &[String]| {
+        sink.emit(Event::Note(format!(
+            "installing packages: {}",
+            packages.join(" ")
+        )));
+        let mut args = INSTALL.to_vec();
+        args.extend(packages.iter().map(String::as_str));
+        apt(plan, privilege, &args, sink)
     };
-    if first.kind() == Kind::Interrupted {
-        return Err(first);
+    if fits(privilege, &packages) {
+        match install(&packages) {
+            Err(err) if err.kind() != Kind::Interrupted => {
+                sink.emit(Event::Note(format!("apt failed: {}", err.found())));
+            }
+            done => return done,
+        }
     }
     // Lists older than the archive, or an installation that was cut: both can be put right.
-    sink.emit(Event::Note(format!(
-        "trying again with fresh package lists, after: {}",
-        first.found()
-    )));
+    sink.emit(Event::Note("fetching fresh package lists".into()));
     apt(plan, privilege, &["update"], sink)?;
     privileged(privilege, "dpkg")
         .args(["--configure", "-a"])
         .output()?;
-    apt(plan, privilege, &install, sink).map_err(|err| {
+    let packages = without_conflicts(privilege, packages, sink);
+    if packages.is_empty() {
+        return Ok(());
+    }
+    install(&packages).map_err(|err| {
         err.hint(format!(
-            "by hand: sudo apt-get install -y --no-install-recommends {names}"
+            "by hand: sudo apt-get install -y --no-install-recommends {}",
+            packages.join(" ")
         ))
     })
+}
+
+/// Whether apt could install these and remove nothing that is installed.
+fn fits(privilege: Privilege, packages: &[String]) -> bool {
+    let trial = privileged(privilege, "apt-get")
+        .args(["-q", "--simulate"])
+        .args(INSTALL)
+        .args(packages)
+        .output();
+    trial.is_ok_and(|output| output.status.success())
+}
+
+/// The packages without those that the lab can have for itself and that would push out something
+/// that is installed.
+fn without_conflicts(privilege: Privilege, packages: Vec<String>, sink: &dyn Sink) -> Vec<String> {
+    let own = Arch::ALL.map(program::package);
+    let (conflicting, rest): (Vec<String>, Vec<String>) = packages.into_iter().partition(|name| {
+        own.contains(&name.as_str()) && !fits(privilege, std::slice::from_ref(name))
+    });
+    if !conflicting.is_empty() {
+        sink.emit(Event::Note(format!(
+            "apt would have to remove installed packages for {}: the lab gets its own",
+            conflicting.join(" ")
+        )));
+    }
+    rest
 }
 
 /// Releases without rustc-web have a rustc that is young enough under its plain name.

@@ -39,7 +39,7 @@ pub fn run(session: &Session, flags: &flags::Shell) -> Result<i32> {
         pack::join(&[&spec.initramfs, &packages], &out)?;
         spec.initramfs = out;
     }
-    tool(format!("running a guest ({})", spec.arch), spec.arch.qemu())
+    tool(format!("running a guest ({})", spec.arch), &spec.qemu)
         .args(interactive_argv(&spec))
         .dir(ready.folder.arch(spec.arch))
         .die_with_parent()

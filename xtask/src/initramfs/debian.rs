@@ -5,13 +5,13 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::apt::unpack::{file_name, unpack};
 use crate::apt::PrivateApt;
 use crate::arch::Arch;
-use crate::error::{AtPath, Error, Result};
+use crate::error::{Error, Result};
 use crate::event::{Event, Sink, Stage, Step};
-use crate::exec::tool;
 use crate::initramfs::pack::{Archive, Content};
-use crate::layout::{create_dir, write_whole, Layout};
+use crate::layout::write_whole;
 use crate::plan::Plan;
 use crate::stage::Cached;
 use crate::stamp::{self, Inputs};
@@ -76,15 +76,9 @@ fn fetch_and_pack(
     progress(0, None, format!("downloading {}", names.join(", ")));
     let files = PrivateApt::new(&plan.layout, arch)?.download_closure(names)?;
     let scratch = plan.layout.scratch("packages")?;
-    for (done, file) in files.iter().enumerate() {
-        let text = format!("unpacking {}", file_name(file));
-        progress(done as u64, Some(files.len() as u64), text);
-        tool(format!("unpacking {}", file.display()), "dpkg")
-            .arg("-x")
-            .arg(file)
-            .arg(scratch.path())
-            .read()?;
-    }
+    unpack(&files, scratch.path(), |done, text| {
+        progress(done, Some(files.len() as u64), text);
+    })?;
     write_whole(out, &archive(scratch.path())?.to_bytes()?)?;
     Ok(files.iter().map(|file| file_name(file)).collect())
 }
@@ -116,40 +110,4 @@ fn check_names(names: &[String]) -> Result<()> {
         )),
         None => Ok(()),
     }
-}
-
-/// One package in an exact version, unpacked under the cache: for what the lab itself needs of a foreign architecture.
-pub fn unpack_one(layout: &Layout, arch: Arch, package: &str, version: &str) -> Result<PathBuf> {
-    let folder = layout.cache().join(arch.name());
-    let into = folder.join(format!("{package}_{version}"));
-    if into.is_dir() {
-        return Ok(into);
-    }
-    let scratch = layout.scratch("package")?;
-    PrivateApt::new(layout, arch)?.download(&format!("{package}={version}"), scratch.path())?;
-    let unpacked = scratch.path().join("unpacked");
-    let deb = stamp::files_below(scratch.path())?
-        .into_iter()
-        .find(|path| path.extension().is_some_and(|ext| ext == "deb"))
-        .ok_or_else(|| {
-            Error::host(
-                format!("downloading {package}"),
-                "apt-get left no .deb file",
-            )
-        })?;
-    tool(format!("unpacking {package}"), "dpkg")
-        .arg("-x")
-        .arg(deb)
-        .arg(&unpacked)
-        .read()?;
-    create_dir(&folder)?;
-    std::fs::rename(&unpacked, &into).at("renaming to", &into)?;
-    Ok(into)
-}
-
-fn file_name(path: &Path) -> String {
-    path.file_name()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .into_owned()
 }

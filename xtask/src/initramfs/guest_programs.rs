@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 use guest::programs::{BINARY, NAMES};
 use serde::{Deserialize, Serialize};
 
+use crate::apt::unpack::unpack_one;
 use crate::arch::Arch;
 use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Sink, Stage, Step};
 use crate::exec::tool;
-use crate::initramfs::debian::unpack_one;
 use crate::layout::{copy_whole, remove_dir, Layout};
 use crate::plan::Plan;
 use crate::stage::Cached;

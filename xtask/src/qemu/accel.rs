@@ -77,7 +77,7 @@ fn probe_or_kept(layout: &Layout, spec: &BootSpec) -> Result<Choice> {
         return Ok(Choice::tcg(format!("/dev/kvm: {err}")));
     }
     let boot_id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-    let qemu = tool("asking QEMU for its version", spec.arch.qemu())
+    let qemu = tool("asking QEMU for its version", &spec.qemu)
         .arg("--version")
         .read()?;
     let file = layout.lab().join(format!("accel-{}.json", spec.arch));
@@ -110,7 +110,7 @@ fn probe(layout: &Layout, spec: &BootSpec) -> Result<Choice> {
     };
     let console = folder.path().join(CONSOLE_LOG);
     let log = folder.path().join(QEMU_LOG);
-    let mut child = tool("probing KVM", spec.arch.qemu())
+    let mut child = tool("probing KVM", &spec.qemu)
         .args(argv(&spec))
         .dir(folder.path())
         .die_with_parent()

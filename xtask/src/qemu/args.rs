@@ -18,7 +18,7 @@ pub const CONTROL_SOCKET: &str = "control.sock";
 /// Socket of the files port, in the guest's folder.
 pub const FILES_SOCKET: &str = "files.sock";
 
-/// The arguments of QEMU, without its name ([`Arch::qemu`]).
+/// The arguments of QEMU, without its name ([`BootSpec::qemu`]).
 pub fn argv(spec: &BootSpec) -> Vec<String> {
     let mut args = common(spec);
     args.extend(serial(&format!("file,id=console,path={CONSOLE_LOG}")));
@@ -137,6 +137,7 @@ mod tests {
     fn spec(arch: Arch, accel: Accelerator) -> BootSpec {
         BootSpec {
             arch,
+            qemu: arch.qemu().into(),
             kernel: "/lab/kernel".into(),
             initramfs: "/lab/initramfs.cpio".into(),
             cpus: 2,

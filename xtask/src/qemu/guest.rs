@@ -91,7 +91,7 @@ impl Guest {
         File::create(&console_log).at("creating", &console_log)?;
         let transcript_path = folder.join(TRANSCRIPT);
         let transcript = File::create(&transcript_path).at("creating", &transcript_path)?;
-        let qemu = tool(format!("booting a guest ({})", spec.arch), spec.arch.qemu())
+        let qemu = tool(format!("booting a guest ({})", spec.arch), &spec.qemu)
             .args(argv(spec))
             .dir(folder)
             .die_with_parent();

@@ -12,6 +12,7 @@ use crate::error::{AtPath, Result};
 use crate::layout::{copy_whole, create_dir, Layout};
 use crate::pipeline::Prepared;
 use crate::plan::Plan;
+use crate::qemu::program;
 use crate::qemu::{Accelerator, BootSpec};
 
 /// A run's folder.
@@ -64,6 +65,7 @@ impl RunFolder {
 pub fn spec(plan: &Plan, arch: Arch, kernel: &Path, initramfs: &Path) -> BootSpec {
     BootSpec {
         arch,
+        qemu: program::find(&plan.layout, arch).unwrap_or_else(|| arch.qemu().into()),
         kernel: kernel.to_path_buf(),
         initramfs: initramfs.to_path_buf(),
         cpus: plan.machine.cpus,

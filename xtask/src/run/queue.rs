@@ -109,6 +109,7 @@ mod tests {
         let file = ScenarioFile::parse("x", &text).unwrap();
         let spec = BootSpec {
             arch,
+            qemu: arch.qemu().into(),
             kernel: "k".into(),
             initramfs: "i".into(),
             cpus: 2,

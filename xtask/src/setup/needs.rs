@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use crate::arch::Arch;
 use crate::host::Host;
 use crate::plan::Plan;
+use crate::qemu;
 
 /// Something the lab needs.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,6 +29,8 @@ pub enum Probe {
     Program(String),
     /// A file, at any of these paths.
     File(Vec<PathBuf>),
+    /// QEMU for an architecture, the machine's or the lab's own.
+    Qemu(Arch),
     /// A rustc that can build kernels.
     KernelRust,
     /// Debian's rustc, unless cargo's own toolchain has the architecture's `std`.
@@ -127,11 +130,12 @@ fn kernel_needs(llvm: &str, host: &Host) -> Vec<Need> {
 
 fn needs_of_arch(arch: Arch, host: &Host) -> Vec<Need> {
     let triple = arch.gnu_triple();
-    let qemu = match arch {
-        Arch::X86_64 => "qemu-system-x86",
-        Arch::Arm64 => "qemu-system-arm",
-    };
-    let mut needs = vec![program(arch.qemu(), "is the virtual machine", qemu)];
+    let mut needs = vec![need(
+        arch.qemu(),
+        "is the virtual machine",
+        Probe::Qemu(arch),
+        &[qemu::program::package(arch)],
+    )];
     if host.arch == Some(arch) {
         let libc = [
             format!("/usr/lib/{triple}/libc.a"),
