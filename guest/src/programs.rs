@@ -31,6 +31,7 @@ programs! {
     checkpoint
     init
     mktree
+    t_attributes
     t_creds
     t_files
     t_futex

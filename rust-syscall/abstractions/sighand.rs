@@ -168,6 +168,14 @@ impl Task {
         }
     }
 
+    /// Whether SIGCONT has continued the process and its parent has not asked about it yet.
+    pub fn is_continued(&self) -> Result<bool> {
+        let _guard = SighandGuard::new(self)?;
+        // SAFETY: a task keeps its `signal_struct` for as long as it is referenced, and `siglock`
+        // is held.
+        Ok(unsafe { (*(*self.as_raw()).signal).flags } & bindings::SIGNAL_STOP_CONTINUED != 0)
+    }
+
     /// The task's signal stack.
     pub fn signal_stack(&self) -> SignalStack {
         let task = self.as_raw();
@@ -279,6 +287,25 @@ pub fn flush_current() -> Result {
     // SAFETY: `siglock` is held, and the current task looks at its signals again before it
     // returns to user space.
     unsafe { bindings::recalc_sigpending() };
+    Ok(())
+}
+
+/// Sets whether the parent of the current process, which is not stopped, can ask that it was
+/// continued.
+pub fn set_current_continued(yes: bool) -> Result {
+    let task = crate::current!();
+    let _guard = SighandGuard::new(task)?;
+    // SAFETY: the current process's own word, which is written under `siglock` only.
+    unsafe {
+        let flags = ptr::addr_of_mut!((*(*task.as_raw()).signal).flags);
+        // As `signal_set_stop_flags`, of a process that is being killed neither.
+        if *flags & bindings::SIGNAL_GROUP_EXIT == 0 {
+            *flags &= !bindings::SIGNAL_STOP_CONTINUED;
+            if yes {
+                *flags |= bindings::SIGNAL_STOP_CONTINUED;
+            }
+        }
+    }
     Ok(())
 }
 

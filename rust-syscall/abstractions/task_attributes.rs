@@ -13,6 +13,7 @@ use crate::ffi::{c_int, c_ulong, c_void};
 use crate::mm::MmWithUser;
 use crate::task::Task;
 use core::ptr;
+use core::sync::atomic::{AtomicUsize, Ordering};
 
 /// Bytes of a task's name with the NUL that ends it.
 pub const COMM_LEN: usize = bindings::TASK_COMM_LEN as usize;
@@ -90,12 +91,36 @@ impl Task {
         // SAFETY: the task is valid; this is a word.
         unsafe { (*self.as_raw()).timer_slack_ns }
     }
+
+    /// What `PR_SET_TIMERSLACK` with 0 makes that.
+    pub fn default_timer_slack_ns(&self) -> u64 {
+        // SAFETY: the task is valid; this is a word.
+        unsafe { (*self.as_raw()).default_timer_slack_ns }
+    }
 }
 
 impl MmWithUser {
     /// Who may look into the address space: `PR_GET_DUMPABLE`.
     pub fn dumpable(&self) -> u32 {
         (self.flags() & bindings::MMF_DUMPABLE_MASK as u64) as u32
+    }
+
+    /// Which mappings a core dump has: `MMF_DUMP_*`, as /proc shows them.
+    pub fn dump_filter(&self) -> u64 {
+        (self.flags() & u64::from(bindings::MMF_DUMP_FILTER_MASK)) >> bindings::MMF_DUMP_FILTER_SHIFT
+    }
+
+    /// Sets which mappings a core dump has; other bits of `filter` are ignored.
+    pub fn set_dump_filter(&self, filter: u64) {
+        const MASK: usize = bindings::MMF_DUMP_FILTER_MASK as usize;
+        let new = (filter as usize) << bindings::MMF_DUMP_FILTER_SHIFT & MASK;
+        // SAFETY: the mm is valid, and its flags are a word that is only changed atomically.
+        let flags = unsafe {
+            let flags = ptr::addr_of_mut!((*self.as_ptr()).__bindgen_anon_1.flags);
+            AtomicUsize::from_ptr(flags.cast())
+        };
+        flags.fetch_and(!MASK | new, Ordering::SeqCst);
+        flags.fetch_or(new, Ordering::SeqCst);
     }
 
     /// Sets who may look into the address space; 0 nobody, else its user.
@@ -182,10 +207,15 @@ pub fn set_current_oom_score_adj(adj: i32) -> Result {
     Ok(())
 }
 
-/// Sets by how many nanoseconds the current task's timers may be late.
-pub fn set_current_timer_slack_ns(slack: u64) {
-    // SAFETY: the current task's own field, a word.
-    unsafe { (*bindings::get_current()).timer_slack_ns = slack };
+/// Sets by how many nanoseconds the current task's timers may be late, and what that becomes when
+/// the task gives up its wish.
+pub fn set_current_timer_slack_ns(slack: u64, default: u64) {
+    // SAFETY: the current task's own fields, words.
+    unsafe {
+        let task = bindings::get_current();
+        (*task).timer_slack_ns = slack;
+        (*task).default_timer_slack_ns = default;
+    }
 }
 
 /// Sees to it that `execve` can never again give the current task privileges.
@@ -193,8 +223,7 @@ pub fn set_current_no_new_privs() {
     // SAFETY: sets a bit of the current task's word of atomic flags, which is live and aligned.
     unsafe {
         let flags = ptr::addr_of_mut!((*bindings::get_current()).atomic_flags);
-        core::sync::atomic::AtomicUsize::from_ptr(flags.cast())
-            .fetch_or(NO_NEW_PRIVS as usize, core::sync::atomic::Ordering::SeqCst);
+        AtomicUsize::from_ptr(flags.cast()).fetch_or(NO_NEW_PRIVS as usize, Ordering::SeqCst);
     }
 }
 

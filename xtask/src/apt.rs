@@ -61,6 +61,7 @@ impl PrivateApt {
              APT::Architectures {{ \"{arch}\"; }};\n\
              APT::Install-Recommends \"false\";\n\
              APT::Sandbox::User \"root\";\n\
+             APT::Update::Error-Mode \"any\";\n\
              APT::Update::Post-Invoke \"\";\n\
              APT::Update::Post-Invoke-Success \"\";\n\
              Acquire::IndexTargets::deb::DEP-11::DefaultEnabled \"false\";\n\

@@ -24,6 +24,9 @@ pub enum Kind {
     Interrupted,
 }
 
+/// What helps against a full disk.
+pub const FULL_DISK: &str = "free some space; `cargo xtask lab clean` removes old runs and builds";
+
 /// Exit code of a run in which every scenario passed.
 pub const EXIT_PASSED: i32 = 0;
 /// Exit code of a run in which a scenario failed.
@@ -160,8 +163,7 @@ impl<T> AtPath<T> for io::Result<T> {
         self.map_err(|err| {
             let error = Error::lab(format!("{verb} {}", path.display()), err.to_string());
             match err.kind() {
-                io::ErrorKind::StorageFull => error
-                    .hint("free some space; `cargo xtask lab clean` removes old runs and builds"),
+                io::ErrorKind::StorageFull => error.hint(FULL_DISK),
                 io::ErrorKind::PermissionDenied => {
                     error.hint("the file belongs to another user; was the lab run as root before?")
                 }

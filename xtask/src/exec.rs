@@ -17,7 +17,7 @@ use rustix::process::Signal;
 pub use child::{end_children, interrupted, watch_signals, Child};
 pub use log::tail;
 
-use crate::error::{AtPath, Error, Kind, Result};
+use crate::error::{AtPath, Error, Kind, Result, FULL_DISK};
 use crate::layout::create_dir;
 use log::Follower;
 
@@ -179,12 +179,12 @@ impl Invocation {
             return Err(Error::interrupted(&self.doing));
         }
         let name = Path::new(&self.program).display();
-        Err(Error::new(
+        let error = Error::new(
             self.kind,
             &self.doing,
             format!("{name} {}", describe(status)),
-        )
-        .log(log, log::telling(log, TAIL)))
+        );
+        Err(on_full_disk(error, &log::tail(log, TAIL)).log(log, log::telling(log, TAIL)))
     }
 
     /// Runs the program and returns what it wrote to stdout; a failure shows its stderr.
@@ -202,16 +202,18 @@ impl Invocation {
         } else {
             stderr
         };
-        Err(Error::new(
+        let said = log::last_lines(&shown, TAIL);
+        let error = Error::new(
             self.kind,
             &self.doing,
             format!(
                 "`{}` {}: {}",
                 self.command_line(),
                 describe(output.status),
-                shown.trim()
+                said.join("\n")
             ),
-        ))
+        );
+        Err(on_full_disk(error, &said))
     }
 
     /// Runs the program to its end, whatever its status.
@@ -281,6 +283,23 @@ impl Invocation {
     }
 }
 
+/// A failed tool's error, with the hint for a full disk if that is what its last words tell of.
+fn on_full_disk(error: Error, said: &[String]) -> Error {
+    // The last is tar's.
+    let words = [
+        "No space left on device",
+        "Disk quota exceeded",
+        "Wrote only",
+    ];
+    match said
+        .iter()
+        .any(|line| words.iter().any(|word| line.contains(word)))
+    {
+        true => error.with_kind(Kind::Lab).hint(FULL_DISK),
+        false => error,
+    }
+}
+
 /// How a process ended, in words.
 pub fn describe(status: ExitStatus) -> String {
     match (status.code(), status.signal()) {
@@ -339,6 +358,31 @@ mod tests {
         assert!(text.starts_with("trying: sh ended with status 3"), "{text}");
         assert!(text.contains("| one\n  | two"), "{text}");
         assert_eq!(error.kind().exit_code(), 4);
+    }
+
+    #[test]
+    fn a_full_disk_is_told_from_other_failures() {
+        let script = "echo 'tar: x: Cannot write: No space left on device' >&2; exit 2";
+        let run = tool("unpacking", "sh")
+            .args(["-c", script])
+            .failure(Kind::Build);
+        let error = run.read().unwrap_err();
+        assert_eq!(error.kind(), Kind::Lab);
+        assert!(
+            error.to_string().contains("hint: free some space"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn long_complaints_are_cut() {
+        let script = "for i in $(seq 500); do echo line $i >&2; done; exit 1";
+        let error = tool("trying", "sh")
+            .args(["-c", script])
+            .read()
+            .unwrap_err();
+        assert_eq!(error.found().lines().count(), TAIL);
+        assert!(error.found().ends_with("line 500"), "{error}");
     }
 
     #[test]

@@ -124,6 +124,24 @@ impl VmaRef {
         }
     }
 
+    /// Whether it is anonymous memory that the program has given a name (PR_SET_VMA_ANON_NAME).
+    pub fn has_name(&self) -> bool {
+        #[cfg(CONFIG_ANON_VMA_NAME)]
+        // SAFETY: the lock is held, so the field does not change.
+        return unsafe { !(*self.as_ptr()).anon_name.is_null() };
+        #[cfg(not(CONFIG_ANON_VMA_NAME))]
+        false
+    }
+
+    /// Whether it has a NUMA memory policy of its own (`mbind`).
+    pub fn has_memory_policy(&self) -> bool {
+        #[cfg(CONFIG_NUMA)]
+        // SAFETY: the lock is held, so the field does not change.
+        return unsafe { !(*self.as_ptr()).vm_policy.is_null() };
+        #[cfg(not(CONFIG_NUMA))]
+        false
+    }
+
     /// Whether a userfaultfd watches it.
     pub fn has_userfaultfd(&self) -> bool {
         const UFFD: u64 = (bindings::VM_UFFD_MISSING | bindings::VM_UFFD_WP) as u64;

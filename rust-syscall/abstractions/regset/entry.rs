@@ -69,6 +69,18 @@ pub struct UserRegs {
     pub gs: u64,
 }
 
+#[cfg(CONFIG_X86_64)]
+impl UserRegs {
+    /// Whether the segments are those of a 64-bit program that has loaded none itself.
+    pub fn has_usual_segments(&self) -> bool {
+        const USER_CS: u64 = 0x33;
+        const USER_DS: u64 = 0x2b;
+        self.cs == USER_CS
+            && self.ss == USER_DS
+            && self.ds | self.es | self.fs | self.gs == 0
+    }
+}
+
 /// Sets the current task's general registers: what the regset's `set` does for a stopped task, it
 /// refuses (with a warning) for the current one.
 ///
@@ -76,8 +88,6 @@ pub struct UserRegs {
 /// must be user addresses. `EINVAL` or `EPERM` otherwise.
 #[cfg(CONFIG_X86_64)]
 pub fn set_current_general(new: &UserRegs) -> Result {
-    const USER_CS: u64 = 0x33;
-    const USER_DS: u64 = 0x2b;
     // CF PF AF ZF SF TF DF OF NT AC, as ptrace allows, and RF.
     const USER_FLAGS: u64 = 0x0005_4dd5;
     const ALWAYS: u64 = 0x202;
@@ -85,7 +95,7 @@ pub fn set_current_general(new: &UserRegs) -> Result {
     const ARCH_SET_GS: i32 = 0x1001;
     const ARCH_SET_FS: i32 = 0x1002;
     let limit = crate::mm::task_size();
-    if new.cs != USER_CS || new.ss != USER_DS || new.ds | new.es | new.fs | new.gs != 0 {
+    if !new.has_usual_segments() {
         return Err(EINVAL);
     }
     if new.flags & !(USER_FLAGS | ALWAYS) != 0 {

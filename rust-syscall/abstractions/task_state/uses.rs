@@ -206,6 +206,58 @@ impl Task {
         false
     }
 
+    /// Whether the task has segment descriptors of its own (`set_thread_area`), which only
+    /// programs for 32 bits can load.
+    pub fn has_tls_segments(&self) -> bool {
+        #[cfg(CONFIG_X86_64)]
+        {
+            const SIZE: usize = core::mem::size_of::<bindings::desc_struct>();
+            let segments = field!(self, thread.tls_array);
+            // SAFETY: a descriptor is 8 bytes of plain data.
+            let unused = |segment: &bindings::desc_struct| unsafe {
+                ptr::from_ref(segment).cast::<[u8; SIZE]>().read() == [0; SIZE]
+            };
+            return !segments.iter().all(unused);
+        }
+        #[cfg(not(CONFIG_X86_64))]
+        false
+    }
+
+    /// Whether the task is in a system call of the 32-bit kind (`int 0x80`), which a restart would
+    /// take for one of the other.
+    pub fn is_in_compat_call(&self) -> bool {
+        #[cfg(CONFIG_X86_64)]
+        return field!(self, thread_info.status) & bindings::TS_COMPAT != 0;
+        #[cfg(not(CONFIG_X86_64))]
+        false
+    }
+
+    /// Whether the process may use registers that have to be asked for (ARCH_REQ_XCOMP_PERM).
+    pub fn has_extended_state_permission(&self) -> bool {
+        #[cfg(CONFIG_X86_64)]
+        {
+            // SAFETY: written once, at boot.
+            let default = unsafe { ptr::addr_of!(bindings::fpu_kernel_cfg.default_features).read() };
+            let leader = self.group_leader();
+            return field!(leader, thread.fpu.perm.__state_perm) & !default != 0;
+        }
+        #[cfg(not(CONFIG_X86_64))]
+        false
+    }
+
+    /// Whether the program that the task executes next is to have vectors of another length
+    /// (PR_SVE_SET_VL_ONEXEC, PR_SME_SET_VL_ONEXEC). Inherited lengths are part of the registers.
+    pub fn has_vector_length_on_exec(&self) -> bool {
+        #[cfg(CONFIG_ARM64_SVE)]
+        {
+            let now = field!(self, thread.vl);
+            let next = field!(self, thread.vl_onexec);
+            return now.iter().zip(&next).any(|(now, next)| *next != 0 && next != now);
+        }
+        #[cfg(not(CONFIG_ARM64_SVE))]
+        false
+    }
+
     fn has_thread_flag(&self, flag: u32) -> bool {
         field!(self, thread_info.flags) as u64 & (1 << flag) != 0
     }

@@ -119,6 +119,12 @@ fn look_at(vma: &VmaRef) -> Result<Seen, Failure> {
     if rest & flags::HUGETLB != 0 {
         return Err(refused("huge pages"));
     }
+    if vma.has_name() {
+        return Err(refused("memory with a name (PR_SET_VMA_ANON_NAME)"));
+    }
+    if vma.has_memory_policy() {
+        return Err(refused("NUMA memory policy (mbind)"));
+    }
     if vma.has_userfaultfd() {
         return Err(refused("watched by a userfaultfd"));
     }
@@ -172,6 +178,7 @@ fn save_mm(mm: &MmWithUser, exe: u32, nr_vmas: usize, out: &mut Saver) -> Result
         exe,
         nr_vmas: u32::try_from(nr_vmas).unwrap_or(u32::MAX),
         vdso: mm.vdso(),
+        flags: mm.dump_filter(),
         ..Mm::default()
     };
     out.record(Kind::Mm, |payload| {
@@ -351,5 +358,6 @@ fn set_layout(mm: &MmWithUser, body: &Mm<'_>) -> Result<(), Failure> {
         env_end: body.env.1,
     };
     mm.set_layout(&layout, auxv.get(..words).unwrap_or(&[]));
+    mm.set_dump_filter(body.flags);
     Ok(())
 }

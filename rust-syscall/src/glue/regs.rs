@@ -60,6 +60,9 @@ fn read_all(task: &Task) -> Result<(Sets, Interrupted), Failure> {
             continue;
         };
         if note == NT_PRSTATUS {
+            if let Some(why) = arch::obstacle(&bytes) {
+                return Err(Failure::refused("registers", note.into(), why));
+            }
             interrupted = arch::saved(task, &mut bytes);
             if task.is_current() {
                 arch::returns_zero(&mut bytes);

@@ -6,11 +6,12 @@ use super::failure::{Context, Failure};
 use super::loader::Loader;
 use super::saver::Saver;
 use crate::image::header::Kind;
-use crate::image::record::task::{TASK_CHILD_SUBREAPER, TASK_NO_NEW_PRIVS};
+use crate::image::record::task::{TASK_CHILD_SUBREAPER, TASK_CONTINUED, TASK_NO_NEW_PRIVS};
 use crate::image::record::Task as Body;
 use kernel::current;
 use kernel::error::code::*;
 use kernel::mm::MmWithUser;
+use kernel::sighand;
 use kernel::task::Task;
 use kernel::task_attributes as attributes;
 
@@ -47,7 +48,7 @@ const NEVER: [Question<Task>; 13] = [
 ];
 
 /// What a saved task cannot have besides.
-const NOT_SAVED: [Question<Task>; 18] = [
+const NOT_SAVED: [Question<Task>; 22] = [
     (Task::is_traced, "traced by another task"),
     (Task::is_32bit, "32-bit program"),
     (Task::shares_files, "descriptors shared by CLONE_FILES"),
@@ -69,6 +70,13 @@ const NOT_SAVED: [Question<Task>; 18] = [
     ),
     (Task::has_io_ports, "I/O ports"),
     (Task::has_shadow_stack, "shadow stack"),
+    (Task::has_tls_segments, "segment descriptors of set_thread_area"),
+    (Task::is_in_compat_call, "32-bit system call"),
+    (Task::has_extended_state_permission, "ARCH_REQ_XCOMP_PERM"),
+    (
+        Task::has_vector_length_on_exec,
+        "PR_SVE_SET_VL or PR_SME_SET_VL with ONEXEC",
+    ),
 ];
 
 /// What the address space of either kind of task cannot have.
@@ -138,6 +146,9 @@ pub(crate) fn save(task: &Task, pid: i32, out: &mut Saver) -> Result<(), Failure
     if task.is_child_subreaper() {
         flags |= TASK_CHILD_SUBREAPER;
     }
+    if task.is_continued().doing("looking whether the task was continued")? {
+        flags |= TASK_CONTINUED;
+    }
     out.put(&Body {
         pid,
         exit_signal: task.exit_signal(),
@@ -148,6 +159,7 @@ pub(crate) fn save(task: &Task, pid: i32, out: &mut Saver) -> Result<(), Failure
         oom_score_adj: task.oom_score_adj().into(),
         dumpable: mm.dumpable(),
         timer_slack_ns: task.timer_slack_ns(),
+        default_timer_slack_ns: task.default_timer_slack_ns(),
         comm: task.comm(),
     })
 }
@@ -175,7 +187,9 @@ pub(crate) fn load(input: &mut Loader, pid: i32) -> Result<Late, Failure> {
     attributes::set_current_nice(body.nice).doing("setting the nice value")?;
     attributes::set_current_oom_score_adj(body.oom_score_adj).doing("setting oom_score_adj")?;
     attributes::set_current_exit_signal(body.exit_signal);
-    attributes::set_current_timer_slack_ns(body.timer_slack_ns);
+    attributes::set_current_timer_slack_ns(body.timer_slack_ns, body.default_timer_slack_ns);
+    sighand::set_current_continued(body.flags & TASK_CONTINUED != 0)
+        .doing("setting whether the task was continued")?;
     attributes::set_current_comm(&body.comm);
     Ok(Late(body))
 }
@@ -194,7 +208,7 @@ fn check(body: &Body) -> Result<(), Failure> {
     if task.no_new_privs() && body.flags & TASK_NO_NEW_PRIVS == 0 {
         return Err(Failure::mismatch(EPERM, "no_new_privs", 1, 0));
     }
-    if body.timer_slack_ns == 0 {
+    if body.timer_slack_ns == 0 || body.default_timer_slack_ns == 0 {
         return Err(Failure::mismatch(EINVAL, "least timer slack", 1, 0));
     }
     // The exit of the task sends it, to whoever is its parent by then: another one than these has

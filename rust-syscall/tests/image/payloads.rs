@@ -67,8 +67,13 @@ fn whole() -> impl Strategy<Value = Made> {
 fn tasks() -> impl Strategy<Value = Made> {
     let start = (
         (1..=i32::MAX, 0..=64i32, 0..=64i32, any::<u32>()),
-        (0..4u32, -20..20i32, -1000..=1000i32, 0..3u32),
-        any::<u64>(),
+        (
+            prop::sample::select(vec![0u32, 1, 2, 3, 8, 11]),
+            -20..20i32,
+            -1000..=1000i32,
+            0..3u32,
+        ),
+        any::<[u64; 2]>(),
         any::<[u8; 15]>(),
     )
         .prop_map(
@@ -81,7 +86,7 @@ fn tasks() -> impl Strategy<Value = Made> {
                     p.put_i32(nice).unwrap();
                     p.put_i32(oom).unwrap();
                     put32(p, &[dump]);
-                    put64(p, &[slack]);
+                    put64(p, &slack);
                     p.put_raw(&comm).unwrap();
                     p.put_raw(&[0]).unwrap();
                 });

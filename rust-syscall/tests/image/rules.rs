@@ -122,7 +122,7 @@ fn of_tasks() {
         edit32(Task, 0, 0, "pid: expected at least 1"),
         edit32(Task, 4, 65, "exit_signal: expected at most 64, found 65"),
         edit32(Task, 8, 65, "pdeath_signal: expected at most 64, found 65"),
-        edit32(Task, 16, 4, "flags: expected no bits but 0x3, found 0x4"),
+        edit32(Task, 16, 4, "flags: expected no bits but 0xb, found 0x4"),
         edit32(Task, 20, 20, "nice: expected at most 19, found 20"),
         edit32(
             Task,
@@ -134,7 +134,7 @@ fn of_tasks() {
         edit32(Task, 28, 3, "dumpable: expected at most 2, found 3"),
         edit64(
             Task,
-            48,
+            56,
             u64::MAX,
             "last byte of comm: expected 0, found 255",
         ),
@@ -217,7 +217,7 @@ fn of_memory() {
         edit64(Mm, 48, 1 << 57, "start_stack: expected at most"),
         edit32(Mm, 88, 9, "exe objref: expected at most 4, found 9"),
         edit64(Mm, 96, 100, "vdso base: expected a multiple of 0x1000"),
-        edit64(Mm, 104, 1, "flags: expected no bits but 0x0"),
+        edit64(Mm, 104, 0x200, "flags: expected no bits but 0x1ff"),
         edit32(Mm, 112, 5, "payload: expected 40 more bytes, found 32"),
         edit32(
             Mm,

@@ -57,7 +57,11 @@ pub fn tail(path: &Path, count: usize) -> Vec<String> {
     if read.is_err() {
         return Vec::new();
     }
-    let text = String::from_utf8_lossy(&bytes);
+    last_lines(&String::from_utf8_lossy(&bytes), count)
+}
+
+/// The last `count` lines of a text that are not empty.
+pub(super) fn last_lines(text: &str, count: usize) -> Vec<String> {
     let lines: Vec<&str> = text
         .lines()
         .filter(|line| !line.trim().is_empty())

@@ -37,6 +37,11 @@ pub(crate) fn saved(task: &Task, note: &mut [u8]) -> Interrupted {
     }
 }
 
+/// What about the general registers cannot be carried: nothing.
+pub(crate) fn obstacle(_note: &[u8]) -> Option<&'static str> {
+    None
+}
+
 /// Makes the general registers those of a system call that returns 0 and is not restarted.
 pub(crate) fn returns_zero(note: &mut [u8]) {
     set_word(note, X0, 0);

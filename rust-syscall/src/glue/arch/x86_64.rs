@@ -21,6 +21,11 @@ pub(crate) fn saved(_task: &Task, note: &mut [u8]) -> Interrupted {
     }
 }
 
+/// What about the general registers cannot be carried.
+pub(crate) fn obstacle(note: &[u8]) -> Option<&'static str> {
+    (!user_regs(note).has_usual_segments()).then_some("segments that the program has loaded itself")
+}
+
 /// Makes the general registers those of a system call that returns 0 and is not restarted.
 pub(crate) fn returns_zero(note: &mut [u8]) {
     set_word(note, AX, 0);
@@ -33,8 +38,14 @@ pub(crate) fn load(note: &[u8], _words: [u64; 4]) -> Result<isize> {
     if note.len() != WORDS * 8 {
         return Err(kernel::error::code::EINVAL);
     }
+    set_current_general(&user_regs(note))?;
+    Ok(word(note, AX) as isize)
+}
+
+/// What a note says.
+fn user_regs(note: &[u8]) -> UserRegs {
     let w = |index| word(note, index);
-    set_current_general(&UserRegs {
+    UserRegs {
         r15: w(0),
         r14: w(1),
         r13: w(2),
@@ -62,6 +73,5 @@ pub(crate) fn load(note: &[u8], _words: [u64; 4]) -> Result<isize> {
         es: w(24),
         fs: w(25),
         gs: w(26),
-    })?;
-    Ok(w(AX) as isize)
+    }
 }

@@ -9,6 +9,9 @@ use crate::image::reader::Fields;
 use crate::image::record::Body;
 use crate::image::writer::Payload;
 
+/// [`Mm::flags`]: which mappings a core dump has, as /proc/PID/coredump_filter shows it.
+pub const MM_DUMP_FILTER: u64 = 0x1ff;
+
 /// MM: an address space.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Mm<'a> {
@@ -30,6 +33,8 @@ pub struct Mm<'a> {
     pub nr_vmas: u32,
     /// Address of the vdso; 0 if it is not mapped.
     pub vdso: u64,
+    /// [`MM_DUMP_FILTER`].
+    pub flags: u64,
     /// The auxiliary vector, as words.
     pub auxv: List<'a, u64>,
 }
@@ -59,7 +64,7 @@ impl<'a> Mm<'a> {
         payload.put_u32(self.exe)?;
         payload.put_u32(self.nr_vmas)?;
         payload.put_u64(self.vdso)?;
-        payload.put_u64(0)?;
+        payload.put_u64(self.flags)?;
         payload.put_u32(u32::try_from(nr_auxv).unwrap_or(u32::MAX))?;
         payload.put_u32(0)
     }
@@ -101,9 +106,9 @@ impl<'a> Body<'a> for Mm<'a> {
             exe: fields.u32()?,
             nr_vmas: fields.u32()?,
             vdso: fields.u64()?,
+            flags: fields.flags64("flags", MM_DUMP_FILTER)?,
             auxv: List::default(),
         };
-        fields.flags64("flags", 0)?;
         let nr_auxv = fields.u32()?;
         fields.reserved()?;
         mm.auxv = List::decode(fields, nr_auxv as usize, |_, _, _| Ok(()))?;

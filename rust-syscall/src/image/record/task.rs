@@ -20,7 +20,9 @@ pub const NR_RLIMITS: usize = 16;
 pub const TASK_NO_NEW_PRIVS: u32 = 1 << 0;
 /// [`Task::flags`]: the task adopts orphans below it.
 pub const TASK_CHILD_SUBREAPER: u32 = 1 << 1;
-const TASK_FLAGS: u32 = TASK_NO_NEW_PRIVS | TASK_CHILD_SUBREAPER;
+/// [`Task::flags`]: SIGCONT has continued the process, and its parent has not asked about it yet.
+pub const TASK_CONTINUED: u32 = 1 << 3;
+const TASK_FLAGS: u32 = TASK_NO_NEW_PRIVS | TASK_CHILD_SUBREAPER | TASK_CONTINUED;
 
 /// TASK: the start of a task.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -43,6 +45,8 @@ pub struct Task {
     pub dumpable: u32,
     /// Timer slack in nanoseconds.
     pub timer_slack_ns: u64,
+    /// What `PR_SET_TIMERSLACK` with 0 makes it.
+    pub default_timer_slack_ns: u64,
     /// Name, ended by a NUL.
     pub comm: [u8; 16],
 }
@@ -60,6 +64,7 @@ impl<'a> Body<'a> for Task {
         payload.put_i32(self.oom_score_adj)?;
         payload.put_u32(self.dumpable)?;
         payload.put_u64(self.timer_slack_ns)?;
+        payload.put_u64(self.default_timer_slack_ns)?;
         payload.put_raw(&self.comm)
     }
 
@@ -74,6 +79,7 @@ impl<'a> Body<'a> for Task {
             oom_score_adj: fields.i32_in("oom_score_adj", -1000, 1000)?,
             dumpable: fields.u32_in("dumpable", 0, 2)?,
             timer_slack_ns: fields.u64()?,
+            default_timer_slack_ns: fields.u64()?,
             comm: fields.array()?,
         };
         let last = task.comm.last().copied().unwrap_or(0);
