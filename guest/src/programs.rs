@@ -31,8 +31,10 @@ programs! {
     checkpoint
     init
     mktree
+    reap
     t_attributes
     t_creds
+    t_daemon
     t_files
     t_futex
     t_memory
