@@ -13,6 +13,7 @@ use crate::image::tree;
 use crate::restart::{
     Actor, Effect, Event, Failure as FirstFailure, Mode, Monitor, Phase, ProtocolError, Restart, Slot, Turn, Wake,
 };
+use core::sync::atomic::{AtomicBool, Ordering};
 use kernel::alloc::{flags::GFP_KERNEL, KBox, KVVec, KVec};
 use kernel::boot_once::BootOnce;
 use kernel::error::{code::*, Error, Result};
@@ -70,6 +71,8 @@ pub(crate) struct Context {
     /// The root's pid namespace, in which original pids are looked at.
     pub(crate) ns: ARef<PidNamespace>,
     pub(crate) plan: Plan,
+    /// Whether a log has been told of a failure: it gets one line.
+    logged: AtomicBool,
     #[pin]
     state: Mutex<State>,
 }
@@ -151,6 +154,7 @@ impl Context {
                 root,
                 ns,
                 plan,
+                logged: AtomicBool::new(false),
                 state <- new_mutex!(state, "checkpoint::context"),
             }),
             GFP_KERNEL,
@@ -242,6 +246,11 @@ impl Context {
     /// The first failure, if there was one.
     pub(crate) fn failure(&self) -> Option<FirstFailure> {
         self.state.lock().restart.failure()
+    }
+
+    /// Whether it falls to the caller to log the failure: to the first who asks.
+    pub(crate) fn is_first_to_log(&self) -> bool {
+        !self.logged.swap(true, Ordering::Relaxed)
     }
 
     /// Whether it is this participant who began the restart.

@@ -68,7 +68,6 @@ fn run(context: &Arc<Context>, actor: Actor, log: Option<&File>) -> isize {
         context,
         actor,
         log,
-        logged: false,
         resumed: None,
         held: None,
     };
@@ -250,8 +249,6 @@ struct Part<'a> {
     context: &'a Arc<Context>,
     actor: Actor,
     log: Option<&'a File>,
-    /// Whether the log has a line from here.
-    logged: bool,
     resumed: Option<Resumed>,
     /// What the caller had open: closed when it is known, and logged, how the restart has ended.
     held: Option<files::Held>,
@@ -265,26 +262,26 @@ impl Part<'_> {
         }
     }
 
-    /// Logs the failure of the whole if no task has: that a signal came here, or, by the owner, that
-    /// a task is missing.
+    /// Logs, in the owner, the failure of the whole if no task has: that a task is missing, or that
+    /// a signal came while one waited. One that is killed cannot write any more.
     fn log_end(&self) {
-        let Some(first) = self.context.failure().filter(|_| !self.logged) else {
+        let Some(first) = self.context.failure() else {
             return;
         };
-        let entries = &self.context.plan.entries;
+        if !self.context.is_owner(self.actor) || !self.context.is_first_to_log() {
+            return;
+        }
         let (missing, pid) = match first.actor {
             Actor::Slot(slot) => (
                 self.context.member(slot).is_none(),
-                entries.get(slot).map_or(0, |entry| entry.pid),
+                self.context.plan.entries.get(slot).map_or(0, |entry| entry.pid),
             ),
-            Actor::Coordinator => (false, 0),
+            Actor::Coordinator => (false, own_pid()),
         };
-        let what = if missing && self.context.is_owner(self.actor) {
+        let what = if missing {
             "waiting for the task: nobody is left who could become it"
-        } else if first.actor == self.actor {
-            "waiting for the other tasks: a signal came"
         } else {
-            return;
+            "waiting for the other tasks: a signal came"
         };
         let failure = Failure::doing(error(first.errno), what);
         failure::log(self.log, "restart", pid, &failure);
@@ -302,8 +299,9 @@ impl Part<'_> {
         self.context.put_loader(loader);
         done.map_err(|failure| {
             let pid = self.slot().map_or(0, |(_, entry)| entry.pid);
-            failure::log(self.log, "restart", pid, &failure);
-            self.logged = true;
+            if self.context.is_first_to_log() {
+                failure::log(self.log, "restart", pid, &failure);
+            }
             -(failure.result() as i32)
         })
     }
