@@ -18,6 +18,8 @@ pub mod freezer;
 #[cfg(feature = "programs")]
 pub mod init;
 #[cfg(feature = "programs")]
+pub mod knobs;
+#[cfg(feature = "programs")]
 pub mod ktap;
 #[cfg(feature = "programs")]
 pub mod mktree;

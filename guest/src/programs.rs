@@ -38,6 +38,7 @@ programs! {
     t_files
     t_futex
     t_memory
+    t_protocol
     t_read
     t_refuse
     t_self

@@ -92,6 +92,8 @@ impl Stage {
                     .as_ref()
                     .map(|n| format!("{n}: "))
                     .unwrap_or_default();
+                // For whoever runs it and does not know the status file.
+                let _ = writeln!(std::io::stderr(), "{task}{why}");
                 self.say(&format!("fail: {task}{why}\n"))
             }
         };

@@ -271,6 +271,15 @@ pub fn set_current_masks(masks: &Masks) {
     }
 }
 
+/// Whether the current task is being killed, as `__fatal_signal_pending` tells.
+pub fn is_current_dying() -> bool {
+    // SAFETY: the current task's own word, which may be read at any time.
+    let pending = unsafe {
+        ptr::addr_of!((*bindings::get_current()).pending.signal.sig[0]).read_volatile()
+    };
+    pending & KILL != 0
+}
+
 /// Forgets what is pending for the current task and its process, but not that it is being killed.
 pub fn flush_current() -> Result {
     let task = crate::current!();

@@ -6,6 +6,7 @@
 pub(crate) mod arch;
 pub(crate) mod checkpoint;
 pub(crate) mod creds;
+pub(crate) mod debug;
 pub(crate) mod failure;
 pub(crate) mod files;
 pub(crate) mod fs;

@@ -29,6 +29,6 @@ pub mod monitor;
 pub mod state;
 pub mod step;
 
-pub use monitor::{Ending, Monitor, Work};
+pub use monitor::{Ending, Monitor, Point, Work};
 pub use state::{Actor, Effect, Event, Failure, Mode, Phase, ProtocolError, Slot, Turn, Wake};
 pub use step::Restart;

@@ -24,4 +24,4 @@ static int __init checkpoint_init(void)
 {
 	return rust_checkpoint_init();
 }
-core_initcall(checkpoint_init);
+late_initcall(checkpoint_init);

@@ -211,10 +211,13 @@ impl Kernel {
     }
 }
 
+/// How many processors a guest can have: NR_CPUS of the lab's kernels is the most.
+pub const CPUS: std::ops::RangeInclusive<u32> = 1..=8;
+
 impl Machine {
     fn problems(&self) -> impl Iterator<Item = String> + '_ {
         let cpus =
-            (!(1..=8).contains(&self.cpus)).then(|| format!("cpus {} is not in 1..8", self.cpus));
+            (!CPUS.contains(&self.cpus)).then(|| format!("cpus {} is not in 1..8", self.cpus));
         let memory = (!(128..=65536).contains(&self.memory_mib))
             .then(|| format!("memory-mib {} is not in 128..65536", self.memory_mib));
         let models = Arch::ALL

@@ -154,8 +154,12 @@ impl Layout {
             Err(TryLockError::WouldBlock) => {
                 let mut holder = String::new();
                 let _ = file.read_to_string(&mut holder);
+                let holder = match holder.trim() {
+                    "" => "one that has just begun",
+                    name => name,
+                };
                 sink.emit(Event::Waiting {
-                    holder: holder.trim().to_string(),
+                    holder: holder.to_string(),
                 });
                 file.lock().at("waiting for the lock", &path)?;
             }

@@ -6,12 +6,14 @@
 //! Lock order: the list of contexts and a context's `state` are each taken alone, and neither is
 //! held while a task restores.
 
+use super::debug::{self, Counted};
 use super::failure::Failure;
 use super::loader::Loader;
 use crate::image::record::TreeEntry;
 use crate::image::tree;
 use crate::restart::{
-    Actor, Effect, Event, Failure as FirstFailure, Mode, Monitor, Phase, ProtocolError, Restart, Slot, Turn, Wake,
+    Actor, Effect, Event, Failure as FirstFailure, Mode, Monitor, Phase, Point, ProtocolError,
+    Restart, Slot, Turn, Wake,
 };
 use core::sync::atomic::{AtomicBool, Ordering};
 use kernel::alloc::{flags::GFP_KERNEL, KBox, KVVec, KVec};
@@ -40,6 +42,7 @@ struct Contexts {
 
 /// Prepares the list of restarts; once, at boot.
 pub(crate) fn init() -> Result {
+    debug::init();
     CONTEXTS.init(try_pin_init!(Contexts {
         list <- new_mutex!(KVec::new(), "checkpoint::contexts"),
         changed <- new_condvar!("checkpoint::contexts_changed"),
@@ -71,6 +74,7 @@ pub(crate) struct Context {
     /// The root's pid namespace, in which original pids are looked at.
     pub(crate) ns: ARef<PidNamespace>,
     pub(crate) plan: Plan,
+    _counted: Counted,
     /// Whether a log has been told of a failure: it gets one line.
     logged: AtomicBool,
     #[pin]
@@ -154,6 +158,7 @@ impl Context {
                 root,
                 ns,
                 plan,
+                _counted: Counted::new(),
                 logged: AtomicBool::new(false),
                 state <- new_mutex!(state, "checkpoint::context"),
             }),
@@ -358,5 +363,13 @@ impl Monitor for Context {
                 }
             }
         }
+    }
+
+    fn is_dying(&self) -> bool {
+        kernel::sighand::is_current_dying()
+    }
+
+    fn pass(&self, actor: Actor, point: Point) {
+        debug::pass(actor, point);
     }
 }

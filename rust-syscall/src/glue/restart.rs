@@ -12,7 +12,7 @@ use crate::image::record::head::Host;
 use crate::image::record::{End, Head, TaskEnd, Tree, TreeEntry};
 use crate::image::tree;
 use crate::restart::monitor::take_part;
-use crate::restart::{Actor, Mode, Turn, Work};
+use crate::restart::{Actor, Mode, Monitor as _, Point, Turn, Work};
 use kernel::alloc::{flags::GFP_KERNEL, KBox, KVVec};
 use kernel::error::code::*;
 use kernel::fs::File;
@@ -315,7 +315,8 @@ impl Work for Part<'_> {
                 .ok_or(Failure::doing(EINVAL, "finding the own slot"))?;
             check_place(part.context, slot, &entry)?;
             part.held = Some(files::hold_current()?);
-            part.resumed = Some(restore(&entry, loader)?);
+            let midway = || part.context.pass(part.actor, Point::Restoring);
+            part.resumed = Some(restore(&entry, loader, midway)?);
             Ok(())
         })
     }
@@ -370,14 +371,20 @@ impl Resumed {
     }
 }
 
-/// Puts the saved task in the place of the calling one.
-fn restore(entry: &TreeEntry, input: &mut Loader) -> Result<Resumed, Failure> {
+/// Puts the saved task in the place of the calling one. `midway` is called when the memory is the
+/// restored one and the rest is not.
+fn restore(
+    entry: &TreeEntry,
+    input: &mut Loader,
+    midway: impl FnOnce(),
+) -> Result<Resumed, Failure> {
     let late = task::load(input, entry.pid)?;
     let credentials = input.take(Kind::Creds)?;
     fs::load(input)?;
     files::load(input)?;
     thread::forget()?;
     memory::load(input)?;
+    midway();
     let general = regs::load(input)?;
     let words = thread::load(input)?;
     let mask = signals::load(input)?;

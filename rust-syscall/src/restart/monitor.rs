@@ -22,6 +22,32 @@ pub trait Monitor {
 
     /// Wakes; called without the lock.
     fn wake(&self, wake: Wake);
+
+    /// Whether the caller is being killed: it will not run as what it reports to be.
+    fn is_dying(&self) -> bool {
+        false
+    }
+
+    /// `actor` is at this point of its way, without the lock: where tests delay or stop it.
+    fn pass(&self, _actor: Actor, _point: Point) {}
+}
+
+/// Points on the way of a participant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u32)]
+pub enum Point {
+    /// It has come in, and looks at its turn next.
+    Entered = 1,
+    /// It is told to restore itself, and has not begun.
+    Turn = 2,
+    /// It restores itself: the memory is the restored one, the rest is not.
+    Restoring = 3,
+    /// It has restored itself, or failed to, and nobody knows.
+    Restored = 4,
+    /// It is told to read END, and has not begun.
+    Verify = 5,
+    /// It knows the end, and has not left.
+    Ended = 6,
 }
 
 /// The parts of a restart that are a participant's own. Errors are errnos,
@@ -51,14 +77,16 @@ pub fn enter<M: Monitor>(monitor: &M, slot: usize) -> Result<(), ProtocolError> 
 
 /// Takes part as `actor`, which has entered, until the end, and leaves.
 pub fn take_part<M: Monitor, W: Work>(monitor: &M, actor: Actor, work: &mut W) -> Ending {
+    monitor.pass(actor, Point::Entered);
     loop {
         let told = match monitor.wait(actor) {
             None | Some(Turn::Wait) => tell(monitor, Event::Interrupted { actor }),
             Some(Turn::Restore) => restore(monitor, actor, work),
-            Some(Turn::Verify) => match work.verify() {
-                Ok(()) => tell(monitor, Event::Verified),
-                Err(errno) => tell(monitor, Event::Failed { actor, errno }),
-            },
+            Some(Turn::Verify) => {
+                monitor.pass(actor, Point::Verify);
+                let done = work.verify();
+                report(monitor, actor, done, Event::Verified)
+            }
             Some(Turn::Release | Turn::Abort { .. }) => return leave(monitor, actor),
         };
         // What is refused came after a failure of someone else.
@@ -76,9 +104,24 @@ fn restore<M: Monitor, W: Work>(
     let Actor::Slot(slot) = actor else {
         return Err(ProtocolError::OutOfTurn { actor });
     };
+    monitor.pass(actor, Point::Turn);
     tell(monitor, Event::Begin { slot })?;
-    match work.restore() {
-        Ok(()) => tell(monitor, Event::Restored { slot }),
+    let done = work.restore();
+    monitor.pass(actor, Point::Restored);
+    report(monitor, actor, done, Event::Restored { slot })
+}
+
+/// Tells of `success`, or of what went wrong. One who is being killed has no success to tell of:
+/// after the last one there would be nobody to fail the restart.
+fn report<M: Monitor>(
+    monitor: &M,
+    actor: Actor,
+    done: Result<(), i32>,
+    success: Event,
+) -> Result<(), ProtocolError> {
+    match done {
+        Ok(()) if monitor.is_dying() => tell(monitor, Event::Interrupted { actor }),
+        Ok(()) => tell(monitor, success),
         Err(errno) => tell(monitor, Event::Failed { actor, errno }),
     }
 }
@@ -92,6 +135,7 @@ fn tell<M: Monitor>(monitor: &M, event: Event) -> Result<(), ProtocolError> {
 /// Leaves; before all are released that is a failure of its own, so that the
 /// turn it leaves with is an end.
 fn leave<M: Monitor>(monitor: &M, actor: Actor) -> Ending {
+    monitor.pass(actor, Point::Ended);
     let (turn, effect) = monitor.with(|restart, slots| {
         let interrupted = restart.step(slots, Event::Interrupted { actor });
         let turn = restart.turn(slots, actor);

@@ -14,6 +14,7 @@ use crate::error::{AtPath, Error};
 use crate::layout::create_dir;
 use crate::qemu::guest::{Guest, Halt};
 use crate::qemu::BootSpec;
+use crate::scenario::step::{ExpectFile, Step, WaitFor};
 use crate::scenario::tree::Remembered;
 use crate::scenario::verdict::{Judgement, Verdict};
 use crate::scenario::Scenario;
@@ -211,6 +212,18 @@ impl<'a> Case<'a> {
     /// Copies what the scenario has written into its folder: texts always, images when it failed.
     pub fn keep_artifacts(&mut self, failed: bool) -> StepResult {
         let mut texts: BTreeSet<String> = self.texts.clone();
+        // Those of steps that were not reached may tell why.
+        texts.extend(
+            self.scenario
+                .file
+                .step
+                .iter()
+                .filter_map(|step| match step {
+                    Step::WaitFor(WaitFor { file, .. })
+                    | Step::ExpectFile(ExpectFile { file, .. }) => Some(file.clone()),
+                    _ => None,
+                }),
+        );
         for name in self.programs.keys() {
             texts.extend(["out", "err", "log"].map(|end| format!("{name}.{end}")));
         }

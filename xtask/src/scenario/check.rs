@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use crate::arch::Arch;
-use crate::config::undefined;
+use crate::config::{undefined, CPUS};
 use crate::scenario::file::{PerArch, ScenarioFile};
 use crate::scenario::step::Step;
 
@@ -64,6 +64,9 @@ pub fn problems(scenario: &ScenarioFile) -> Vec<String> {
             "timeout-s {} is not in 1..3600",
             scenario.timeout_s
         ));
+    }
+    if scenario.cpus.is_some_and(|cpus| !CPUS.contains(&cpus)) {
+        problems.push(format!("cpus is not in {}..{}", CPUS.start(), CPUS.end()));
     }
     if scenario
         .memory_mib

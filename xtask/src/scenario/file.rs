@@ -28,6 +28,8 @@ pub struct ScenarioFile {
     /// Whether it shares its guest with no other scenario.
     #[serde(default)]
     pub fresh_guest: bool,
+    /// Processors of the guest, if not as many as the machine's.
+    pub cpus: Option<u32>,
     /// Memory of the guest in MiB, if the machine's is not enough.
     pub memory_mib: Option<u32>,
     /// CPU model by architecture, if it is not the machine's.

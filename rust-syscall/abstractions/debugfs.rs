@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Numbers that debugfs shows and lets root change.
+//!
+//! Files are never removed: what they show are statics of code that is built in.
+//!
+//! C header: [`include/linux/debugfs.h`](srctree/include/linux/debugfs.h).
+
+use crate::str::CStr;
+use core::ptr;
+use core::sync::atomic::{AtomicU32, AtomicU64};
+
+/// Read and write for root.
+const READ_WRITE: bindings::umode_t = 0o600;
+/// Read for root.
+const READ_ONLY: bindings::umode_t = 0o400;
+
+/// A folder of debugfs.
+///
+/// # Invariants
+///
+/// Holds what `debugfs_create_dir` gave, which its other functions take whatever it is.
+pub struct Dir(*mut bindings::dentry);
+
+impl Dir {
+    /// Makes a folder at the top. Without a working debugfs nothing comes of it, as in C.
+    pub fn new(name: &CStr) -> Self {
+        // SAFETY: the name is ended by a NUL, and is copied.
+        Self(unsafe { bindings::debugfs_create_dir(name.as_char_ptr(), ptr::null_mut()) })
+    }
+
+    /// Makes a file that shows a number and takes another.
+    pub fn read_write_u32(&self, name: &CStr, value: &'static AtomicU32) {
+        self.create_u32(name, READ_WRITE, value);
+    }
+
+    /// Makes a file that shows a number.
+    pub fn read_only_u32(&self, name: &CStr, value: &'static AtomicU32) {
+        self.create_u32(name, READ_ONLY, value);
+    }
+
+    fn create_u32(&self, name: &CStr, mode: bindings::umode_t, value: &'static AtomicU32) {
+        // SAFETY: by the type invariant; the name is copied, and the value is there for ever.
+        // debugfs reads and writes it as a word, which is what an atomic makes of it too.
+        unsafe {
+            bindings::debugfs_create_u32(name.as_char_ptr(), mode, self.0, value.as_ptr())
+        };
+    }
+
+    /// Makes a file that shows a number of 64 bits and takes another.
+    pub fn read_write_u64(&self, name: &CStr, value: &'static AtomicU64) {
+        // SAFETY: as above.
+        unsafe {
+            bindings::debugfs_create_u64(name.as_char_ptr(), READ_WRITE, self.0, value.as_ptr())
+        };
+    }
+}

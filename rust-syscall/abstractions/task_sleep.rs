@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Short sleeps of the current task, which must be allowed to sleep.
+//!
+//! C headers: [`include/linux/delay.h`](srctree/include/linux/delay.h) and
+//! [`include/linux/sched.h`](srctree/include/linux/sched.h).
+
+/// Sleeps until the next tick of the timer, or until a signal comes.
+pub fn sleep_a_tick() {
+    // SAFETY: the current task may sleep.
+    unsafe { bindings::schedule_timeout_interruptible(1) };
+}
+
+/// Sleeps for so many microseconds, or a little longer.
+pub fn sleep_us(us: u32) {
+    // SAFETY: the current task may sleep; TASK_IDLE does not count as load.
+    unsafe { bindings::usleep_range_state(us as _, us as _, bindings::TASK_IDLE) };
+}
