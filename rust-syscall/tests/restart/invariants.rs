@@ -326,11 +326,10 @@ fn last_leaves_once(step: &Step<'_>) -> Verdict {
     ensure(after || !before, || {
         "one comes in after the last left".into()
     })?;
-    let released = step.after.released();
-    ensure(
-        !(after && released) || step.after.phase == Phase::Done,
-        || "all have gone, and it is not done".into(),
-    )
+    let done = step.after.phase == Phase::Done;
+    ensure(done == (after && step.after.released()), || {
+        format!("done: {done}, and all have gone: {after}")
+    })
 }
 
 /// What changes anything moves forward, so every restart is finite.

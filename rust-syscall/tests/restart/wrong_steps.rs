@@ -239,6 +239,7 @@ fn contexts_that_are_freed_twice_or_never_are_refused() {
     refused_by(14, calm(11), |m| m.before.inside = 0);
     refused_by(14, calm(11), |m| m.after.phase = Phase::Releasing);
     refused_by(14, calm(10), |m| m.before.inside = 0);
+    refused_by(14, calm(10), |m| m.after.phase = Phase::Done);
 }
 
 #[test]
