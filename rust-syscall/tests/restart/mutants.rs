@@ -74,6 +74,8 @@ mutants! {
         Mutation::Forget(Cause::Released), Root of 2, Fault::None => Deadlock;
     nobody_woken_after_a_failure:
         Mutation::Forget(Cause::Failed), Root of 2, Fault::Fails(0) => Deadlock;
+    nobody_woken_after_a_wrong_end:
+        Mutation::Forget(Cause::Failed), Root of 2, Fault::BadEnd => Deadlock;
     coordinator_not_woken_after_a_failure:
         Mutation::ForgetCoordinator, Coordinator of 1, Fault::Fails(0) => Deadlock;
     one_woken_at_the_release_instead_of_all:

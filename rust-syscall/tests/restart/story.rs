@@ -16,6 +16,8 @@ pub enum Fault {
     None,
     /// This task fails while it restores.
     Fails(usize),
+    /// The image's END is wrong.
+    BadEnd,
     /// This task dies instead of calling restart.
     Dies(usize),
     /// This task never comes, nor dies; meanwhile the participant gets a signal.
@@ -49,6 +51,7 @@ struct Part<'a> {
     log: &'a Mutex<Log>,
     slot: usize,
     fails: bool,
+    bad_end: bool,
 }
 
 impl Work for Part<'_> {
@@ -68,6 +71,9 @@ impl Work for Part<'_> {
     }
 
     fn verify(&mut self) -> Result<(), i32> {
+        if self.bad_end {
+            return Err(EIO);
+        }
         Ok(())
     }
 }
@@ -157,6 +163,7 @@ impl Story {
             log,
             slot,
             fails: matches!(self.fault, Fault::Fails(fails) if fails == slot),
+            bad_end: matches!(self.fault, Fault::BadEnd),
         };
         let ending = take_part(room, actor, &mut part);
         if ending.last {
@@ -193,6 +200,10 @@ impl Story {
             Fault::Fails(slot) => {
                 assert_eq!(first, Some((EIO, Actor::Slot(slot))));
                 assert_eq!(restored, slot);
+            }
+            Fault::BadEnd => {
+                assert_eq!(first, Some((EIO, self.owner())));
+                assert_eq!(restored, self.nr);
             }
             Fault::Dies(slot) => {
                 assert_eq!(first, Some((ESRCH, Actor::Slot(slot))));

@@ -31,6 +31,8 @@ fn one_failure_reaches_everyone() {
     passes(Mode::Root, 3, Fault::Fails(1));
     passes(Mode::Coordinator, 2, Fault::Fails(0));
     passes(Mode::Coordinator, 2, Fault::Fails(1));
+    passes(Mode::Root, 2, Fault::BadEnd);
+    passes(Mode::Coordinator, 1, Fault::BadEnd);
 }
 
 #[test]
