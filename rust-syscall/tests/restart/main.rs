@@ -4,6 +4,7 @@
 //! tasks, random ones of up to 64, refusals, and the driver over real threads.
 //! What is checked is numbered in `docs/restart.md`.
 
+mod driver;
 mod explore;
 mod interleavings;
 mod invariants;
