@@ -6,7 +6,7 @@
 //! The kernel brings its mutex and wait queues, tests bring threads; the
 //! sequence of steps is this one.
 
-use crate::restart::state::{Actor, Effect, Event, ProtocolError, Slot, Turn, Wake};
+use crate::restart::state::{Actor, Event, ProtocolError, Slot, Turn, Wake};
 use crate::restart::step::Restart;
 
 /// A lock around a restart, with a place to sleep for every participant.
@@ -65,7 +65,8 @@ pub trait Work {
 pub struct Ending {
     /// What to do: only [`Turn::Release`] and [`Turn::Abort`] occur.
     pub turn: Turn,
-    /// Whether this was the last participant to leave.
+    /// Whether this was the last participant to leave. None uses the monitor
+    /// after that; who wants to [`enter`] then is refused.
     pub last: bool,
 }
 
@@ -133,22 +134,18 @@ fn tell<M: Monitor>(monitor: &M, event: Event) -> Result<(), ProtocolError> {
 }
 
 /// Leaves; before all are released that is a failure of its own, so that the
-/// turn it leaves with is an end.
+/// turn it leaves with is an end. The others are woken before it leaves, such
+/// that no participant uses the monitor once the last has left.
 fn leave<M: Monitor>(monitor: &M, actor: Actor) -> Ending {
     monitor.pass(actor, Point::Ended);
-    let (turn, effect) = monitor.with(|restart, slots| {
-        let interrupted = restart.step(slots, Event::Interrupted { actor });
+    // Only refused to who takes no part: there is nothing to end then.
+    let _ = tell(monitor, Event::Interrupted { actor });
+    let (turn, left) = monitor.with(|restart, slots| {
         let turn = restart.turn(slots, actor);
-        let left = restart.step(slots, Event::Leave { actor });
-        let effect = Effect {
-            wake: interrupted.unwrap_or_default().wake,
-            last: left.unwrap_or_default().last,
-        };
-        (turn, effect)
+        (turn, restart.step(slots, Event::Leave { actor }))
     });
-    monitor.wake(effect.wake);
     Ending {
         turn,
-        last: effect.last,
+        last: left.unwrap_or_default().last,
     }
 }

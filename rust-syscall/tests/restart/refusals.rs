@@ -2,6 +2,8 @@
 
 //! What is refused, with which errno and which words.
 
+use checkpoint::image::record::TreeEntry;
+use checkpoint::image::tree;
 use checkpoint::restart::{
     Actor, Effect, Event, Mode, Phase, ProtocolError, Restart, Slot, Turn, Wake,
 };
@@ -124,4 +126,26 @@ fn a_signal_after_the_release_changes_nothing() {
     let effect = restart.step(&mut slots, Event::Leave { actor }).unwrap();
     assert!(effect.last);
     assert_eq!(restart.phase(), Phase::Done);
+}
+
+/// Who the image does not know has no slot, and so nothing to tell the machine:
+/// the kernel looks the pid up before it enters.
+#[test]
+fn a_process_that_the_image_does_not_know_has_no_slot() {
+    let entry = |pid, ppid| TreeEntry {
+        pid,
+        tgid: pid,
+        ppid,
+        pgid: 7,
+        sid: 7,
+    };
+    let entries = [entry(7, 1), entry(30, 7), entry(12, 30)];
+    let mut index = [0; 3];
+    tree::check(&entries, &mut index).unwrap();
+    for (slot, entry) in entries.iter().enumerate() {
+        assert_eq!(tree::find(&entries, &index, entry.pid), Some(slot));
+    }
+    for stranger in [1, 0, -1, 8, 29, 31, i32::MAX, i32::MIN] {
+        assert_eq!(tree::find(&entries, &index, stranger), None);
+    }
 }

@@ -1,0 +1,309 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! The monitor of `glue/monitor.rs` over loom's mutex and condition variables,
+//! which a [`Mutation`] can break in one place. A signal and the death of a
+//! task that has not come are threads of their own.
+
+use checkpoint::restart::{Actor, Event, Failure, Mode, Monitor, Phase, Restart, Slot, Turn, Wake};
+use loom::sync::{Condvar, Mutex, MutexGuard};
+use std::cell::Cell;
+use std::sync::Arc;
+
+/// Errno of a task that fails while it restores.
+pub const EIO: i32 = 5;
+/// Errno of who is interrupted.
+pub const EINTR: i32 = 4;
+/// Errno for a task that does not come.
+pub const ESRCH: i32 = 3;
+
+/// Why somebody is to be woken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// The last task has come in, and the root may restore.
+    AllIn,
+    /// A task is restored, and the next may restore.
+    HandedOn,
+    /// The last task is restored, and the owner may read END.
+    AllRestored,
+    /// END is right, and all may go.
+    Released,
+    /// A task has failed.
+    Failed,
+    /// A signal has come.
+    Interrupted,
+    /// A task can no longer come.
+    Missing,
+}
+
+/// What the monitor does wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mutation {
+    /// Nothing.
+    None,
+    /// Whom this concerns is not woken.
+    Forget(Cause),
+    /// The release and failures do not reach the coordinator.
+    ForgetCoordinator,
+    /// The release and failures reach only the root.
+    WakeRootForEveryone,
+    /// Somebody else is woken than the one whose turn it is.
+    WakeNeighbour,
+    /// All are woken before the step, nobody after it.
+    WakeBeforeStep,
+    /// A participant sleeps before it has looked at its turn.
+    SleepBeforeLooking,
+    /// A participant that was woken does not look at its turn, but sleeps on.
+    SleepOn,
+    /// A participant that was woken does not look at its turn, but restores.
+    TrustWakeUp,
+    /// The lock is dropped between the look at the turn and the sleep.
+    LookOutsideLock,
+    /// A participant that was woken by a signal does not look at its turn.
+    TrustSignal,
+    /// Signals are looked at before the turn.
+    SignalFirst,
+    /// Signals are not looked at.
+    Deaf,
+    /// The owner does not look whether the missing can still come.
+    WaitForTheDead,
+}
+
+loom::thread_local! {
+    /// Of the last step of this thread.
+    static CAUSE: Cell<Option<Cause>> = Cell::new(None);
+}
+
+struct State {
+    restart: Restart,
+    slots: Vec<Slot>,
+    /// Number of processes of the tree that live.
+    living: usize,
+    /// The last participant has left.
+    freed: bool,
+    /// Who has a signal pending. It stays pending, as in the kernel, where it
+    /// is taken on the way back to user space.
+    signalled: Option<Actor>,
+}
+
+/// A mutex, and a place to sleep for each slot and for the coordinator.
+pub struct Room {
+    state: Mutex<State>,
+    beds: Vec<Condvar>,
+    mutation: Mutation,
+    /// This participant gets a signal with the step of this cause.
+    signal_with: Option<(Cause, Actor)>,
+}
+
+impl Room {
+    pub fn new(
+        mode: Mode,
+        nr: usize,
+        mutation: Mutation,
+        signal_with: Option<(Cause, Actor)>,
+    ) -> Arc<Self> {
+        let mut slots = vec![Slot::Absent; nr];
+        let restart = Restart::new(mode, &mut slots).unwrap();
+        Arc::new(Room {
+            state: Mutex::new(State {
+                restart,
+                slots,
+                living: nr,
+                freed: false,
+                signalled: None,
+            }),
+            beds: (0..=nr).map(|_| Condvar::new()).collect(),
+            mutation,
+            signal_with,
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
+
+    /// What the last participant to leave does.
+    pub fn free(&self) {
+        self.lock().freed = true;
+    }
+
+    fn bed(&self, actor: Actor) -> &Condvar {
+        match actor {
+            Actor::Slot(slot) => &self.beds[slot],
+            Actor::Coordinator => &self.beds[self.beds.len() - 1],
+        }
+    }
+
+    fn is(&self, mutation: Mutation) -> bool {
+        self.mutation == mutation
+    }
+
+    /// Sends a signal. Where the kernel makes a sleeper look for signals after
+    /// it has queued itself, the lock does here.
+    pub fn signal(&self, actor: Actor) {
+        self.lock().signalled = Some(actor);
+        self.bed(actor).notify_all();
+    }
+
+    /// Forgets a signal, as a task does that restores itself.
+    pub fn forget_signal(&self, actor: Actor) {
+        let mut state = self.lock();
+        state.signalled = state.signalled.filter(|signalled| *signalled != actor);
+    }
+
+    /// A process of the tree dies outside of restart.
+    pub fn die_outside(&self) {
+        self.lock().living -= 1;
+        self.tick();
+    }
+
+    /// The owner looks again by itself: now and then, and so once after
+    /// everything that it looks at.
+    pub fn tick(&self) {
+        let owner = self.lock().restart.owner();
+        self.bed(owner).notify_all();
+    }
+
+    /// Wakes everyone for nothing.
+    pub fn stir(&self) {
+        self.beds.iter().for_each(Condvar::notify_all);
+    }
+
+    pub fn failure(&self) -> Option<Failure> {
+        self.lock().restart.failure()
+    }
+
+    fn wake_all(&self) {
+        let coordinator = self.beds.len() - 1;
+        for (number, bed) in self.beds.iter().enumerate() {
+            let forgotten = match self.mutation {
+                Mutation::ForgetCoordinator => number == coordinator,
+                Mutation::WakeRootForEveryone => number != 0,
+                _ => false,
+            };
+            if !forgotten {
+                bed.notify_all();
+            }
+        }
+    }
+}
+
+impl State {
+    fn turn(&self, actor: Actor) -> Turn {
+        self.restart.turn(&self.slots, actor)
+    }
+
+    fn missing(&self, actor: Actor) -> Option<usize> {
+        if self.restart.phase() != Phase::Gathering
+            || actor != self.restart.owner()
+            || self.living > self.restart.entered()
+        {
+            return None;
+        }
+        self.slots.iter().position(|slot| *slot == Slot::Absent)
+    }
+}
+
+/// Why somebody has to be woken after the phase has changed.
+fn cause(before: Phase, after: Phase) -> Option<Cause> {
+    if before == after {
+        return None;
+    }
+    match after {
+        Phase::Restoring { pos: 0 } => Some(Cause::AllIn),
+        Phase::Restoring { .. } => Some(Cause::HandedOn),
+        Phase::Verifying => Some(Cause::AllRestored),
+        Phase::Releasing => Some(Cause::Released),
+        Phase::Failed(failure) if failure.errno == EINTR => Some(Cause::Interrupted),
+        Phase::Failed(failure) if failure.errno == ESRCH => Some(Cause::Missing),
+        Phase::Failed(_) => Some(Cause::Failed),
+        Phase::Gathering | Phase::Done => None,
+    }
+}
+
+impl Monitor for Room {
+    fn with<R>(&self, act: impl FnOnce(&mut Restart, &mut [Slot]) -> R) -> R {
+        if self.is(Mutation::WakeBeforeStep) {
+            self.stir();
+        }
+        let mut state = self.lock();
+        let State { restart, slots, .. } = &mut *state;
+        let before = restart.phase();
+        let done = act(restart, slots);
+        let cause = cause(before, restart.phase());
+        CAUSE.with(|last| last.set(cause));
+        if let Some((with, actor)) = self.signal_with {
+            if cause == Some(with) {
+                state.signalled = Some(actor);
+                self.bed(actor).notify_all();
+            }
+        }
+        done
+    }
+
+    fn wait(&self, actor: Actor) -> Option<Turn> {
+        let bed = self.bed(actor);
+        let mut state = self.lock();
+        if self.is(Mutation::SleepBeforeLooking) {
+            state = bed.wait(state).unwrap();
+        }
+        loop {
+            if self.is(Mutation::SignalFirst) && state.signalled == Some(actor) {
+                return None;
+            }
+            let turn = state.turn(actor);
+            if turn != Turn::Wait {
+                return Some(turn);
+            }
+            let missing = state.missing(actor);
+            if let Some(slot) = missing.filter(|_| !self.is(Mutation::WaitForTheDead)) {
+                drop(state);
+                let actor = Actor::Slot(slot);
+                let effect = self.with(|restart, slots| restart.step(slots, Event::Died { actor }));
+                self.wake(effect.unwrap_or_default().wake);
+                state = self.lock();
+                continue;
+            }
+            if self.is(Mutation::LookOutsideLock) {
+                drop(state);
+                state = self.lock();
+            }
+            let deaf = self.is(Mutation::Deaf);
+            let signalled = |state: &State| state.signalled == Some(actor) && !deaf;
+            if !signalled(&state) {
+                state = bed.wait(state).unwrap();
+            }
+            if self.is(Mutation::SleepOn) {
+                state = bed.wait(state).unwrap();
+            }
+            if self.is(Mutation::TrustWakeUp) {
+                return Some(Turn::Restore);
+            }
+            if signalled(&state) {
+                let turn = state.turn(actor);
+                let looks = !self.is(Mutation::TrustSignal);
+                return (looks && turn != Turn::Wait).then_some(turn);
+            }
+        }
+    }
+
+    fn wake(&self, wake: Wake) {
+        // Only participants wake: who comes after them is refused.
+        assert!(!self.lock().freed, "woken after the last has left");
+        let cause = CAUSE.with(|last| last.take());
+        let forgotten = cause.is_some_and(|cause| self.is(Mutation::Forget(cause)));
+        if forgotten || self.is(Mutation::WakeBeforeStep) {
+            return;
+        }
+        match wake {
+            Wake::Nobody => {}
+            Wake::One(_) if self.is(Mutation::WakeNeighbour) => {
+                let (Wake::One(Actor::Slot(slot)), nr) = (wake, self.beds.len()) else {
+                    return;
+                };
+                self.beds[(slot + 1) % nr].notify_all();
+            }
+            Wake::One(actor) => self.bed(actor).notify_all(),
+            Wake::Everyone => self.wake_all(),
+        }
+    }
+}
