@@ -4,11 +4,13 @@
 //!
 //! `input` reads the image's HEAD and TREE, `plan` decides who is forked by
 //! whom and when (pure), `task` is the life of a task up to its restart,
-//! `supervise` is what the parent of the root does, `faults` what is done wrong
-//! on purpose, `run` puts them together.
+//! `supervise` is what the parent of the root does, `interrupt` what Ctrl-C
+//! does meanwhile, `faults` what is done wrong on purpose, `run` puts them
+//! together.
 
 pub mod faults;
 pub mod input;
+pub mod interrupt;
 pub mod plan;
 pub mod report;
 pub mod run;

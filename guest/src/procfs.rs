@@ -8,6 +8,8 @@ use std::io;
 
 /// The flag of kernel threads in field 9 of /proc/PID/stat.
 const PF_KTHREAD: u64 = 0x0020_0000;
+/// That of tasks that are on their way out; it is set before they close their files.
+const PF_EXITING: u64 = 0x4;
 
 /// Every process but kernel threads, by ascending pid.
 pub fn tasks() -> io::Result<Vec<Task>> {
@@ -32,13 +34,26 @@ pub fn task(pid: i32) -> Option<Task> {
     parse(pid, &stat, &status, &cmdline)
 }
 
+/// Whether a process exits or has exited.
+pub fn is_exiting(pid: i32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    flags_of(&stat).is_none_or(|flags| flags & PF_EXITING != 0)
+}
+
+/// Field 9 of /proc/PID/stat.
+fn flags_of(stat: &str) -> Option<u64> {
+    // The name is in parentheses and may hold anything, parentheses included.
+    let (_, back) = stat.rsplit_once(')')?;
+    back.split_whitespace().nth(6)?.parse().ok()
+}
+
 fn parse(pid: i32, stat: &str, status: &str, cmdline: &[u8]) -> Option<Task> {
     // The name is in parentheses and may hold anything, parentheses included.
     let (front, back) = stat.rsplit_once(')')?;
     let comm = front.split_once('(')?.1;
     let fields: Vec<&str> = back.split_whitespace().collect();
     let number = |at: usize| fields.get(at)?.parse::<i32>().ok();
-    if fields.get(6)?.parse::<u64>().ok()? & PF_KTHREAD != 0 {
+    if flags_of(stat)? & PF_KTHREAD != 0 {
         return None;
     }
     let nspid = status.lines().find_map(|line| line.strip_prefix("NSpid:"));
@@ -99,6 +114,14 @@ mod tests {
             (task.nspid.as_slice(), task.cmdline.as_str()),
             ([7, 1].as_slice(), "prog arg")
         );
+    }
+
+    #[test]
+    fn who_exits_is_told_by_a_flag() {
+        let flags = flags_of("7 (a) b(c) R 1 7 7 0 -1 4194564 1 2").unwrap();
+        assert_ne!(flags & PF_EXITING, 0);
+        assert!(is_exiting(i32::MAX), "nobody has that pid");
+        assert!(!is_exiting(std::process::id() as i32));
     }
 
     #[test]

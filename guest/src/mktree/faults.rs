@@ -3,6 +3,7 @@
 //! What is done wrong on purpose, to see how the kernel takes it: a task left
 //! out, a task that dies inside restart, a process that does not belong there.
 
+use super::interrupt;
 use super::supervise::refusal;
 use super::task::{self, Site, PATIENCE, STRANGER};
 use crate::sys::{self, Birth, Forked};
@@ -89,6 +90,7 @@ pub fn send_stranger(site: &Site, root: i32) -> Result<(), String> {
         Ok(Forked::Parent(..)) => Ok(()),
         Err(err) => Err(format!("making a stranger: {err}")),
         Ok(Forked::Child) => {
+            interrupt::forget();
             if task::die_with_parent(parent).is_err() {
                 task::exit_at_once(1);
             }

@@ -5,6 +5,7 @@
 
 use super::faults;
 use super::input::{self, Image};
+use super::interrupt;
 use super::plan::plan;
 use super::report::{channel, Report, Reporter};
 use super::supervise;
@@ -37,6 +38,7 @@ pub fn run(source: File, options: Options) -> Result<u8, Failure> {
         log,
         options,
     };
+    interrupt::watch().map_err(|why| Failure::new(NOT_MADE, why))?;
     match (site.options.pids, site.plan.tasks[0].pid) {
         (Pids::New, _) => beside(&site, 0),
         (Pids::Saved, 1) => beside(&site, container::PIDS),
@@ -102,6 +104,7 @@ fn make_root(site: &Site, namespaces: u64) -> Result<(i32, Result<(), Failure>),
             task::live(site, 0, parent, &reporter)
         }
         Ok(Forked::Parent(root, _pidfd)) => {
+            interrupt::aim_at(root);
             drop(reporter);
             Ok((root, supervise::restart(site, root, &mut reports)))
         }
@@ -123,7 +126,10 @@ fn inside(site: &Site) -> Result<u8, Failure> {
         })
     } {
         Ok(Forked::Child) => exit_at_once(init_of_container(site, reporter)),
-        Ok(Forked::Parent(init, _pidfd)) => init,
+        Ok(Forked::Parent(init, _pidfd)) => {
+            interrupt::aim_at(init);
+            init
+        }
         Err(err) => {
             let hint = " (a pid namespace takes CAP_SYS_ADMIN; --no-pids does without)";
             return Err(Failure::new(
@@ -149,6 +155,7 @@ fn inside(site: &Site) -> Result<u8, Failure> {
 
 /// Runs as pid 1 of the container: makes the tree, reports, reaps.
 fn init_of_container(site: &Site, reporter: Reporter) -> u8 {
+    interrupt::forget();
     let prepared = task::die_with_parent(0).and_then(|()| mount_own_proc());
     let root = prepared
         .map_err(|why| Failure::new(NOT_MADE, why))

@@ -8,6 +8,7 @@ use super::report::{Report, Reports};
 use super::task::Site;
 use super::{faults, Mode, NOT_MADE, REFUSED};
 use crate::cli::Failure;
+use crate::procfs;
 use crate::sys;
 use nix::errno::Errno;
 use nix::sys::signal::{kill, SigSet, Signal};
@@ -65,18 +66,7 @@ fn attend(site: &Site, root: i32, reports: &mut Reports) -> Result<(), Failure> 
             Report::End => break,
         }
     }
-    let peek = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
-    let killed = match waitid(Id::Pid(Pid::from_raw(root)), peek) {
-        Ok(WaitStatus::Signaled(_, Signal::SIGKILL, _)) => true,
-        Ok(_) => false,
-        Err(err) => {
-            return Err(Failure::new(
-                REFUSED,
-                format_args!("watching the root: {err}"),
-            ))
-        }
-    };
-    if killed || logged(&site.log, site.log_start).is_some() {
+    if was_killed(root)? || logged(&site.log, site.log_start).is_some() {
         return Err(with_log(
             "the kernel ended the half-restored tree".to_owned(),
             &site.log,
@@ -84,6 +74,26 @@ fn attend(site: &Site, root: i32, reports: &mut Reports) -> Result<(), Failure> 
         ));
     }
     Ok(())
+}
+
+/// Whether the root, which has let go of its end of the reports, was killed. A task that dies does
+/// so while it exits; one that has been restored may have run to its end since.
+fn was_killed(root: i32) -> Result<bool, Failure> {
+    if !procfs::is_exiting(root) {
+        return Ok(false);
+    }
+    let peek = WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT;
+    loop {
+        return match waitid(Id::Pid(Pid::from_raw(root)), peek) {
+            Ok(WaitStatus::Signaled(_, Signal::SIGKILL, _)) => Ok(true),
+            Ok(_) => Ok(false),
+            Err(Errno::EINTR) => continue,
+            Err(err) => Err(Failure::new(
+                REFUSED,
+                format_args!("watching the root: {err}"),
+            )),
+        };
+    }
 }
 
 /// The words for an errno of restart(2).

@@ -3,6 +3,7 @@
 //! The life of a task of the tree up to its restart: born, forks its children,
 //! takes its place in session and process group, calls restart(2).
 
+use super::interrupt;
 use super::plan::{Group, Plan};
 use super::report::Reporter;
 use super::{faults, Mode, Options, Pids, NOT_MADE, REFUSED};
@@ -119,6 +120,7 @@ pub fn fork(site: &Site, index: usize, namespaces: u64) -> nix::Result<Forked> {
 /// Runs a task from its birth on. `parent`: who forked it, 0 if in another
 /// pid namespace.
 pub fn live(site: &Site, index: usize, parent: i32, reporter: &Reporter) -> ! {
+    interrupt::forget();
     let pid = site.plan.tasks[index].pid;
     let failure = match take_place(site, index, parent, reporter) {
         Ok(()) => enter(site, index, reporter),

@@ -24,6 +24,7 @@ Says `restarted N tasks, root PID` on stdout once they all run.
   --copy-status   exit as the root did; 128 + N when signal N ended it
   --log FILE      append the kernel's line about a failure to FILE
 
+While the tree is made and restarted, SIGINT and SIGTERM end that and kill it.
 While it stays, SIGINT kills the tree (without pid namespace: its root), and
 SIGTERM is ignored: signal the tasks.
 

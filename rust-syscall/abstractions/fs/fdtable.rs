@@ -8,7 +8,7 @@
 //! C headers: [`include/linux/fdtable.h`](srctree/include/linux/fdtable.h) and
 //! [`include/linux/filelock.h`](srctree/include/linux/filelock.h).
 
-use crate::error::{to_result, Result};
+use crate::error::{to_result, Error, Result};
 use crate::fs::File;
 use crate::task::Task;
 use crate::types::ARef;
@@ -179,6 +179,19 @@ pub fn close_all() -> Result {
     to_result(unsafe { bindings::unshare_files() })?;
     // SAFETY: acts on the current task only; the highest number is capped by the table.
     to_result(unsafe { bindings::__close_range(0, u32::MAX, 0) })
+}
+
+/// Gives `file` any descriptor of the current task that is free; what `get_unused_fd_flags` says
+/// if there is none.
+pub fn install_anywhere(file: ARef<File>) -> Result {
+    // SAFETY: acts on the current task only.
+    let fd = unsafe { bindings::get_unused_fd_flags(0) };
+    let fd = u32::try_from(fd).map_err(|_| Error::from_errno(fd))?;
+    let file = ARef::into_raw(file).as_ptr().cast::<bindings::file>();
+    // SAFETY: the number was reserved above, and the count that `into_raw` gave up is the table's
+    // from now on.
+    unsafe { bindings::fd_install(fd, file) };
+    Ok(())
 }
 
 /// Makes descriptor `fd` of the current task refer to `file`, as `dup3` does.

@@ -109,6 +109,15 @@ pub(crate) fn hold_current() -> Result<Held, Failure> {
     Ok(held)
 }
 
+/// Has the exit of the current task, which is being killed, close what it had open: whoever sees the
+/// other end of such a file close sees a task that exits. Those for which there is no descriptor
+/// are closed now.
+pub(crate) fn leave_to_exit(held: Held) {
+    for file in held {
+        let _ = fdtable::install_anywhere(file);
+    }
+}
+
 fn put_entries(entries: &[FdEntry], out: &mut Saver) -> Result<(), Failure> {
     out.record(Kind::Fds, |payload| {
         entries.iter().try_for_each(|entry| entry.encode(payload))

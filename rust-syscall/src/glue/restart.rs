@@ -82,6 +82,9 @@ fn run(context: &Arc<Context>, actor: Actor, log: Option<&File>) -> isize {
         Turn::Abort { errno, kill } => {
             if kill {
                 kill_current();
+                if let Some(held) = part.held.take() {
+                    files::leave_to_exit(held);
+                }
             }
             -(errno as isize)
         }
