@@ -33,6 +33,7 @@ programs! {
     mktree
     reap
     t_attributes
+    t_calls
     t_creds
     t_daemon
     t_files

@@ -112,6 +112,24 @@ impl File {
         self.has_mode(1 << 1)
     }
 
+    /// Whether the kernel itself can read from this kind of file, as `kernel_read` asks.
+    pub fn is_read_by_kernel(&self) -> bool {
+        // SAFETY: the file is valid; its operations are constants and never null.
+        unsafe {
+            let ops = (*self.as_ptr()).f_op;
+            (*ops).read_iter.is_some() && (*ops).read.is_none()
+        }
+    }
+
+    /// Whether the kernel itself can write to this kind of file, as `kernel_write` asks.
+    pub fn is_written_by_kernel(&self) -> bool {
+        // SAFETY: as above.
+        unsafe {
+            let ops = (*self.as_ptr()).f_op;
+            (*ops).write_iter.is_some() && (*ops).write.is_none()
+        }
+    }
+
     // FMODE_READ is 1 and FMODE_WRITE is 2; both are casts that bindgen cannot evaluate.
     fn has_mode(&self, bit: u32) -> bool {
         // SAFETY: the file is valid, and these bits of `f_mode` never change after opening.

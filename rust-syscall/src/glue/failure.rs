@@ -246,5 +246,8 @@ pub(crate) fn log_file(logfd: i32) -> Result<Option<ARef<File>>, Failure> {
     if !file.writable() {
         return Err(Failure::doing(EBADF, "writing the log: logfd is not writable"));
     }
+    if !file.is_written_by_kernel() {
+        return Err(Failure::doing(EINVAL, "writing the log: the kernel cannot write that kind of file"));
+    }
     Ok(Some(file))
 }

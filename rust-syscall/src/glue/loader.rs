@@ -78,6 +78,9 @@ impl Loader {
         if !file.readable() {
             return Err(Failure::doing(EBADF, "reading the image: fd is not readable"));
         }
+        if !file.is_read_by_kernel() {
+            return Err(Failure::doing(EINVAL, "reading the image: the kernel cannot read that kind of file"));
+        }
         let limits = Limits {
             page_size: PAGE_SIZE as u64,
             task_size: kernel::mm::task_size(),

@@ -51,6 +51,9 @@ impl Saver {
         if !file.writable() {
             return Err(Failure::doing(EBADF, "writing the image: fd is not writable"));
         }
+        if !file.is_written_by_kernel() {
+            return Err(Failure::doing(EINVAL, "writing the image: the kernel cannot write that kind of file"));
+        }
         let mut buffer = KVVec::new();
         buffer
             .extend_with(RECORD_BUFFER, 0, GFP_KERNEL)

@@ -1,0 +1,285 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! checkpoint(2) and restart(2) called wrongly: each call is refused with its
+//! errno and at once, and the caller and the kernel are none the worse for it.
+//!
+//! Arguments: STATUS IMAGE. IMAGE: of a tree of some tasks, the root's pid 1.
+
+use crate::knobs;
+use crate::stage::{self, Stage};
+use crate::sys::{self, RESTART_COORDINATOR, RESTART_NEW_PIDS};
+use crate::tree;
+use checkpoint::image::header::RecordHeader;
+use checkpoint::image::stream::next_record;
+use checkpoint::image::HEADER_SIZE;
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
+use nix::sys::memfd::{memfd_create, MFdFlags};
+use nix::sys::signal::{kill, Signal};
+use nix::sys::wait::waitpid;
+use nix::unistd::{getpid, pipe2, Pid};
+use std::fs::{self, File};
+use std::io::{Seek, Write};
+use std::os::fd::AsFd;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+/// Longest that a refusal may take: a second more than the kernel's interval between two looks.
+const AT_ONCE: Duration = Duration::from_secs(5);
+/// A pid that nobody has.
+const NOBODY: i32 = 4_000_000;
+/// Offsets in the payload of HEAD.
+const NR_TASKS: usize = 20;
+/// Size of an entry of TREE; in it pid, tgid, ppid.
+const ENTRY: usize = 24;
+
+/// An image that the edits are made to.
+struct Image {
+    bytes: Vec<u8>,
+    /// Where TREE begins.
+    tree: usize,
+    /// Saved pid of the root.
+    root: i32,
+}
+
+impl Image {
+    fn read(path: &str) -> Result<Image, String> {
+        let bytes = fs::read(path).map_err(|e| format!("{path}: {e}"))?;
+        let head = next_record(&bytes, 0, 0).map_err(|e| format!("{path}: {e}"))?;
+        let tree = head.stream_len;
+        let root = word(&bytes, tree + HEADER_SIZE)? as i32;
+        Ok(Image { bytes, tree, root })
+    }
+
+    /// The image with words of the payload of the record at `record` changed, its checksum right.
+    fn with(&self, record: usize, words: &[(usize, u32)]) -> Result<File, String> {
+        let mut bytes = self.bytes.clone();
+        let payload = record + HEADER_SIZE;
+        for (at, value) in words {
+            bytes
+                .get_mut(payload + at..payload + at + 4)
+                .ok_or("the record is too short")?
+                .copy_from_slice(&value.to_le_bytes());
+        }
+        let head = bytes[record..]
+            .first_chunk::<HEADER_SIZE>()
+            .ok_or("no record is there")?;
+        let mut header = RecordHeader::decode(head, Default::default()).map_err(|e| e.to_string())?;
+        header.checksum = header.sum(&bytes[payload..payload + header.padded_len()]);
+        bytes[record..payload].copy_from_slice(&header.encode());
+        file_of(&bytes)
+    }
+
+    fn whole(&self) -> Result<File, String> {
+        file_of(&self.bytes)
+    }
+
+    fn cut(&self, len: usize) -> Result<File, String> {
+        file_of(&self.bytes[..len])
+    }
+
+    /// An entry of TREE; its pid, tgid and ppid are the first words.
+    fn entry(&self, number: usize) -> usize {
+        number * ENTRY
+    }
+}
+
+fn word(bytes: &[u8], at: usize) -> Result<u32, String> {
+    let four = bytes.get(at..at + 4).and_then(|four| four.try_into().ok());
+    four.map(u32::from_le_bytes)
+        .ok_or_else(|| format!("no word at {at}"))
+}
+
+fn file_of(bytes: &[u8]) -> Result<File, String> {
+    let memory = memfd_create(c"image", MFdFlags::MFD_CLOEXEC).map_err(|e| format!("memfd: {e}"))?;
+    let mut file = File::from(memory);
+    let failed = |e: std::io::Error| format!("writing an image: {e}");
+    file.write_all(bytes).map_err(failed)?;
+    file.rewind().map_err(failed)?;
+    Ok(file)
+}
+
+/// The flags of a caller that restarts under new pids as the task saved under `pid`.
+fn as_task(pid: i32) -> u64 {
+    RESTART_NEW_PIDS | (pid as u64) << 32
+}
+
+/// Checks one refusal.
+fn refused(what: &str, expected: Errno, call: impl FnOnce() -> nix::Result<i64>) -> Result<(), String> {
+    let start = Instant::now();
+    let found = call();
+    if found != Err(expected) {
+        return Err(format!("{what}: expected {expected}, found {found:?}"));
+    }
+    if start.elapsed() > AT_ONCE {
+        return Err(format!("{what}: refused after {:?}", start.elapsed()));
+    }
+    match knobs::no_context(AT_ONCE)? {
+        0 => Ok(()),
+        left => Err(format!("{what}: the kernel still has restarts: {left}")),
+    }
+}
+
+fn arguments(image: &Image) -> Result<(), String> {
+    let me = getpid().as_raw();
+    let whole = image.whole()?;
+    let open = |path: &str| File::open(path).map_err(|e| format!("{path}: {e}"));
+    let write_only = File::create("t_calls.out").map_err(|e| format!("t_calls.out: {e}"))?;
+    let null = open("/dev/null")?;
+    let fd = Some(whole.as_fd());
+    let own = as_task(image.root);
+    refused("unknown flags", Errno::EINVAL, || sys::restart(me, fd, own | 1 << 7, None))?;
+    refused("no such root", Errno::ESRCH, || sys::restart(NOBODY, None, own, None))?;
+    refused("root 0", Errno::ESRCH, || sys::restart(0, fd, own, None))?;
+    refused("a negative root", Errno::ESRCH, || sys::restart(-1, fd, own, None))?;
+    refused("new pids without a saved pid", Errno::EINVAL, || {
+        sys::restart(me, fd, RESTART_NEW_PIDS, None)
+    })?;
+    refused("a saved pid without new pids", Errno::EINVAL, || {
+        sys::restart(me, fd, 7 << 32, None)
+    })?;
+    refused("coordinating oneself", Errno::EINVAL, || {
+        sys::restart(me, fd, RESTART_COORDINATOR | RESTART_NEW_PIDS, None)
+    })?;
+    refused("coordinating one's parent", Errno::ESRCH, || {
+        let parent = nix::unistd::getppid().as_raw();
+        sys::restart(parent, fd, RESTART_COORDINATOR | RESTART_NEW_PIDS, None)
+    })?;
+    refused("a coordinator without an image", Errno::EBADF, || {
+        sys::restart(1, None, RESTART_COORDINATOR | RESTART_NEW_PIDS, None)
+    })?;
+    refused("an image that is not readable", Errno::EBADF, || {
+        sys::restart(me, Some(write_only.as_fd()), own, None)
+    })?;
+    refused("a file that the kernel cannot read", Errno::EINVAL, || {
+        sys::restart(me, Some(null.as_fd()), own, None)
+    })?;
+    refused("a log that is not writable", Errno::EBADF, || {
+        sys::restart(me, fd, own, Some(null.as_fd()))
+    })?;
+    refused("joining a tree that one is none of", Errno::EPERM, || {
+        let sibling = tree::spawn("sibling", sleep).map_err(|_| Errno::EAGAIN)?;
+        let found = sys::restart(sibling.pid, None, own, None);
+        end(sibling.pid);
+        found
+    })?;
+    refused("checkpoint: unknown flags", Errno::EINVAL, || {
+        sys::checkpoint(0, write_only.as_fd(), 1, None)
+    })?;
+    refused("checkpoint: no such task", Errno::ESRCH, || {
+        sys::checkpoint(NOBODY, write_only.as_fd(), 0, None)
+    })?;
+    refused("checkpoint: an image that is not writable", Errno::EBADF, || {
+        sys::checkpoint(0, null.as_fd(), 0, None)
+    })?;
+    refused("checkpoint: a tree that is not frozen", Errno::EBUSY, || {
+        let child = tree::spawn("child", sleep).map_err(|_| Errno::EAGAIN)?;
+        let found = sys::checkpoint(child.pid, write_only.as_fd(), 0, None);
+        end(child.pid);
+        found
+    })
+}
+
+fn sleep() -> u8 {
+    std::thread::sleep(Duration::from_secs(60));
+    0
+}
+
+fn end(pid: i32) {
+    let pid = Pid::from_raw(pid);
+    // It is this program's child, so it is there until it is waited for.
+    let _ = kill(pid, Signal::SIGKILL);
+    let _ = waitpid(pid, None);
+}
+
+fn images(image: &Image) -> Result<(), String> {
+    let me = getpid().as_raw();
+    let own = as_task(image.root);
+    let call = |file: &File| sys::restart(me, Some(file.as_fd()), own, None);
+    let head = |value| image.with(0, &[(NR_TASKS, value)]);
+    let tree = |words: &[(usize, u32)]| image.with(image.tree, words);
+    let (root, second, third) = (image.entry(0), image.entry(1), image.entry(2));
+    let second_pid = word(&image.bytes, image.tree + HEADER_SIZE + second)?;
+    for (what, expected, file) in [
+        ("no task", Errno::EINVAL, head(0)?),
+        ("2^31 tasks", Errno::EINVAL, head(1 << 31)?),
+        ("2^32 - 1 tasks", Errno::EINVAL, head(u32::MAX)?),
+        ("one task too many", Errno::EINVAL, head(32_769)?),
+        ("two tasks of one pid", Errno::EINVAL, tree(&[(third, second_pid), (third + 4, second_pid)])?),
+        ("a task of pid 0", Errno::EINVAL, tree(&[(second, 0), (second + 4, 0)])?),
+        ("a task of a negative pid", Errno::EINVAL, tree(&[(second, u32::MAX), (second + 4, u32::MAX)])?),
+        ("a thread", Errno::EINVAL, tree(&[(second + 4, image.root as u32)])?),
+        ("a parent that comes later", Errno::EINVAL, tree(&[(second + 8, 31_000)])?),
+        ("a task that is its own parent", Errno::EINVAL, tree(&[(second + 8, second_pid)])?),
+        ("another root than the caller", Errno::EINVAL, tree(&[(root, 31_000), (root + 4, 31_000)])?),
+        ("an image that ends in HEAD", Errno::EPIPE, image.cut(HEADER_SIZE + 8)?),
+        ("an image that ends behind HEAD", Errno::EPIPE, image.cut(image.tree)?),
+        ("an image that ends in TREE", Errno::EPIPE, image.cut(image.tree + HEADER_SIZE + 8)?),
+    ] {
+        refused(what, expected, || call(&file))?;
+    }
+    // The image is whole, and the caller is alone: nobody can become the others.
+    let whole = image.whole()?;
+    refused("a tree whose other tasks are missing", Errno::ESRCH, || call(&whole))
+}
+
+/// The image through a pipe whose writer stops half-way.
+fn pipes(image: &Image) -> Result<(), String> {
+    let me = getpid().as_raw();
+    let own = as_task(image.root);
+    let pipe = |len: usize| -> Result<_, String> {
+        let (read, write) = pipe2(OFlag::O_CLOEXEC).map_err(|e| format!("pipe: {e}"))?;
+        let mut write = File::from(write);
+        write
+            .write_all(&image.bytes[..len])
+            .map_err(|e| format!("pipe: {e}"))?;
+        Ok((File::from(read), write))
+    };
+    let (read, write) = pipe(HEADER_SIZE)?;
+    drop(write);
+    refused("a pipe that is closed early", Errno::EPIPE, || {
+        sys::restart(me, Some(read.as_fd()), own, None)
+    })?;
+    let (read, _write) = pipe(image.tree + 8)?;
+    let flags = OFlag::O_NONBLOCK;
+    nix::fcntl::fcntl(&read, nix::fcntl::FcntlArg::F_SETFL(flags)).map_err(|e| format!("fcntl: {e}"))?;
+    refused("a pipe that has nothing to say now", Errno::EAGAIN, || {
+        sys::restart(me, Some(read.as_fd()), own, None)
+    })?;
+    // A pipe that stalls: a signal ends the wait.
+    let (read, _write) = pipe(image.tree + 8)?;
+    let alarm = tree::spawn("alarm", || {
+        std::thread::sleep(Duration::from_millis(300));
+        u8::from(kill(Pid::from_raw(me), Signal::SIGUSR1).is_err())
+    })?;
+    catch_usr1()?;
+    refused("a pipe that stalls, and a signal", Errno::EINTR, || {
+        sys::restart(me, Some(read.as_fd()), own, None)
+    })?;
+    tree::reap(&[alarm], true)
+}
+
+extern "C" fn on_usr1(_: libc::c_int) {}
+
+fn catch_usr1() -> Result<(), String> {
+    use nix::sys::signal::{sigaction, SaFlags, SigAction, SigHandler, SigSet};
+    let action = SigAction::new(SigHandler::Handler(on_usr1), SaFlags::SA_RESTART, SigSet::empty());
+    // SAFETY: the handler does nothing.
+    unsafe { sigaction(Signal::SIGUSR1, &action) }
+        .map(drop)
+        .map_err(|e| format!("sigaction: {e}"))
+}
+
+fn run(stage: &Stage) -> Result<(), String> {
+    let path = stage.args.first().ok_or("arguments: STATUS IMAGE")?;
+    knobs::open()?;
+    let image = Image::read(path)?;
+    arguments(&image)?;
+    images(&image)?;
+    pipes(&image)
+}
+
+/// Runs with the arguments of the process.
+pub fn main() -> ExitCode {
+    stage::run(run)
+}
