@@ -277,6 +277,13 @@ pub fn look_at_signals_on_return() {
 }
 
 impl Task {
+    /// Ends an interruptible wait of the task as a signal would, without a signal: nothing of it is
+    /// left once the task has been on its way to user space.
+    pub fn interrupt_wait(&self) {
+        // SAFETY: the task is valid.
+        unsafe { bindings::set_notify_signal(self.as_raw()) };
+    }
+
     /// Whether the task is `ancestor` or a descendant of it, by real parents.
     pub fn is_in_tree_of(&self, ancestor: &Task) -> bool {
         let _guard = TasklistGuard::new();

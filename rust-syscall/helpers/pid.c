@@ -31,6 +31,11 @@ void rust_helper_set_signal_pending(void)
 	set_thread_flag(TIF_SIGPENDING);
 }
 
+void rust_helper_set_notify_signal(struct task_struct *task)
+{
+	set_notify_signal(task);
+}
+
 void rust_helper_cgroup_lock(void)
 {
 	cgroup_lock();

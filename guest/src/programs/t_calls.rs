@@ -6,7 +6,7 @@
 //! Arguments: STATUS IMAGE. IMAGE: of a tree of some tasks, the root's pid 1.
 
 use crate::knobs;
-use crate::stage::{self, Stage};
+use crate::stage::{self, expect, Stage};
 use crate::sys::{self, RESTART_COORDINATOR, RESTART_NEW_PIDS};
 use crate::tree;
 use checkpoint::image::header::RecordHeader;
@@ -16,8 +16,8 @@ use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sys::memfd::{memfd_create, MFdFlags};
 use nix::sys::signal::{kill, Signal};
-use nix::sys::wait::waitpid;
-use nix::unistd::{getpid, pipe2, Pid};
+use nix::sys::wait::{waitpid, WaitStatus};
+use nix::unistd::{getpid, pipe2, setsid, Pid};
 use std::fs::{self, File};
 use std::io::{Seek, Write};
 use std::os::fd::AsFd;
@@ -61,13 +61,17 @@ impl Image {
                 .ok_or("the record is too short")?
                 .copy_from_slice(&value.to_le_bytes());
         }
-        let head = bytes[record..]
-            .first_chunk::<HEADER_SIZE>()
-            .ok_or("no record is there")?;
-        let mut header = RecordHeader::decode(head, Default::default()).map_err(|e| e.to_string())?;
-        header.checksum = header.sum(&bytes[payload..payload + header.padded_len()]);
-        bytes[record..payload].copy_from_slice(&header.encode());
+        seal(&mut bytes, record, None)?;
         file_of(&bytes)
+    }
+
+    /// The beginning of an image of the root alone: HEAD, and TREE with one entry.
+    fn beginning_of_one(&self) -> Result<Vec<u8>, String> {
+        let mut bytes = self.bytes[..self.tree + HEADER_SIZE + ENTRY].to_vec();
+        bytes[HEADER_SIZE + NR_TASKS..HEADER_SIZE + NR_TASKS + 4].copy_from_slice(&1u32.to_le_bytes());
+        seal(&mut bytes, 0, None)?;
+        seal(&mut bytes, self.tree, Some(ENTRY as u64))?;
+        Ok(bytes)
     }
 
     fn whole(&self) -> Result<File, String> {
@@ -82,6 +86,20 @@ impl Image {
     fn entry(&self, number: usize) -> usize {
         number * ENTRY
     }
+}
+
+/// Makes the checksum of the record at `record` right; with `len` its payload has that length.
+fn seal(bytes: &mut [u8], record: usize, len: Option<u64>) -> Result<(), String> {
+    let payload = record + HEADER_SIZE;
+    let head = bytes
+        .get(record..)
+        .and_then(|rest| rest.first_chunk::<HEADER_SIZE>())
+        .ok_or("no record is there")?;
+    let mut header = RecordHeader::decode(head, Default::default()).map_err(|e| e.to_string())?;
+    header.len = len.unwrap_or(header.len);
+    header.checksum = header.sum(&bytes[payload..payload + header.padded_len()]);
+    bytes[record..payload].copy_from_slice(&header.encode());
+    Ok(())
 }
 
 fn word(bytes: &[u8], at: usize) -> Result<u32, String> {
@@ -259,6 +277,39 @@ fn pipes(image: &Image) -> Result<(), String> {
     tree::reap(&[alarm], true)
 }
 
+/// A task that sleeps over a pipe in the middle of its restore is released when the restart fails
+/// elsewhere: here by a signal to the coordinator.
+fn stalled_reader(image: &Image) -> Result<(), String> {
+    let (read, write) = pipe2(OFlag::O_CLOEXEC).map_err(|e| format!("pipe: {e}"))?;
+    let mut write = File::from(write);
+    write
+        .write_all(&image.beginning_of_one()?)
+        .map_err(|e| format!("pipe: {e}"))?;
+    let flags = as_task(image.root);
+    let root = tree::spawn("root", || {
+        // The saved root leads its session.
+        let found = setsid().and_then(|me| sys::restart(me.as_raw(), None, flags, None));
+        eprintln!("root: expected to be killed, found {found:?}");
+        1
+    })?;
+    let me = getpid().as_raw();
+    let alarm = tree::spawn("alarm", || {
+        std::thread::sleep(Duration::from_millis(500));
+        u8::from(kill(Pid::from_raw(me), Signal::SIGUSR1).is_err())
+    })?;
+    let coordinate = flags | RESTART_COORDINATOR;
+    refused("a task that reads from a stalled pipe", Errno::EINTR, || {
+        sys::restart(root.pid, Some(read.as_fd()), coordinate, None)
+    })?;
+    let ended = waitpid(Pid::from_raw(root.pid), None).map_err(|e| format!("waitpid: {e}"))?;
+    expect(
+        "the end of a half-restored task",
+        WaitStatus::Signaled(Pid::from_raw(root.pid), Signal::SIGKILL, false),
+        ended,
+    )?;
+    tree::reap(&[alarm], true)
+}
+
 extern "C" fn on_usr1(_: libc::c_int) {}
 
 fn catch_usr1() -> Result<(), String> {
@@ -276,7 +327,8 @@ fn run(stage: &Stage) -> Result<(), String> {
     let image = Image::read(path)?;
     arguments(&image)?;
     images(&image)?;
-    pipes(&image)
+    pipes(&image)?;
+    stalled_reader(&image)
 }
 
 /// Runs with the arguments of the process.

@@ -89,6 +89,8 @@ struct State {
     members: KVVec<Option<ARef<Pid>>>,
     /// The image, when nobody has it in hand.
     loader: Option<KBox<Loader>>,
+    /// Who has it in hand, and may sleep over a stream that has nothing to say.
+    reader: Option<ARef<Pid>>,
 }
 
 /// Where one participant sleeps.
@@ -149,6 +151,7 @@ impl Context {
                 sleepers,
                 members,
                 loader: Some(loader),
+                reader: None,
             })
         };
         let doing = |error| Failure::doing(error, "beginning the restart");
@@ -265,12 +268,17 @@ impl Context {
 
     /// Takes the image in hand; the participant whose turn it is only.
     pub(crate) fn take_loader(&self) -> Option<KBox<Loader>> {
-        self.state.lock().loader.take()
+        let mut state = self.state.lock();
+        let loader = state.loader.take()?;
+        state.reader = kernel::current!().pid_struct();
+        Some(loader)
     }
 
     /// Hands the image on.
     pub(crate) fn put_loader(&self, loader: KBox<Loader>) {
-        self.state.lock().loader = Some(loader);
+        let mut state = self.state.lock();
+        state.loader = Some(loader);
+        state.reader = None;
     }
 
     /// The first task that has not come, if none can come any more: all processes of the tree that
@@ -360,6 +368,12 @@ impl Monitor for Context {
             Wake::Everyone => {
                 for sleeper in state.sleepers.iter().flatten() {
                     sleeper.woken.notify_all();
+                }
+                // After a failure who reads the image waits for nothing.
+                let failed = state.restart.failure().is_some();
+                let reader = state.reader.as_ref().filter(|_| failed);
+                if let Some(task) = reader.and_then(|pid| pid.process()) {
+                    task.interrupt_wait();
                 }
             }
         }
