@@ -28,6 +28,8 @@ pub mod pattern;
 #[cfg(feature = "programs")]
 pub mod procfs;
 #[cfg(feature = "programs")]
+pub mod restarts;
+#[cfg(feature = "programs")]
 pub mod shared;
 #[cfg(feature = "programs")]
 pub mod signals;

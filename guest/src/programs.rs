@@ -32,6 +32,7 @@ programs! {
     init
     mktree
     reap
+    t_at_once
     t_attributes
     t_calls
     t_creds
@@ -49,6 +50,7 @@ programs! {
     t_sleep
     t_spin
     t_tree
+    t_wide
 }
 
 /// Exit status of a name that is no program's.

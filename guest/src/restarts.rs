@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Restarting a tree again and again from a test: `mktree` started, its tasks
+//! found, ended and seen to be gone, from the kernel's memory too.
+
+use crate::knobs;
+use crate::procfs;
+use nix::sys::prctl;
+use nix::sys::signal::{kill, Signal};
+use nix::sys::wait::{waitpid, WaitPidFlag, WaitStatus};
+use nix::unistd::Pid;
+use std::fs::File;
+use std::process::{Child, Command};
+use std::time::{Duration, Instant};
+
+/// How long anything may take: being held, ending, being gone.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+/// Between two looks.
+const LOOK_AGAIN: Duration = Duration::from_millis(2);
+
+/// Who owns a restart, as an option of `mktree`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// The root of the tree.
+    Root,
+    /// Its parent.
+    Coordinator,
+}
+
+impl Mode {
+    fn option(self) -> &'static str {
+        match self {
+            Mode::Root => "--root",
+            Mode::Coordinator => "--coordinator",
+        }
+    }
+
+    /// The participant that reads the image's ends, as [`knobs`] has it.
+    pub fn owner(self) -> u32 {
+        match self {
+            Mode::Root => 0,
+            Mode::Coordinator => knobs::COORDINATOR,
+        }
+    }
+}
+
+/// The tree that is restarted.
+#[derive(Debug)]
+pub struct Tree {
+    image: String,
+    comm: String,
+    /// How many tasks it has.
+    pub tasks: u32,
+    /// `--pids` or `--no-pids`.
+    pids: &'static str,
+}
+
+/// What `mktree` leaves in the working directory.
+const ERRORS: &str = "mktree.err";
+
+impl Tree {
+    /// The tree in the file `image`; `comm` is the name of its tasks. The caller becomes the parent of
+    /// those who lose theirs.
+    pub fn new(image: &str, comm: &str, tasks: u64) -> Result<Tree, String> {
+        prctl::set_child_subreaper(true).map_err(|e| format!("PR_SET_CHILD_SUBREAPER: {e}"))?;
+        Ok(Tree {
+            image: image.into(),
+            comm: comm.into(),
+            tasks: u32::try_from(tasks).map_err(|e| format!("tasks: {e}"))?,
+            pids: "--pids",
+        })
+    }
+
+    /// The same tree, restarted under new pids beside the caller.
+    pub fn beside(self) -> Tree {
+        Tree {
+            pids: "--no-pids",
+            ..self
+        }
+    }
+
+    /// Starts `mktree`, which ends when the tree runs.
+    pub fn start(&self, mode: Mode) -> Result<Child, String> {
+        let image = File::open(&self.image).map_err(|e| format!("{}: {e}", self.image))?;
+        let errors = File::create(ERRORS).map_err(|e| format!("{ERRORS}: {e}"))?;
+        Command::new("mktree")
+            .args([mode.option(), self.pids, "--no-wait", "--log", "mktree.log"])
+            .stdin(image)
+            .stderr(errors)
+            .spawn()
+            .map_err(|e| format!("starting mktree: {e}"))
+    }
+
+    /// The tasks of restarts: what `mktree` makes, by its name or by the tree's, each with its pid and
+    /// what to call it.
+    fn found(&self) -> Result<Vec<(i32, String)>, String> {
+        let tasks = procfs::tasks().map_err(|e| format!("/proc: {e}"))?;
+        let ours = |comm: &str| comm == "mktree" || comm == self.comm;
+        Ok(tasks
+            .into_iter()
+            .filter(|task| ours(&task.comm) && task.state != 'Z' && task.state != 'X')
+            .map(|task| {
+                (
+                    task.pid,
+                    format!("{} ({}, {})", task.pid, task.comm, task.state),
+                )
+            })
+            .collect())
+    }
+
+    /// How many tasks of the tree there are, of all its restarts.
+    pub fn running(&self) -> Result<usize, String> {
+        let tasks = procfs::tasks().map_err(|e| format!("/proc: {e}"))?;
+        Ok(tasks.iter().filter(|task| task.comm == self.comm).count())
+    }
+
+    /// Waits until nobody is left, burying who has become the caller's child.
+    pub fn nobody_left(&self) -> Result<(), String> {
+        let start = Instant::now();
+        loop {
+            bury();
+            let left = self.found()?;
+            if left.is_empty() {
+                break;
+            }
+            if start.elapsed() > PATIENCE {
+                let names: Vec<String> = left.into_iter().map(|(_, name)| name).collect();
+                return Err(format!("left behind: {}", names.join(", ")));
+            }
+            std::thread::sleep(LOOK_AGAIN);
+        }
+        match knobs::no_context(PATIENCE)? {
+            0 => Ok(()),
+            left => Err(format!(
+                "restarts that the kernel still has in memory: {left}"
+            )),
+        }
+    }
+
+    /// Ends every restart of the tree.
+    pub fn end(&self) -> Result<(), String> {
+        let start = Instant::now();
+        loop {
+            bury();
+            let left = self.found()?;
+            if left.is_empty() || start.elapsed() > PATIENCE {
+                return self.nobody_left();
+            }
+            for (pid, _) in left {
+                // One that is gone with its init needs no signal any more.
+                let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+            }
+            std::thread::sleep(LOOK_AGAIN);
+        }
+    }
+
+    /// A restart that nobody disturbs.
+    pub fn restart_well(&self, mode: Mode) -> Result<(), String> {
+        knobs::release()?;
+        let mut mktree = self.start(mode)?;
+        if !ended(&mut mktree)? {
+            let said = std::fs::read_to_string(ERRORS).unwrap_or_default();
+            return Err(format!("a good restart afterwards failed: {}", said.trim()));
+        }
+        let found = self.running()?;
+        if found != self.tasks as usize {
+            return Err(format!(
+                "tasks after a good restart: expected {}, found {found}",
+                self.tasks
+            ));
+        }
+        self.end()
+    }
+}
+
+/// Waits for the end of `mktree`; whether the tree runs.
+pub fn ended(mktree: &mut Child) -> Result<bool, String> {
+    let start = Instant::now();
+    loop {
+        match mktree.try_wait() {
+            Ok(Some(status)) => return Ok(status.success()),
+            Ok(None) if start.elapsed() < PATIENCE => std::thread::sleep(LOOK_AGAIN),
+            Ok(None) => return Err(format!("mktree has not ended after {PATIENCE:?}")),
+            Err(err) => return Err(format!("waiting for mktree: {err}")),
+        }
+    }
+}
+
+/// Reaps whoever has ended.
+fn bury() {
+    while let Ok(WaitStatus::Exited(..) | WaitStatus::Signaled(..)) =
+        waitpid(None, Some(WaitPidFlag::WNOHANG))
+    {}
+}
