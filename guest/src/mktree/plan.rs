@@ -5,7 +5,9 @@
 //!
 //! A child is born into its parent's session of that moment. A session leader
 //! therefore forks the children that must be in its old session first, calls
-//! setsid, and forks the others.
+//! setsid, and forks the others. A session whose leader is gone is begun by a
+//! stand-in, which forks the children and ends: they become their parent's by
+//! adoption, as they did when the leader ended.
 
 use checkpoint::image::record::TreeEntry;
 use std::collections::HashMap;
@@ -36,8 +38,19 @@ pub struct Planned {
     pub children: Vec<usize>,
     /// What it does about its process group.
     pub group: Group,
+    /// Sessions whose leaders are gone, with the children that must be born into them.
+    pub adopts: Vec<Orphans>,
     /// Ghosts (by number) which it forks, to lead a group until all have joined.
     pub ghosts: Vec<usize>,
+}
+
+/// Children to be born into a session whose leader is gone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Orphans {
+    /// The saved session id, which is the leader's pid.
+    pub sid: i32,
+    /// The children by index.
+    pub children: Vec<usize>,
 }
 
 /// The whole tree; the root has index 0.
@@ -56,6 +69,19 @@ enum Session {
     Outer,
     /// The one led by the task with this index.
     Of(usize),
+    /// The one with this id, whose leader is gone.
+    Gone(i32),
+}
+
+/// The session of an entry. Ids that the image does not explain are the outer session's if the root
+/// is in it too, or if they lie outside of the pid namespace.
+fn session_of(entry: &TreeEntry, root: &TreeEntry, by_pid: &HashMap<i32, usize>) -> Session {
+    let outer = if root.sid == root.pid { 0 } else { root.sid };
+    match by_pid.get(&entry.sid) {
+        Some(leader) => Session::Of(*leader),
+        None if entry.sid == 0 || entry.sid == outer => Session::Outer,
+        None => Session::Gone(entry.sid),
+    }
 }
 
 /// Plans the tree of `entries`, which obey the rules of the image format.
@@ -72,17 +98,14 @@ pub fn plan(entries: &[TreeEntry]) -> Result<Plan, String> {
             leads_session: e.sid == e.pid,
             children_before: Vec::new(),
             children: Vec::new(),
+            adopts: Vec::new(),
             group: Group::Keep,
             ghosts: Vec::new(),
         })
         .collect();
     let sessions: Vec<Session> = entries
         .iter()
-        .map(|e| {
-            by_pid
-                .get(&e.sid)
-                .map_or(Session::Outer, |leader| Session::Of(*leader))
-        })
+        .map(|e| session_of(e, &entries[0], &by_pid))
         .collect();
     let births = births(entries, &sessions, &by_pid)?;
     for (index, entry) in entries.iter().enumerate().skip(1) {
@@ -92,6 +115,10 @@ pub fn plan(entries: &[TreeEntry]) -> Result<Plan, String> {
                 entry.pid, entry.ppid
             ));
         };
+        if let Some(sid) = adopted(sessions[index], sessions[parent]) {
+            adopt(&mut tasks, entry, parent, sid, index)?;
+            continue;
+        }
         let before = tasks[parent].leads_session
             && births[index].is_some_and(|birth| birth != Session::Of(parent));
         match before {
@@ -107,6 +134,41 @@ pub fn plan(entries: &[TreeEntry]) -> Result<Plan, String> {
         assign_group(&mut plan, entries, &sessions, &by_pid, index)?;
     }
     Ok(plan)
+}
+
+/// The id of a task's session if it must be adopted out of it: its leader is gone, and the parent is
+/// in another one.
+fn adopted(own: Session, parents: Session) -> Option<i32> {
+    match own {
+        Session::Gone(sid) if own != parents => Some(sid),
+        _ => None,
+    }
+}
+
+/// Has the task `parent` adopt the task `index` from a stand-in for the leader of session `sid`.
+fn adopt(
+    tasks: &mut [Planned],
+    entry: &TreeEntry,
+    parent: usize,
+    sid: i32,
+    index: usize,
+) -> Result<(), String> {
+    let elsewhere = |(at, task): (usize, &Planned)| {
+        at != parent && task.adopts.iter().any(|orphans| orphans.sid == sid)
+    };
+    if tasks.iter().enumerate().any(elsewhere) {
+        let why = "its leader is gone, and it has members below several others";
+        return Err(impossible(entry, why));
+    }
+    let adopts = &mut tasks[parent].adopts;
+    match adopts.iter_mut().find(|orphans| orphans.sid == sid) {
+        Some(orphans) => orphans.children.push(index),
+        None => adopts.push(Orphans {
+            sid,
+            children: vec![index],
+        }),
+    }
+    Ok(())
 }
 
 /// The session into which each task must be born; `None`: any will do.
@@ -135,7 +197,7 @@ fn births(
         let Some(&parent) = by_pid.get(&entry.ppid) else {
             continue;
         };
-        if birth == sessions[parent] {
+        if birth == sessions[parent] || adopted(sessions[index], sessions[parent]).is_some() {
             continue;
         }
         if entries[parent].sid != entries[parent].pid {
@@ -190,6 +252,9 @@ fn assign_group(
             ));
         }
         Group::Join(leader)
+    } else if sessions[index] == Session::Gone(entry.pgid) {
+        // It is born into the group of the stand-in for the session's leader.
+        Group::Keep
     } else if sessions[index] == Session::Outer {
         // The group of whoever makes the tree; its id lies outside the image.
         Group::Keep
@@ -224,7 +289,9 @@ impl Plan {
                 made[index] = false;
             }
             if !made[index] {
-                for child in task.children_before.iter().chain(&task.children) {
+                let adopted = task.adopts.iter().flat_map(|orphans| &orphans.children);
+                let forked = task.children_before.iter().chain(&task.children);
+                for child in forked.chain(adopted) {
                     made[*child] = false;
                 }
             }
@@ -281,6 +348,43 @@ mod tests {
         assert_eq!(plan.tasks[0].children_before, [1]);
         assert_eq!(plan.tasks[1].children_before, [2]);
         assert_eq!(plan.tasks[2].group, Group::Keep);
+    }
+
+    #[test]
+    fn a_session_whose_leader_is_gone_comes_from_a_stand_in() {
+        // A daemon of two forks: 4 led the session and is gone, 5 is init's now, 6 is 5's.
+        let plan = plan(&entries(&[
+            (1, 0, 1, 1),
+            (5, 1, 4, 4),
+            (6, 5, 6, 4),
+            (7, 1, 4, 4),
+        ]))
+        .unwrap();
+        let orphans = Orphans {
+            sid: 4,
+            children: vec![1, 3],
+        };
+        assert_eq!(plan.tasks[0].adopts, [orphans]);
+        assert!(plan.tasks[0].children.is_empty());
+        assert_eq!(plan.tasks[1].children, [2]);
+        assert_eq!(plan.tasks[1].group, Group::Keep);
+        assert_eq!(plan.tasks[2].group, Group::Lead);
+        assert!(plan.ghosts.is_empty());
+        assert_eq!(plan.made(Some(5)), [true, false, false, true]);
+    }
+
+    #[test]
+    fn members_of_a_leaderless_session_below_two_tasks_are_refused() {
+        let tree = entries(&[(1, 0, 1, 1), (2, 1, 2, 2), (5, 1, 4, 4), (6, 2, 4, 4)]);
+        let why = plan(&tree).unwrap_err();
+        assert!(why.contains("task 6: session 4 cannot be rebuilt"), "{why}");
+    }
+
+    #[test]
+    fn the_sessions_outside_of_the_image_are_not_rebuilt() {
+        let inside = plan(&entries(&[(7, 1, 3, 3), (8, 7, 3, 3)])).unwrap();
+        assert!(inside.tasks.iter().all(|task| task.adopts.is_empty()));
+        assert_eq!(inside.tasks[0].children, [1]);
     }
 
     #[test]

@@ -4,39 +4,58 @@
 //! process waits on a word of shared memory until its child, in a session of its
 //! own, is ready, and ends; the child waits for SIGTERM and verifies.
 //!
-//! Arguments: STATUS. To be started under `reap`, which keeps the orphan.
+//! Arguments: STATUS [twice]. To be started under `reap`, which keeps the orphan. With `twice` the
+//! leader of the session ends too.
 
 use crate::shared::Words;
-use crate::stage::{self, expect};
+use crate::stage::{self, expect, Stage};
 use crate::tree::{self, PATIENCE};
-use nix::unistd::{getpid, getppid, getsid, setsid};
+use nix::unistd::{getpgrp, getppid, getsid, setsid};
 use std::process::ExitCode;
+use std::sync::atomic::Ordering;
 
 const READY: usize = 0;
 const COUNT: usize = 1;
+
+/// The daemon itself: in the session, and the group, of the process that has called setsid.
+fn serve(stage: &Stage, words: Words) -> Result<(), String> {
+    let place = || -> Result<_, String> {
+        let session = getsid(None).map_err(|e| format!("getsid: {e}"))?;
+        Ok((session, getpgrp()))
+    };
+    let before = place()?;
+    words.word(COUNT).store(41, Ordering::SeqCst);
+    stage.ready()?;
+    words.set(READY, 1);
+    stage::wait_for_term()?;
+    words.add_one(COUNT);
+    expect("session and process group", before, place()?)?;
+    expect("parent, which is the init", 1, getppid().as_raw())?;
+    let count = words.word(COUNT).load(Ordering::SeqCst);
+    expect("word of shared memory", 42, count)
+}
+
+/// The child of the starter; with `twice` it ends as well, and its child is the daemon.
+fn lead(stage: &Stage, words: Words, twice: bool) -> u8 {
+    if let Err(err) = setsid() {
+        return stage.verdict(Err(format!("setsid: {err}")));
+    }
+    let serve = || stage.verdict_of("daemon", |stage| serve(stage, words));
+    if !twice {
+        return serve();
+    }
+    match tree::spawn("daemon", serve) {
+        Ok(_) => 0,
+        Err(why) => stage.verdict(Err(why)),
+    }
+}
 
 /// Runs with the arguments of the process.
 pub fn main() -> ExitCode {
     stage::run_named("starter", |stage| {
         let words = Words::map(2)?;
-        tree::spawn("daemon", || {
-            stage.verdict_of("daemon", |stage| {
-                setsid().map_err(|e| format!("setsid: {e}"))?;
-                words.word(COUNT).store(41, std::sync::atomic::Ordering::SeqCst);
-                stage.ready()?;
-                words.set(READY, 1);
-                stage::wait_for_term()?;
-                words.add_one(COUNT);
-                let session = getsid(None).map_err(|e| format!("getsid: {e}"))?;
-                expect("session", getpid(), session)?;
-                expect("parent, which is the init", 1, getppid().as_raw())?;
-                expect(
-                    "word of shared memory",
-                    42,
-                    words.word(COUNT).load(std::sync::atomic::Ordering::SeqCst),
-                )
-            })
-        })?;
+        let twice = stage.args.first().is_some_and(|arg| arg == "twice");
+        tree::spawn("leader", || lead(stage, words, twice))?;
         match words.wait_at_least(READY, 1, PATIENCE) {
             true => Ok(()),
             false => Err("the daemon did not become ready".into()),

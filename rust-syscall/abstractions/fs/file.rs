@@ -224,12 +224,11 @@ impl File {
     }
 
     /// Makes a new object of shared anonymous memory of `size` bytes, as
-    /// `mmap(MAP_SHARED | MAP_ANONYMOUS)` does.
+    /// `mmap(MAP_SHARED | MAP_ANONYMOUS)` does; they count as memory that the system has promised.
     pub fn new_shared_memory(name: &CStr, size: u64) -> Result<ARef<File>> {
         let size = i64::try_from(size).map_err(|_| EFBIG)?;
         // SAFETY: the name is a C string that lives as long as the call needs it: it is copied.
-        let file =
-            unsafe { bindings::shmem_kernel_file_setup(name.as_char_ptr(), size, bindings::VM_NORESERVE as _) };
+        let file = unsafe { bindings::shmem_kernel_file_setup(name.as_char_ptr(), size, 0) };
         let file = from_err_ptr(file)?;
         // SAFETY: a file that is not an error pointer is new and ours.
         Ok(unsafe { File::from_owned(file) })

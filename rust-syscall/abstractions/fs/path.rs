@@ -149,6 +149,17 @@ impl Path {
         unsafe { (*dentry).d_hash.pprev.is_null() && !ptr::eq(dentry, (*dentry).d_parent) }
     }
 
+    /// Whether it lies below the top of procfs, where names are those of processes.
+    pub fn is_inside_procfs(&self) -> bool {
+        let dentry = self.0.dentry;
+        // SAFETY: the dentry is valid by the type invariant, and has a super block with a root.
+        unsafe {
+            let sb = (*dentry).d_sb;
+            (*sb).s_magic as u64 == u64::from(bindings::PROC_SUPER_MAGIC)
+                && !ptr::eq((*sb).s_root, dentry)
+        }
+    }
+
     /// Whether the last part of the name starts with `prefix`.
     ///
     /// Meant for objects that no file system shows, whose names never change.

@@ -38,6 +38,13 @@ pub enum Advice {
     Mergeable,
 }
 
+/// The most mappings that an address space can have: `vm.max_map_count`.
+pub fn max_count() -> usize {
+    // SAFETY: a word that may be read at any time.
+    let count = unsafe { core::ptr::addr_of!(bindings::sysctl_max_map_count).read_volatile() };
+    usize::try_from(count).unwrap_or(0)
+}
+
 /// Maps `file` (or anonymous memory) at exactly `addr`, where nothing may be mapped yet.
 ///
 /// `offset` is in bytes. Fails with `EEXIST` if something is there.

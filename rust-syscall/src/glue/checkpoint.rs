@@ -161,6 +161,8 @@ fn save_task(task: &Task, root: &Task, pid: i32, out: &mut Saver) -> Result<(), 
     // Access is asked for again under the lock: until it is dropped the task stays the program
     // that the caller may look at.
     let _no_exec = hold(task)?;
+    // Asked before, too: what keeps a task from ever being still has a name.
+    task::refuse(task, root)?;
     let switches = settled(task)?;
     task::refuse(task, root)?;
     task::save(task, pid, out)?;

@@ -258,8 +258,8 @@ fn reopen(saved: &Saved<'_>) -> Result<ARef<File>, Failure> {
     if file.kind() != wanted {
         return Err(fail(EBADF, "not the kind of file that was saved:"));
     }
-    if wanted == FileKind::Regular && file.is_on_procfs() {
-        return Err(fail(EBADF, "file of procfs, which cannot be carried:"));
+    if wanted == FileKind::Regular && file.is_on_procfs() || file.path().is_inside_procfs() {
+        return Err(fail(EBADF, "part of procfs, which cannot be carried:"));
     }
     if wanted == FileKind::Regular && has_lost_content(saved, &file) {
         return Err(fail(EIO, "shorter than when it was saved:"));

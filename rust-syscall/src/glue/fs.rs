@@ -33,6 +33,12 @@ pub(crate) fn save(task: &Task, out: &mut Saver) -> Result<(), Failure> {
     if state.cwd.is_unlinked() {
         return refused("working directory that has been removed");
     }
+    if state.root.is_inside_procfs() {
+        return refused("root directory in procfs");
+    }
+    if state.cwd.is_inside_procfs() {
+        return refused("working directory in procfs");
+    }
     let mut buf = files::path_buffer()?;
     match state
         .cwd

@@ -18,7 +18,11 @@ use kernel::error::code::*;
 use kernel::fs::File;
 use kernel::mm::pages::Pages;
 use kernel::page::PAGE_SIZE;
+use kernel::rlimit;
 use kernel::types::ARef;
+
+/// Mapped files and shared memory that a task may have besides its open files.
+const MAPPED: u64 = 4096;
 
 /// An object that an image has brought in, by objref.
 pub(crate) enum Object {
@@ -34,6 +38,8 @@ pub(crate) struct Loader {
     pos: i64,
     order: OrderChecker,
     objects: KVVec<Object>,
+    /// How many objects there may be.
+    room: u64,
     ahead: Option<Record>,
     /// Pages in flight.
     pub(crate) pages: Pages,
@@ -90,6 +96,7 @@ impl Loader {
             file,
             order: OrderChecker::with_limits(limits),
             objects: KVVec::new(),
+            room: 0,
             ahead: None,
             pages: Pages::new().doing("allocating a batch of pages")?,
             limits,
@@ -246,7 +253,21 @@ impl Loader {
         self.add(objref, Object::File(file))
     }
 
+    /// Makes room for the objects of so many tasks: as many open files as each could have, and some
+    /// that are mapped.
+    pub(crate) fn expect_tasks(&mut self, tasks: u64) -> Result<(), Failure> {
+        let files = kernel::current!()
+            .limit(rlimit::NOFILE)
+            .doing("reading the limit of open files")?
+            .max;
+        self.room = tasks.saturating_mul(files.saturating_add(MAPPED));
+        Ok(())
+    }
+
     fn add(&mut self, objref: u32, object: Object) -> Result<(), Failure> {
+        if self.objects.len() as u64 >= self.room {
+            return Err(Failure::mismatch(EMFILE, "number of objects, at most", self.room, objref.into()));
+        }
         let expected = self.objects.len() as u64 + 1;
         if expected != u64::from(objref) {
             return Err(Failure::mismatch(EINVAL, "objref", expected, objref.into()));

@@ -138,7 +138,7 @@ fn look_at(vma: &VmaRef) -> Result<Seen, Failure> {
         rest &= !shared;
     } else if rest & shared != 0 {
         return Err(refused("shared mapping of a file"));
-    } else if vma.is_anonymous() {
+    } else if vma.is_anonymous() && file.is_none() {
         entry.kind = VmaKind::PrivateAnon;
     } else {
         entry.kind = VmaKind::PrivateFile;
@@ -258,6 +258,10 @@ fn check_data_limit(body: &Mm<'_>) -> Result<(), Failure> {
 }
 
 fn load_vmas(count: usize, input: &mut Loader) -> Result<KVVec<VmaEntry>, Failure> {
+    let most = mapping::max_count();
+    if count > most {
+        return Err(Failure::mismatch(ENOMEM, "number of mappings, at most", most as u64, count as u64));
+    }
     let mut vmas: KVVec<VmaEntry> = KVVec::new();
     while vmas.len() < count {
         let record = input.take(Kind::Vma)?;

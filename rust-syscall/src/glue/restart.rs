@@ -226,6 +226,7 @@ fn read_plan(loader: &mut Loader, new_pids: bool) -> Result<Plan, Failure> {
         },
     )?;
     let nr = head.nr_tasks as usize;
+    loader.expect_tasks(nr as u64)?;
     let mut entries: KVVec<TreeEntry> = KVVec::new();
     let mut last = record;
     while entries.len() < nr {

@@ -48,7 +48,8 @@ const NEVER: [Question<Task>; 13] = [
 ];
 
 /// What a saved task cannot have besides.
-const NOT_SAVED: [Question<Task>; 22] = [
+const NOT_SAVED: [Question<Task>; 23] = [
+    (sends_unusual_signal, "sends another signal than SIGCHLD at its exit"),
     (Task::is_traced, "traced by another task"),
     (Task::is_32bit, "32-bit program"),
     (Task::shares_files, "descriptors shared by CLONE_FILES"),
@@ -78,6 +79,11 @@ const NOT_SAVED: [Question<Task>; 22] = [
         "PR_SVE_SET_VL or PR_SME_SET_VL with ONEXEC",
     ),
 ];
+
+/// Whether the parent gets a signal that `clone` was asked for: `mktree` makes tasks as `fork` does.
+fn sends_unusual_signal(task: &Task) -> bool {
+    ![0, SIGCHLD].contains(&task.exit_signal())
+}
 
 /// What the address space of either kind of task cannot have.
 const NEVER_OF_MM: [Question<MmWithUser>; 5] = [

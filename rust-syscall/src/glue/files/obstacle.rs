@@ -33,6 +33,9 @@ pub(super) fn to_carrying(file: &File, table: Option<&FdTable>) -> Option<&'stat
             }
         }
         FileKind::Regular if file.is_on_procfs() => return Some("file of procfs"),
+        FileKind::Directory if file.path().is_inside_procfs() => {
+            return Some("folder of procfs")
+        }
         FileKind::Regular | FileKind::Directory => {}
     }
     if file.holds_lock() {
