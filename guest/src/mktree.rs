@@ -4,13 +4,14 @@
 //!
 //! `input` reads the image's HEAD and TREE, `plan` decides who is forked by
 //! whom and when (pure), `task` is the life of a task up to its restart,
-//! `supervise` is what the parent of the root does, `interrupt` what Ctrl-C
-//! does meanwhile, `faults` what is done wrong on purpose, `run` puts them
-//! together.
+//! `orphans` makes those whose first parents have ended, `supervise` is what the
+//! parent of the root does, `interrupt` what Ctrl-C does meanwhile, `faults` what
+//! is done wrong on purpose, `run` puts them together.
 
 pub mod faults;
 pub mod input;
 pub mod interrupt;
+pub mod orphans;
 pub mod plan;
 pub mod report;
 pub mod run;

@@ -7,10 +7,12 @@
 //! therefore forks the children that must be in its old session first, calls
 //! setsid, and forks the others. A session whose leader is gone is begun by a
 //! stand-in, which forks the children and ends: they become their parent's by
-//! adoption, as they did when the leader ended.
+//! adoption, as they did when the leader ended. In the same way a leader has a
+//! stand-in fork those who are in its session below a parent that is not: their
+//! own parents have ended, and one further up has adopted them.
 
 use checkpoint::image::record::TreeEntry;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// What a task does about its process group once all tasks exist.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,8 +42,21 @@ pub struct Planned {
     pub group: Group,
     /// Sessions whose leaders are gone, with the children that must be born into them.
     pub adopts: Vec<Orphans>,
+    /// Children of others that must be born into the session that it leads.
+    pub lends: Vec<Lent>,
     /// Ghosts (by number) which it forks, to lead a group until all have joined.
     pub ghosts: Vec<usize>,
+}
+
+/// A child of another task, which adopts it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lent {
+    /// The child by index.
+    pub child: usize,
+    /// Its parent by index.
+    pub to: usize,
+    /// A pid for the stand-in, that of nobody in the image.
+    pub stand_in: i32,
 }
 
 /// Children to be born into a session whose leader is gone.
@@ -99,6 +114,7 @@ pub fn plan(entries: &[TreeEntry]) -> Result<Plan, String> {
             children_before: Vec::new(),
             children: Vec::new(),
             adopts: Vec::new(),
+            lends: Vec::new(),
             group: Group::Keep,
             ghosts: Vec::new(),
         })
@@ -108,6 +124,7 @@ pub fn plan(entries: &[TreeEntry]) -> Result<Plan, String> {
         .map(|e| session_of(e, &entries[0], &by_pid))
         .collect();
     let births = births(entries, &sessions, &by_pid)?;
+    let mut unused = unused_pids(entries);
     for (index, entry) in entries.iter().enumerate().skip(1) {
         let Some(&parent) = by_pid.get(&entry.ppid) else {
             return Err(format!(
@@ -117,6 +134,15 @@ pub fn plan(entries: &[TreeEntry]) -> Result<Plan, String> {
         };
         if let Some(sid) = adopted(sessions[index], sessions[parent]) {
             adopt(&mut tasks, entry, parent, sid, index)?;
+            continue;
+        }
+        if let Some(leader) = lender(entries, &sessions, &by_pid, index, parent) {
+            let stand_in = unused.next().ok_or("no pid is left for a stand-in")?;
+            tasks[leader].lends.push(Lent {
+                child: index,
+                to: parent,
+                stand_in,
+            });
             continue;
         }
         let before = tasks[parent].leads_session
@@ -143,6 +169,34 @@ fn adopted(own: Session, parents: Session) -> Option<i32> {
         Session::Gone(sid) if own != parents => Some(sid),
         _ => None,
     }
+}
+
+/// The leader of a task's session if it has to lend the task to its parent: the parent is in another
+/// session, above the leader.
+fn lender(
+    entries: &[TreeEntry],
+    sessions: &[Session],
+    by_pid: &HashMap<i32, usize>,
+    index: usize,
+    parent: usize,
+) -> Option<usize> {
+    let Session::Of(leader) = sessions[index] else {
+        return None;
+    };
+    let above = |index: usize| by_pid.get(&entries[index].ppid).copied();
+    let mut ancestors = std::iter::successors(above(leader), |index| above(*index));
+    let orphan = leader != index && sessions[parent] != sessions[index];
+    (orphan && ancestors.any(|ancestor| ancestor == parent)).then_some(leader)
+}
+
+/// Pids that no id in the image is, from the greatest that every system has on.
+fn unused_pids(entries: &[TreeEntry]) -> impl Iterator<Item = i32> {
+    const GREATEST: i32 = 32_767;
+    let used: HashSet<i32> = entries
+        .iter()
+        .flat_map(|entry| [entry.pid, entry.pgid, entry.sid])
+        .collect();
+    (2..=GREATEST).rev().filter(move |pid| !used.contains(pid))
 }
 
 /// Has the task `parent` adopt the task `index` from a stand-in for the leader of session `sid`.
@@ -197,7 +251,10 @@ fn births(
         let Some(&parent) = by_pid.get(&entry.ppid) else {
             continue;
         };
-        if birth == sessions[parent] || adopted(sessions[index], sessions[parent]).is_some() {
+        if birth == sessions[parent]
+            || adopted(sessions[index], sessions[parent]).is_some()
+            || lender(entries, sessions, by_pid, index, parent).is_some()
+        {
             continue;
         }
         if entries[parent].sid != entries[parent].pid {
@@ -283,151 +340,28 @@ impl Plan {
     /// Which tasks are made when the one with the saved pid `without` is left
     /// out with its descendants.
     pub fn made(&self, without: Option<i32>) -> Vec<bool> {
-        let mut made = vec![true; self.tasks.len()];
-        for (index, task) in self.tasks.iter().enumerate() {
-            if Some(task.pid) == without {
-                made[index] = false;
-            }
-            if !made[index] {
+        let mut made: Vec<bool> = self
+            .tasks
+            .iter()
+            .map(|task| Some(task.pid) != without)
+            .collect();
+        // A task may lend one that stands before it: until nothing changes.
+        loop {
+            let before = made.clone();
+            for (task, _) in self.tasks.iter().zip(&before).filter(|(_, made)| !**made) {
                 let adopted = task.adopts.iter().flat_map(|orphans| &orphans.children);
+                let lent = task.lends.iter().map(|lent| &lent.child);
                 let forked = task.children_before.iter().chain(&task.children);
-                for child in forked.chain(adopted) {
+                for child in forked.chain(adopted).chain(lent) {
                     made[*child] = false;
                 }
             }
+            if made == before {
+                return made;
+            }
         }
-        made
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// (pid, ppid, pgid, sid)
-    fn entries(tasks: &[(i32, i32, i32, i32)]) -> Vec<TreeEntry> {
-        tasks
-            .iter()
-            .map(|&(pid, ppid, pgid, sid)| TreeEntry {
-                pid,
-                tgid: pid,
-                ppid,
-                pgid,
-                sid,
-            })
-            .collect()
-    }
-
-    #[test]
-    fn one_session_one_group() {
-        let plan = plan(&entries(&[(1, 0, 1, 1), (2, 1, 1, 1), (3, 2, 1, 1)])).unwrap();
-        assert!(plan.tasks[0].leads_session);
-        assert_eq!(plan.tasks[0].children, [1]);
-        assert_eq!(plan.tasks[1].children, [2]);
-        assert_eq!(plan.tasks[2].group, Group::Join(0));
-    }
-
-    #[test]
-    fn children_of_the_old_session_come_first() {
-        // 2 was forked by 1 in session 1; 3 leads a session and left 4 behind in 1.
-        let plan = plan(&entries(&[
-            (1, 0, 1, 1),
-            (3, 1, 3, 3),
-            (4, 3, 1, 1),
-            (5, 3, 3, 3),
-        ]))
-        .unwrap();
-        assert_eq!(plan.tasks[1].children_before, [2]);
-        assert_eq!(plan.tasks[1].children, [3]);
-    }
-
-    #[test]
-    fn the_old_session_is_handed_down() {
-        // 5 is in the outer session below two leaders: both must fork before setsid.
-        let plan = plan(&entries(&[(3, 1, 3, 3), (4, 3, 4, 4), (5, 4, 0, 0)])).unwrap();
-        assert_eq!(plan.tasks[0].children_before, [1]);
-        assert_eq!(plan.tasks[1].children_before, [2]);
-        assert_eq!(plan.tasks[2].group, Group::Keep);
-    }
-
-    #[test]
-    fn a_session_whose_leader_is_gone_comes_from_a_stand_in() {
-        // A daemon of two forks: 4 led the session and is gone, 5 is init's now, 6 is 5's.
-        let plan = plan(&entries(&[
-            (1, 0, 1, 1),
-            (5, 1, 4, 4),
-            (6, 5, 6, 4),
-            (7, 1, 4, 4),
-        ]))
-        .unwrap();
-        let orphans = Orphans {
-            sid: 4,
-            children: vec![1, 3],
-        };
-        assert_eq!(plan.tasks[0].adopts, [orphans]);
-        assert!(plan.tasks[0].children.is_empty());
-        assert_eq!(plan.tasks[1].children, [2]);
-        assert_eq!(plan.tasks[1].group, Group::Keep);
-        assert_eq!(plan.tasks[2].group, Group::Lead);
-        assert!(plan.ghosts.is_empty());
-        assert_eq!(plan.made(Some(5)), [true, false, false, true]);
-    }
-
-    #[test]
-    fn members_of_a_leaderless_session_below_two_tasks_are_refused() {
-        let tree = entries(&[(1, 0, 1, 1), (2, 1, 2, 2), (5, 1, 4, 4), (6, 2, 4, 4)]);
-        let why = plan(&tree).unwrap_err();
-        assert!(why.contains("task 6: session 4 cannot be rebuilt"), "{why}");
-    }
-
-    #[test]
-    fn the_sessions_outside_of_the_image_are_not_rebuilt() {
-        let inside = plan(&entries(&[(7, 1, 3, 3), (8, 7, 3, 3)])).unwrap();
-        assert!(inside.tasks.iter().all(|task| task.adopts.is_empty()));
-        assert_eq!(inside.tasks[0].children, [1]);
-    }
-
-    #[test]
-    fn a_session_that_the_parent_never_had_is_refused() {
-        let tree = entries(&[(1, 0, 0, 0), (2, 1, 2, 2), (3, 1, 2, 2)]);
-        let why = plan(&tree).unwrap_err();
-        assert_eq!(
-            why,
-            "task 3: session 2 cannot be rebuilt: its parent was never in that session"
-        );
-    }
-
-    #[test]
-    fn two_old_sessions_are_refused() {
-        let why = plan(&entries(&[
-            (1, 0, 1, 1),
-            (2, 1, 2, 2),
-            (3, 2, 3, 3),
-            (4, 3, 1, 1),
-            (5, 3, 2, 2),
-            (6, 3, 1, 1),
-        ]));
-        assert!(why.unwrap_err().contains("cannot be rebuilt"));
-    }
-
-    #[test]
-    fn a_gone_group_leader_gets_a_ghost() {
-        let plan = plan(&entries(&[(1, 0, 1, 1), (8, 1, 7, 1), (9, 1, 7, 1)])).unwrap();
-        assert_eq!(plan.ghosts, [7]);
-        assert_eq!(plan.tasks[1].ghosts, [0]);
-        assert_eq!(plan.tasks[1].group, Group::JoinGhost(0));
-        assert_eq!(plan.tasks[2].group, Group::JoinGhost(0));
-    }
-
-    #[test]
-    fn leaving_out_takes_the_descendants() {
-        let plan = plan(&entries(&[
-            (1, 0, 1, 1),
-            (2, 1, 1, 1),
-            (3, 2, 1, 1),
-            (4, 1, 1, 1),
-        ]))
-        .unwrap();
-        assert_eq!(plan.made(Some(2)), [true, false, false, true]);
-    }
-}
+mod tests;

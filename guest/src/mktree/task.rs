@@ -4,7 +4,8 @@
 //! takes its place in session and process group, calls restart(2).
 
 use super::interrupt;
-use super::plan::{Group, Orphans, Plan};
+use super::orphans;
+use super::plan::{Group, Plan};
 use super::report::Reporter;
 use super::{faults, Mode, Options, Pids, NOT_MADE, REFUSED};
 use crate::cli::Failure;
@@ -13,12 +14,12 @@ use crate::sys::{self, Birth, Forked};
 use nix::errno::Errno;
 use nix::sys::prctl::{set_child_subreaper, set_pdeathsig};
 use nix::sys::signal::{kill, Signal};
-use nix::sys::wait::{waitpid, WaitStatus};
+use nix::sys::wait::waitpid;
 use nix::unistd::{getpid, getppid, setpgid, setsid, Pid};
 use std::fs::File;
 use std::os::fd::AsFd;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How long a task waits for the others to be made.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -148,7 +149,7 @@ pub fn die_with_parent(parent: i32) -> Result<(), String> {
 fn take_place(site: &Site, index: usize, parent: i32, reporter: &Reporter) -> Result<(), String> {
     let task = &site.plan.tasks[index];
     die_with_parent(parent)?;
-    if !task.adopts.is_empty() {
+    if orphans::adopts_anybody(site, index) {
         // For now: its restart makes it what it was.
         set_child_subreaper(true).map_err(|e| format!("PR_SET_CHILD_SUBREAPER: {e}"))?;
     }
@@ -158,7 +159,10 @@ fn take_place(site: &Site, index: usize, parent: i32, reporter: &Reporter) -> Re
     }
     fork_all(site, &task.children, reporter)?;
     for orphans in &task.adopts {
-        adopt(site, orphans, reporter)?;
+        orphans::adopt(site, orphans, reporter)?;
+    }
+    for lent in task.lends.iter().filter(|lent| site.made[lent.child]) {
+        orphans::lend(site, lent, reporter)?;
     }
     if task.group == Group::Lead {
         setpgid(Pid::from_raw(0), Pid::from_raw(0)).map_err(|e| format!("setpgid: {e}"))?;
@@ -198,77 +202,6 @@ fn fork_all(site: &Site, children: &[usize], reporter: &Reporter) -> Result<(), 
     Ok(())
 }
 
-/// Forks a stand-in for the leader of a session, which forks the children that are born into it and
-/// ends. They are the caller's then, which is the nearest to adopt orphans.
-fn adopt(site: &Site, orphans: &Orphans, reporter: &Reporter) -> Result<(), String> {
-    let me = getpid().as_raw();
-    let what = format!("a stand-in for the leader of session {}", orphans.sid);
-    match stand_in(site, orphans.sid) {
-        Err(err) => Err(format!("making {what}: {err}")),
-        Ok(Forked::Child) => {
-            let done = die_with_parent(me)
-                .and_then(|()| setsid().map_err(|e| format!("setsid: {e}")))
-                .and_then(|_| fork_orphans(site, orphans, me, reporter));
-            if let Err(why) = &done {
-                reporter.failed(&Failure::new(NOT_MADE, format_args!("{what}: {why}")));
-            }
-            exit_at_once(if done.is_ok() { 0 } else { NOT_MADE })
-        }
-        Ok(Forked::Parent(pid, _)) => match waitpid(Pid::from_raw(pid), None) {
-            Ok(WaitStatus::Exited(_, 0)) => Ok(()),
-            other => Err(format!("{what}: {other:?}")),
-        },
-    }
-}
-
-/// In the stand-in: forks the children of `parent`.
-fn fork_orphans(
-    site: &Site,
-    orphans: &Orphans,
-    parent: i32,
-    reporter: &Reporter,
-) -> Result<(), String> {
-    for &child in orphans.children.iter().filter(|child| site.made[**child]) {
-        match fork(site, child, 0) {
-            Ok(Forked::Parent(..)) => (),
-            Ok(Forked::Child) => {
-                await_parent(parent);
-                live(site, child, parent, reporter)
-            }
-            Err(err) => {
-                let pid = site.plan.tasks[child].pid;
-                return Err(fork_error(pid, site.options.pids, err));
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Waits until `parent` is the caller's, or until that takes too long: then [`die_with_parent`] says
-/// so.
-fn await_parent(parent: i32) {
-    let start = Instant::now();
-    while getppid().as_raw() != parent && start.elapsed() < PATIENCE {
-        std::thread::sleep(Duration::from_millis(1));
-    }
-}
-
-/// Forks a process that stands in for one that is gone, under its pid if pids are the saved ones.
-fn stand_in(site: &Site, pid: i32) -> nix::Result<Forked> {
-    let pid = [pid];
-    let pids: &[i32] = match site.options.pids {
-        Pids::Saved => &pid,
-        Pids::New => &[],
-    };
-    // SAFETY: mktree has one thread.
-    unsafe {
-        sys::fork(Birth {
-            pids,
-            ..Birth::default()
-        })
-    }
-}
-
 /// Says why a task could not be forked.
 pub fn fork_error(pid: i32, pids: Pids, err: Errno) -> String {
     let hint = match (pids, err) {
@@ -302,7 +235,7 @@ fn join_group(site: &Site, group: Group) -> Result<(), String> {
 fn make_ghost(site: &Site, number: usize) -> Result<(), String> {
     let pgid = site.plan.ghosts[number];
     let me = getpid().as_raw();
-    match stand_in(site, pgid) {
+    match orphans::stand_in(site, pgid) {
         Ok(Forked::Child) => {
             let _ = die_with_parent(me);
             loop {

@@ -4,8 +4,9 @@
 //! process waits on a word of shared memory until its child, in a session of its
 //! own, is ready, and ends; the child waits for SIGTERM and verifies.
 //!
-//! Arguments: STATUS [twice]. To be started under `reap`, which keeps the orphan. With `twice` the
-//! leader of the session ends too.
+//! Arguments: STATUS [twice|orphan]. To be started under `reap`, which keeps the orphan. With `twice`
+//! the leader of the session ends too; with `orphan` it lives, and somebody between it and the daemon
+//! ends.
 
 use crate::shared::Words;
 use crate::stage::{self, expect, Stage};
@@ -35,18 +36,26 @@ fn serve(stage: &Stage, words: Words) -> Result<(), String> {
     expect("word of shared memory", 42, count)
 }
 
-/// The child of the starter; with `twice` it ends as well, and its child is the daemon.
-fn lead(stage: &Stage, words: Words, twice: bool) -> u8 {
+/// The child of the starter, which is the daemon or has a child or grandchild that is.
+fn lead(stage: &Stage, words: Words, how: &str) -> u8 {
     if let Err(err) = setsid() {
         return stage.verdict(Err(format!("setsid: {err}")));
     }
     let serve = || stage.verdict_of("daemon", |stage| serve(stage, words));
-    if !twice {
-        return serve();
-    }
-    match tree::spawn("daemon", serve) {
+    let leave_behind = || match tree::spawn("daemon", serve) {
         Ok(_) => 0,
         Err(why) => stage.verdict(Err(why)),
+    };
+    match how {
+        "twice" => leave_behind(),
+        "orphan" => {
+            let middle = tree::spawn("middle", leave_behind);
+            let lived = middle
+                .and_then(|middle| tree::reap(&[middle], true))
+                .and_then(|()| stage::wait_for_term());
+            u8::from(lived.is_err())
+        }
+        _ => serve(),
     }
 }
 
@@ -54,8 +63,8 @@ fn lead(stage: &Stage, words: Words, twice: bool) -> u8 {
 pub fn main() -> ExitCode {
     stage::run_named("starter", |stage| {
         let words = Words::map(2)?;
-        let twice = stage.args.first().is_some_and(|arg| arg == "twice");
-        tree::spawn("leader", || lead(stage, words, twice))?;
+        let how = stage.args.first().map_or("", String::as_str);
+        tree::spawn("leader", || lead(stage, words, how))?;
         match words.wait_at_least(READY, 1, PATIENCE) {
             true => Ok(()),
             false => Err("the daemon did not become ready".into()),
