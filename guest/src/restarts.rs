@@ -110,8 +110,9 @@ impl Tree {
 
     /// How many tasks of the tree there are, of all its restarts.
     pub fn running(&self) -> Result<usize, String> {
-        let tasks = procfs::tasks().map_err(|e| format!("/proc: {e}"))?;
-        Ok(tasks.iter().filter(|task| task.comm == self.comm).count())
+        let own = format!("({},", self.comm);
+        let found = self.found()?;
+        Ok(found.iter().filter(|(_, name)| name.contains(&own)).count())
     }
 
     /// Waits until nobody is left, burying who has become the caller's child.

@@ -57,14 +57,22 @@ fn coordinate(site: &Site, root: i32) -> Result<(), Failure> {
 /// Waits until no task of the tree has its end of the reports any more: the
 /// kernel replaced their descriptors, or they died.
 fn attend(site: &Site, root: i32, reports: &mut Reports) -> Result<(), Failure> {
+    let mut refused = None;
     loop {
         match reports.next_report() {
             Report::Done => (),
+            // The root, which logs for all, may not have done so yet: it has when nobody is left.
+            Report::Failed(failure) if failure.status == REFUSED => {
+                refused.get_or_insert(failure.why);
+            }
             Report::Failed(failure) => {
                 return Err(with_log(failure.why, &site.log, site.log_start))
             }
             Report::End => break,
         }
+    }
+    if let Some(why) = refused {
+        return Err(with_log(why, &site.log, site.log_start));
     }
     if was_killed(root)? || logged(&site.log, site.log_start).is_some() {
         return Err(with_log(
