@@ -6,10 +6,10 @@
 
 use super::plan::{Lent, Orphans, Planned};
 use super::report::Reporter;
-use super::task::{die_with_parent, exit_at_once, fork, fork_error, live, Site, PATIENCE};
-use super::{Pids, NOT_MADE};
+use super::task::{die_with_parent, exit_at_once, fork, fork_as, fork_error, live, Site, PATIENCE};
+use super::NOT_MADE;
 use crate::cli::Failure;
-use crate::sys::{self, Birth, Forked};
+use crate::sys::Forked;
 use nix::sys::wait::{waitpid, WaitStatus};
 use nix::unistd::{getpid, getppid, setsid, Pid};
 use std::time::{Duration, Instant};
@@ -25,7 +25,7 @@ pub fn adopts_anybody(site: &Site, index: usize) -> bool {
 /// the nearest above that adopts orphans is that other one.
 pub fn lend(site: &Site, lent: &Lent, reporter: &Reporter) -> Result<(), String> {
     let me = getpid().as_raw();
-    match stand_in(site, lent.stand_in) {
+    match fork_as(site, lent.stand_in, 0) {
         Err(err) => Err(format!("making a stand-in: {err}")),
         Ok(Forked::Child) => {
             let done = die_with_parent(me).and_then(|()| match fork(site, lent.child, 0) {
@@ -64,7 +64,7 @@ fn reap_stand_in(what: &str, pid: i32) -> Result<(), String> {
 pub fn adopt(site: &Site, orphans: &Orphans, reporter: &Reporter) -> Result<(), String> {
     let me = getpid().as_raw();
     let what = format!("a stand-in for the leader of session {}", orphans.sid);
-    match stand_in(site, orphans.sid) {
+    match fork_as(site, orphans.sid, 0) {
         Err(err) => Err(format!("making {what}: {err}")),
         Ok(Forked::Child) => {
             let done = die_with_parent(me)
@@ -105,21 +105,5 @@ fn await_parent(parent: impl Fn() -> i32) {
     let start = Instant::now();
     while getppid().as_raw() != parent() && start.elapsed() < PATIENCE {
         std::thread::sleep(Duration::from_millis(1));
-    }
-}
-
-/// Forks a process that stands in for one that is gone, under its pid if pids are the saved ones.
-pub fn stand_in(site: &Site, pid: i32) -> nix::Result<Forked> {
-    let pid = [pid];
-    let pids: &[i32] = match site.options.pids {
-        Pids::Saved => &pid,
-        Pids::New => &[],
-    };
-    // SAFETY: mktree has one thread.
-    unsafe {
-        sys::fork(Birth {
-            pids,
-            ..Birth::default()
-        })
     }
 }

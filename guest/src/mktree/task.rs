@@ -103,7 +103,12 @@ impl Site {
 
 /// What [`fork`] gives to the new process and its maker to know.
 pub fn fork(site: &Site, index: usize, namespaces: u64) -> nix::Result<Forked> {
-    let pid = [site.plan.tasks[index].pid];
+    fork_as(site, site.plan.tasks[index].pid, namespaces)
+}
+
+/// Forks a process under this pid, if pids are the saved ones.
+pub fn fork_as(site: &Site, pid: i32, namespaces: u64) -> nix::Result<Forked> {
+    let pid = [pid];
     let pids: &[i32] = match site.options.pids {
         Pids::Saved => &pid,
         Pids::New => &[],
@@ -235,7 +240,7 @@ fn join_group(site: &Site, group: Group) -> Result<(), String> {
 fn make_ghost(site: &Site, number: usize) -> Result<(), String> {
     let pgid = site.plan.ghosts[number];
     let me = getpid().as_raw();
-    match orphans::stand_in(site, pgid) {
+    match fork_as(site, pgid, 0) {
         Ok(Forked::Child) => {
             let _ = die_with_parent(me);
             loop {
