@@ -39,6 +39,7 @@ programs! {
     t_daemon
     t_files
     t_futex
+    t_hostile
     t_memory
     t_protocol
     t_read

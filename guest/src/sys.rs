@@ -30,6 +30,11 @@ pub const RESTART_COORDINATOR: u64 = 1 << 0;
 /// `restart`: bits 32..63 of the flags hold the saved pid of the caller.
 pub const RESTART_NEW_PIDS: u64 = 1 << 1;
 
+/// The flags of a task that restarts under a new pid as the one saved under `pid`.
+pub fn restart_as(pid: i32) -> u64 {
+    RESTART_NEW_PIDS | (pid as u64) << 32
+}
+
 fn raw_fd(fd: Option<BorrowedFd<'_>>) -> libc::c_long {
     fd.map_or(-1, |fd| libc::c_long::from(fd.as_raw_fd()))
 }

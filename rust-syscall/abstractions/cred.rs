@@ -169,6 +169,12 @@ pub fn ns_capable(capability: u32) -> bool {
     unsafe { bindings::ns_capable((*current_cred()).user_ns, capability as i32) }
 }
 
+/// Whether the current task may set what others see of a program, by the rule of `prctl(2)` for
+/// `PR_SET_MM`: `CAP_CHECKPOINT_RESTORE` or `CAP_SYS_ADMIN` in its own user namespace.
+pub fn may_checkpoint_restore() -> bool {
+    ns_capable(bindings::CAP_CHECKPOINT_RESTORE) || ns_capable(bindings::CAP_SYS_ADMIN)
+}
+
 /// As [`ns_capable`], for a change of user or group ids.
 pub fn ns_capable_setid(capability: u32) -> bool {
     // SAFETY: as above.

@@ -96,7 +96,7 @@ impl Site {
     pub fn flags(&self, saved: i32) -> u64 {
         match self.options.pids {
             Pids::Saved => 0,
-            Pids::New => sys::RESTART_NEW_PIDS | (saved as u64) << 32,
+            Pids::New => sys::restart_as(saved),
         }
     }
 }

@@ -5,21 +5,19 @@
 //!
 //! Arguments: STATUS IMAGE. IMAGE: of a tree of some tasks, the root's pid 1.
 
+use crate::edit::{file_of, put_words, word, Image};
 use crate::knobs;
 use crate::stage::{self, expect, Stage};
 use crate::sys::{self, RESTART_COORDINATOR, RESTART_NEW_PIDS};
 use crate::tree;
-use checkpoint::image::header::RecordHeader;
-use checkpoint::image::stream::next_record;
-use checkpoint::image::HEADER_SIZE;
+use checkpoint::image::{Kind, HEADER_SIZE};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
-use nix::sys::memfd::{memfd_create, MFdFlags};
 use nix::sys::signal::{kill, Signal};
 use nix::sys::wait::{waitpid, WaitStatus};
 use nix::unistd::{getpid, pipe2, setsid, Pid};
-use std::fs::{self, File};
-use std::io::{Seek, Write};
+use std::fs::File;
+use std::io::Write;
 use std::os::fd::AsFd;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -33,93 +31,15 @@ const NR_TASKS: usize = 20;
 /// Size of an entry of TREE; in it pid, tgid, ppid.
 const ENTRY: usize = 24;
 
-/// An image that the edits are made to.
-struct Image {
-    bytes: Vec<u8>,
-    /// Where TREE begins.
-    tree: usize,
-    /// Saved pid of the root.
-    root: i32,
-}
-
-impl Image {
-    fn read(path: &str) -> Result<Image, String> {
-        let bytes = fs::read(path).map_err(|e| format!("{path}: {e}"))?;
-        let head = next_record(&bytes, 0, 0).map_err(|e| format!("{path}: {e}"))?;
-        let tree = head.stream_len;
-        let root = word(&bytes, tree + HEADER_SIZE)? as i32;
-        Ok(Image { bytes, tree, root })
-    }
-
-    /// The image with words of the payload of the record at `record` changed, its checksum right.
-    fn with(&self, record: usize, words: &[(usize, u32)]) -> Result<File, String> {
-        let mut bytes = self.bytes.clone();
-        let payload = record + HEADER_SIZE;
-        for (at, value) in words {
-            bytes
-                .get_mut(payload + at..payload + at + 4)
-                .ok_or("the record is too short")?
-                .copy_from_slice(&value.to_le_bytes());
-        }
-        seal(&mut bytes, record, None)?;
-        file_of(&bytes)
-    }
-
-    /// The beginning of an image of the root alone: HEAD, and TREE with one entry.
-    fn beginning_of_one(&self) -> Result<Vec<u8>, String> {
-        let mut bytes = self.bytes[..self.tree + HEADER_SIZE + ENTRY].to_vec();
-        bytes[HEADER_SIZE + NR_TASKS..HEADER_SIZE + NR_TASKS + 4].copy_from_slice(&1u32.to_le_bytes());
-        seal(&mut bytes, 0, None)?;
-        seal(&mut bytes, self.tree, Some(ENTRY as u64))?;
-        Ok(bytes)
-    }
-
-    fn whole(&self) -> Result<File, String> {
-        file_of(&self.bytes)
-    }
-
-    fn cut(&self, len: usize) -> Result<File, String> {
-        file_of(&self.bytes[..len])
-    }
-
-    /// An entry of TREE; its pid, tgid and ppid are the first words.
-    fn entry(&self, number: usize) -> usize {
-        number * ENTRY
-    }
-}
-
-/// Makes the checksum of the record at `record` right; with `len` its payload has that length.
-fn seal(bytes: &mut [u8], record: usize, len: Option<u64>) -> Result<(), String> {
-    let payload = record + HEADER_SIZE;
-    let head = bytes
-        .get(record..)
-        .and_then(|rest| rest.first_chunk::<HEADER_SIZE>())
-        .ok_or("no record is there")?;
-    let mut header = RecordHeader::decode(head, Default::default()).map_err(|e| e.to_string())?;
-    header.len = len.unwrap_or(header.len);
-    header.checksum = header.sum(&bytes[payload..payload + header.padded_len()]);
-    bytes[record..payload].copy_from_slice(&header.encode());
-    Ok(())
-}
-
-fn word(bytes: &[u8], at: usize) -> Result<u32, String> {
-    let four = bytes.get(at..at + 4).and_then(|four| four.try_into().ok());
-    four.map(u32::from_le_bytes)
-        .ok_or_else(|| format!("no word at {at}"))
-}
-
-fn file_of(bytes: &[u8]) -> Result<File, String> {
-    let memory = memfd_create(c"image", MFdFlags::MFD_CLOEXEC).map_err(|e| format!("memfd: {e}"))?;
-    let mut file = File::from(memory);
-    let failed = |e: std::io::Error| format!("writing an image: {e}");
-    file.write_all(bytes).map_err(failed)?;
-    file.rewind().map_err(failed)?;
-    Ok(file)
-}
-
-/// The flags of a caller that restarts under new pids as the task saved under `pid`.
-fn as_task(pid: i32) -> u64 {
-    RESTART_NEW_PIDS | (pid as u64) << 32
+/// HEAD and TREE of an image of the root alone.
+fn beginning_of_one(image: &Image) -> Result<Vec<u8>, String> {
+    let one = image
+        .edited(Kind::Head, 0, |head| put_words(head, &[(NR_TASKS, 1)]))?
+        .edited(Kind::Tree, 0, |tree| {
+            tree.truncate(ENTRY);
+            Ok(())
+        })?;
+    Ok(one.beginning(2).bytes())
 }
 
 /// Checks one refusal.
@@ -140,12 +60,12 @@ fn refused(what: &str, expected: Errno, call: impl FnOnce() -> nix::Result<i64>)
 
 fn arguments(image: &Image) -> Result<(), String> {
     let me = getpid().as_raw();
-    let whole = image.whole()?;
+    let whole = file_of(&image.bytes())?;
     let open = |path: &str| File::open(path).map_err(|e| format!("{path}: {e}"));
     let write_only = File::create("t_calls.out").map_err(|e| format!("t_calls.out: {e}"))?;
     let null = open("/dev/null")?;
     let fd = Some(whole.as_fd());
-    let own = as_task(image.root);
+    let own = sys::restart_as(image.root()?);
     refused("unknown flags", Errno::EINVAL, || sys::restart(me, fd, own | 1 << 7, None))?;
     refused("no such root", Errno::ESRCH, || sys::restart(NOBODY, None, own, None))?;
     refused("root 0", Errno::ESRCH, || sys::restart(0, fd, own, None))?;
@@ -212,12 +132,18 @@ fn end(pid: i32) {
 
 fn images(image: &Image) -> Result<(), String> {
     let me = getpid().as_raw();
-    let own = as_task(image.root);
+    let own = sys::restart_as(image.root()?);
     let call = |file: &File| sys::restart(me, Some(file.as_fd()), own, None);
-    let head = |value| image.with(0, &[(NR_TASKS, value)]);
-    let tree = |words: &[(usize, u32)]| image.with(image.tree, words);
-    let (root, second, third) = (image.entry(0), image.entry(1), image.entry(2));
-    let second_pid = word(&image.bytes, image.tree + HEADER_SIZE + second)?;
+    let edited = |kind, words: &[(usize, u32)]| -> Result<File, String> {
+        let edited = image.edited(kind, 0, |payload| put_words(payload, words))?;
+        file_of(&edited.bytes())
+    };
+    let head = |value| edited(Kind::Head, &[(NR_TASKS, value)]);
+    let tree = |words: &[(usize, u32)]| edited(Kind::Tree, words);
+    let bytes = image.bytes();
+    let cut = |len: usize| file_of(&bytes[..len]);
+    let (root, second, third) = (0, ENTRY, 2 * ENTRY);
+    let second_pid = word(image.payload(Kind::Tree, 0)?, second)?;
     for (what, expected, file) in [
         ("no task", Errno::EINVAL, head(0)?),
         ("2^31 tasks", Errno::EINVAL, head(1 << 31)?),
@@ -226,30 +152,31 @@ fn images(image: &Image) -> Result<(), String> {
         ("two tasks of one pid", Errno::EINVAL, tree(&[(third, second_pid), (third + 4, second_pid)])?),
         ("a task of pid 0", Errno::EINVAL, tree(&[(second, 0), (second + 4, 0)])?),
         ("a task of a negative pid", Errno::EINVAL, tree(&[(second, u32::MAX), (second + 4, u32::MAX)])?),
-        ("a thread", Errno::EINVAL, tree(&[(second + 4, image.root as u32)])?),
+        ("a thread", Errno::EINVAL, tree(&[(second + 4, image.root()? as u32)])?),
         ("a parent that comes later", Errno::EINVAL, tree(&[(second + 8, 31_000)])?),
         ("a task that is its own parent", Errno::EINVAL, tree(&[(second + 8, second_pid)])?),
         ("another root than the caller", Errno::EINVAL, tree(&[(root, 31_000), (root + 4, 31_000)])?),
-        ("an image that ends in HEAD", Errno::EPIPE, image.cut(HEADER_SIZE + 8)?),
-        ("an image that ends behind HEAD", Errno::EPIPE, image.cut(image.tree)?),
-        ("an image that ends in TREE", Errno::EPIPE, image.cut(image.tree + HEADER_SIZE + 8)?),
+        ("an image that ends in HEAD", Errno::EPIPE, cut(HEADER_SIZE + 8)?),
+        ("an image that ends behind HEAD", Errno::EPIPE, cut(image.offset(1))?),
+        ("an image that ends in TREE", Errno::EPIPE, cut(image.offset(1) + HEADER_SIZE + 8)?),
     ] {
         refused(what, expected, || call(&file))?;
     }
     // The image is whole, and the caller is alone: nobody can become the others.
-    let whole = image.whole()?;
+    let whole = file_of(&image.bytes())?;
     refused("a tree whose other tasks are missing", Errno::ESRCH, || call(&whole))
 }
 
 /// The image through a pipe whose writer stops half-way.
 fn pipes(image: &Image) -> Result<(), String> {
     let me = getpid().as_raw();
-    let own = as_task(image.root);
+    let own = sys::restart_as(image.root()?);
+    let bytes = image.bytes();
     let pipe = |len: usize| -> Result<_, String> {
         let (read, write) = pipe2(OFlag::O_CLOEXEC).map_err(|e| format!("pipe: {e}"))?;
         let mut write = File::from(write);
         write
-            .write_all(&image.bytes[..len])
+            .write_all(&bytes[..len])
             .map_err(|e| format!("pipe: {e}"))?;
         Ok((File::from(read), write))
     };
@@ -258,14 +185,14 @@ fn pipes(image: &Image) -> Result<(), String> {
     refused("a pipe that is closed early", Errno::EPIPE, || {
         sys::restart(me, Some(read.as_fd()), own, None)
     })?;
-    let (read, _write) = pipe(image.tree + 8)?;
+    let (read, _write) = pipe(image.offset(1) + 8)?;
     let flags = OFlag::O_NONBLOCK;
     nix::fcntl::fcntl(&read, nix::fcntl::FcntlArg::F_SETFL(flags)).map_err(|e| format!("fcntl: {e}"))?;
     refused("a pipe that has nothing to say now", Errno::EAGAIN, || {
         sys::restart(me, Some(read.as_fd()), own, None)
     })?;
     // A pipe that stalls: a signal ends the wait.
-    let (read, _write) = pipe(image.tree + 8)?;
+    let (read, _write) = pipe(image.offset(1) + 8)?;
     let alarm = tree::spawn("alarm", || {
         std::thread::sleep(Duration::from_millis(300));
         u8::from(kill(Pid::from_raw(me), Signal::SIGUSR1).is_err())
@@ -283,9 +210,9 @@ fn stalled_reader(image: &Image) -> Result<(), String> {
     let (read, write) = pipe2(OFlag::O_CLOEXEC).map_err(|e| format!("pipe: {e}"))?;
     let mut write = File::from(write);
     write
-        .write_all(&image.beginning_of_one()?)
+        .write_all(&beginning_of_one(image)?)
         .map_err(|e| format!("pipe: {e}"))?;
-    let flags = as_task(image.root);
+    let flags = sys::restart_as(image.root()?);
     let root = tree::spawn("root", || {
         // The saved root leads its session.
         let found = setsid().and_then(|me| sys::restart(me.as_raw(), None, flags, None));

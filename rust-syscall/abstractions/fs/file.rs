@@ -252,6 +252,19 @@ impl File {
                 ) == 0
         }
     }
+
+    /// Whether executing the file may give privileges that the one who does it lacks: it is setuid
+    /// or setgid, or carries capabilities.
+    pub fn raises_privileges(&self) -> bool {
+        const SETGID: u32 = bindings::S_ISGID | bindings::S_IXGRP;
+        // SAFETY: an open file keeps its path and inode; the call only reads an attribute.
+        unsafe {
+            let mode = u32::from((*self.inode()).i_mode);
+            mode & bindings::S_ISUID != 0
+                || mode & SETGID == SETGID
+                || bindings::cap_inode_need_killpriv((*self.as_ptr()).f_path.dentry) != 0
+        }
+    }
 }
 
 fn count(n: isize) -> Result<usize> {

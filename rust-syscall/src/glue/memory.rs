@@ -15,6 +15,7 @@ use crate::image::list::Entry;
 use crate::image::record::memory::{self as record, MAX_VMA_ENTRIES};
 use crate::image::record::{Mm, PageRange, Shmem, VmaEntry, VmaKind, Vmas};
 use kernel::alloc::{flags::GFP_KERNEL, KVVec};
+use kernel::cred;
 use kernel::error::code::*;
 use kernel::fs::File;
 use kernel::mm::mapping::{self, Advice, Mode, Protection};
@@ -229,6 +230,10 @@ pub(crate) fn load(input: &mut Loader) -> Result<(), Failure> {
     check_data_limit(&body)?;
     let vmas = load_vmas(body.nr_vmas as usize, input)?;
     let exe = input.file(body.exe)?;
+    // Whoever is seen as such a program has been raised by executing it, or may set what is seen.
+    if exe.raises_privileges() && !cred::may_checkpoint_restore() {
+        return Err(Failure::doing(EPERM, "taking an executable file that raises privileges"));
+    }
     vdso::relocate(&mm, &vmas)?;
     // While nothing is mapped: the kernel refuses to let go of a program file that is.
     mm.set_exe_file(&exe).doing("setting the executable file")?;

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! A user restarts a real image, edited to ask for what that user may not
+//! have: each is refused with its errno, nobody is left, and what was asked for
+//! has not come about. The image as it was, and edits that ask for no more than
+//! anyone may have, are restarted.
+//!
+//! Arguments: STATUS IMAGE UID SAVED-STATUS. IMAGE: of one task of the user UID, which has the file
+//! SAVED-STATUS open.
+//! Runs as root in a folder that the user can look into.
+
+mod edits;
+
+use crate::edit::{file_of, Image};
+use crate::knobs;
+use crate::restarts::PATIENCE;
+use crate::stage::{self, Stage};
+use crate::sys::{self, RESTART_COORDINATOR};
+use crate::tree;
+use edits::Case;
+use nix::errno::Errno;
+use nix::sys::signal::{kill, Signal};
+use nix::sys::wait::{waitpid, WaitStatus};
+use nix::unistd::{setgroups, setresgid, setresuid, setsid, Gid, Pid, Uid};
+use std::fs::File;
+use std::io::{Read, Seek};
+use std::os::fd::AsFd;
+use std::process::ExitCode;
+
+/// Exit status of the user's process: the restart went well, and the task is ended again.
+const RESTARTED: u8 = 0;
+/// It could not be tried.
+const NOT_TRIED: u8 = 255;
+/// It was refused, and yet the task did not end as one that is refused.
+const RUNS_ON: u8 = 254;
+
+/// In the user's process: restarts the image as a coordinator does; the exit status.
+fn coordinate(saved: i32, image: &File, log: &File, user: u32) -> u8 {
+    let flags = sys::restart_as(saved);
+    let became = setgroups(&[])
+        .and_then(|()| setresgid(Gid::from_raw(user), Gid::from_raw(user), Gid::from_raw(user)))
+        .and_then(|()| setresuid(Uid::from_raw(user), Uid::from_raw(user), Uid::from_raw(user)));
+    if became.is_err() {
+        return NOT_TRIED;
+    }
+    let root = tree::spawn("root", || {
+        // The saved root leads its session.
+        let found = setsid().and_then(|me| sys::restart(me.as_raw(), None, flags, Some(log.as_fd())));
+        found.map_or_else(|errno| errno as i32 as u8, |_| NOT_TRIED)
+    });
+    let Ok(root) = root else {
+        return NOT_TRIED;
+    };
+    let found = sys::restart(root.pid, Some(image.as_fd()), flags | RESTART_COORDINATOR, Some(log.as_fd()));
+    let pid = Pid::from_raw(root.pid);
+    if found == Ok(0) {
+        // Ends the restored task; nothing else can have ended it meanwhile.
+        let _ = kill(pid, Signal::SIGKILL);
+    }
+    let ended = waitpid(pid, None);
+    match (found, ended) {
+        (Ok(0), Ok(WaitStatus::Signaled(_, Signal::SIGKILL, _))) => RESTARTED,
+        // Killed if it had begun to restore; told the same errno if not.
+        (Err(errno), Ok(WaitStatus::Signaled(_, Signal::SIGKILL, _))) => errno as i32 as u8,
+        (Err(errno), Ok(WaitStatus::Exited(_, told))) if told == errno as i32 => errno as i32 as u8,
+        _ => RUNS_ON,
+    }
+}
+
+/// Restarts one image as the user, and judges what comes of it.
+fn attempt(case: &Case, user: u32) -> Result<(), String> {
+    let image = file_of(&case.image.bytes())?;
+    let mut log = file_of(&[])?;
+    let saved = case.image.root()?;
+    let child = tree::spawn(case.what, || coordinate(saved, &image, &log, user))?;
+    let ended = waitpid(Pid::from_raw(child.pid), None).map_err(|e| format!("waitpid: {e}"))?;
+    let expected = case.expected.map_or(0, |errno| errno as i32);
+    if ended != WaitStatus::Exited(Pid::from_raw(child.pid), expected) {
+        let mut said = String::new();
+        let _ = log.rewind().and_then(|()| log.read_to_string(&mut said));
+        let errno = |status| match status {
+            WaitStatus::Exited(_, code) if code == i32::from(RUNS_ON) => "refused, but the task ran on".to_owned(),
+            WaitStatus::Exited(_, code) if code == i32::from(NOT_TRIED) => "no try".to_owned(),
+            WaitStatus::Exited(_, 0) => "a restart".to_owned(),
+            WaitStatus::Exited(_, code) => Errno::from_raw(code).to_string(),
+            other => format!("{other:?}"),
+        };
+        let wanted = case.expected.map_or("a restart".to_owned(), |errno| errno.to_string());
+        return Err(format!("{}: expected {wanted}, found {}; log: {}", case.what, errno(ended), said.trim()));
+    }
+    match knobs::no_context(PATIENCE)? {
+        0 => Ok(()),
+        left => Err(format!("{}: the kernel still has restarts: {left}", case.what)),
+    }
+}
+
+fn run(stage: &Stage) -> Result<(), String> {
+    let [path, user, status] = stage.args.as_slice() else {
+        return Err("arguments: STATUS IMAGE UID SAVED-STATUS".to_owned());
+    };
+    let user: u32 = user.parse().map_err(|_| format!("UID: expected a number, found {user:?}"))?;
+    knobs::open()?;
+    let image = Image::read(path)?;
+    let cases = edits::all(&image, status)?;
+    let mut wrong = Vec::new();
+    for case in &cases {
+        wrong.extend(attempt(case, user).err());
+    }
+    stage.say(&format!("cases: {}\n", cases.len()))?;
+    if wrong.is_empty() {
+        return Ok(());
+    }
+    Err(format!("{} of {}: {}", wrong.len(), cases.len(), wrong.join("; ")))
+}
+
+/// Runs with the arguments of the process.
+pub fn main() -> ExitCode {
+    stage::run(run)
+}
