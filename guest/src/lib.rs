@@ -30,6 +30,8 @@ pub mod pattern;
 #[cfg(feature = "programs")]
 pub mod procfs;
 #[cfg(feature = "programs")]
+pub mod puppet;
+#[cfg(feature = "programs")]
 pub mod restarts;
 #[cfg(feature = "programs")]
 pub mod shared;

@@ -34,6 +34,7 @@ programs! {
     reap
     t_at_once
     t_attributes
+    t_by_hand
     t_calls
     t_creds
     t_daemon

@@ -188,7 +188,7 @@ pub fn ended(mktree: &mut Child) -> Result<bool, String> {
 }
 
 /// Reaps whoever has ended.
-fn bury() {
+pub fn bury() {
     while let Ok(WaitStatus::Exited(..) | WaitStatus::Signaled(..)) =
         waitpid(None, Some(WaitPidFlag::WNOHANG))
     {}

@@ -9,7 +9,9 @@ use nix::errno::Errno;
 use nix::sys::signal::{
     sigaction, sigprocmask, SaFlags, SigAction, SigHandler, SigSet, SigmaskHow, Signal,
 };
+use std::collections::hash_map::RandomState;
 use std::fs::{File, OpenOptions};
+use std::hash::{BuildHasher, Hasher};
 use std::io::Write;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -72,6 +74,12 @@ impl Stage {
                 .parse()
                 .map_err(|_| format!("argument {text:?}: expected a number")),
         }
+    }
+
+    /// Argument `at` as the seed of a test's random choices; without one, one that nobody chose.
+    pub fn seed(&self, at: usize) -> Result<u64, String> {
+        // Each of these has keys that the kernel's generator has chosen.
+        self.number(at, RandomState::new().build_hasher().finish())
     }
 
     /// Runs what the task `name` of a tree does and reports its verdict.

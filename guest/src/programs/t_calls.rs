@@ -7,6 +7,7 @@
 
 use crate::edit::{file_of, put_words, word, Image};
 use crate::knobs;
+use crate::puppet;
 use crate::stage::{self, expect, Stage};
 use crate::sys::{self, RESTART_COORDINATOR, RESTART_NEW_PIDS};
 use crate::tree;
@@ -197,7 +198,7 @@ fn pipes(image: &Image) -> Result<(), String> {
         std::thread::sleep(Duration::from_millis(300));
         u8::from(kill(Pid::from_raw(me), Signal::SIGUSR1).is_err())
     })?;
-    catch_usr1()?;
+    puppet::catch_usr1()?;
     refused("a pipe that stalls, and a signal", Errno::EINTR, || {
         sys::restart(me, Some(read.as_fd()), own, None)
     })?;
@@ -235,17 +236,6 @@ fn stalled_reader(image: &Image) -> Result<(), String> {
         ended,
     )?;
     tree::reap(&[alarm], true)
-}
-
-extern "C" fn on_usr1(_: libc::c_int) {}
-
-fn catch_usr1() -> Result<(), String> {
-    use nix::sys::signal::{sigaction, SaFlags, SigAction, SigHandler, SigSet};
-    let action = SigAction::new(SigHandler::Handler(on_usr1), SaFlags::SA_RESTART, SigSet::empty());
-    // SAFETY: the handler does nothing.
-    unsafe { sigaction(Signal::SIGUSR1, &action) }
-        .map(drop)
-        .map_err(|e| format!("sigaction: {e}"))
 }
 
 fn run(stage: &Stage) -> Result<(), String> {

@@ -15,8 +15,6 @@ use crate::stage::{self, Stage};
 use checkpoint::restart::Point;
 use nix::sys::signal::{kill, Signal};
 use nix::unistd::Pid;
-use std::collections::hash_map::RandomState;
-use std::hash::{BuildHasher, Hasher};
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -136,8 +134,7 @@ fn run(stage: &Stage) -> Result<(), String> {
     };
     let tree = Tree::new(image, comm, stage.number(2, 1)?)?;
     let started = Instant::now();
-    // Each of these has keys that the kernel's generator has chosen.
-    let seed = stage.number(3, RandomState::new().build_hasher().finish())?;
+    let seed = stage.seed(3)?;
     knobs::open()?;
     stage.say(&format!("seed {seed}\n"))?;
     knobs::delay(DELAY_US, seed)?;

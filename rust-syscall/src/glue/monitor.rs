@@ -193,7 +193,8 @@ impl Context {
             if let Some(context) = list.iter().flatten().find(|context| context.is_of(root)) {
                 return Ok(context.clone());
             }
-            if root.process().is_none() {
+            // One that nobody has waited for yet is gone as well.
+            if root.process().is_none_or(|root| root.is_exiting()) {
                 return Err(doing(ESRCH));
             }
             if let CondVarTimeoutResult::Signal { .. } = contexts

@@ -1,0 +1,349 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Restarts whose processes are made one by one, some of them wrongly: strangers,
+//! duplicates and processes that the image does not know are refused and count for
+//! nothing; who stands in the wrong place, or never comes, ends it for everybody.
+//!
+//! Arguments: STATUS IMAGE COMM [SEED]. IMAGE: of a root and its two children, COMM their name.
+//! Runs as root outside any container.
+
+use crate::edit::{file_of, word, Image};
+use crate::knobs;
+use crate::procfs;
+use crate::puppet::{self, Puppet, PATIENCE};
+use crate::restarts::bury;
+use crate::stage::{self, expect, Stage};
+use crate::sys::{self, RESTART_COORDINATOR};
+use checkpoint::image::Kind;
+use checkpoint::restart::Point;
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
+use nix::sys::prctl;
+use nix::sys::signal::{kill, Signal};
+use nix::unistd::{pipe2, setresgid, setresuid, setsid, Gid, Pid, Uid};
+use std::fs::File;
+use std::io::Write;
+use std::os::fd::AsFd;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+/// Longest delay at a point.
+const DELAY_US: u32 = 2_000;
+const LOOK_AGAIN: Duration = Duration::from_millis(2);
+/// Size of an entry of TREE, which begins with the pid.
+const ENTRY: usize = 24;
+/// A saved pid that the image does not know.
+const UNKNOWN: i32 = 30_000;
+/// A user other than root.
+const USER: u32 = 1000;
+
+/// What is saved, and who restarts it.
+struct Play<'a> {
+    image: &'a Image,
+    comm: &'a str,
+    /// Saved pids of the root and its children.
+    saved: [i32; 3],
+}
+
+/// The processes of one restart.
+#[derive(Clone, Copy)]
+struct Cast {
+    coordinator: Puppet,
+    root: Puppet,
+    first: Puppet,
+    second: Puppet,
+    /// One of the root's tree that is not in the image.
+    extra: Puppet,
+}
+
+/// What is wrong with them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Flaw {
+    None,
+    /// The second child is a child of the first.
+    Misplaced,
+    /// The second child is another user's.
+    OtherUser,
+    /// The image comes through a pipe from the first child.
+    FeedsItself,
+}
+
+fn become_user() -> Result<(), String> {
+    let (uid, gid) = (Uid::from_raw(USER), Gid::from_raw(USER));
+    setresgid(gid, gid, gid)
+        .and_then(|()| setresuid(uid, uid, uid))
+        .map_err(|e| format!("becoming user {USER}: {e}"))
+}
+
+impl Play<'_> {
+    /// Makes the coordinator and, below it, the root with its tree.
+    fn cast(&self, flaw: Flaw) -> Result<Cast, String> {
+        let names = ["coordinator", "root", "first child", "second child", "extra task"];
+        let [coordinator, root, first, second, extra] = puppet::prepare(names)?;
+        let cast = Cast {
+            coordinator,
+            root,
+            first,
+            second,
+            extra,
+        };
+        let bytes = self.image.bytes();
+        let (image, feed) = if flaw == Flaw::FeedsItself {
+            let (read, write) = pipe2(OFlag::O_CLOEXEC).map_err(|e| format!("pipe: {e}"))?;
+            (File::from(read), Some(File::from(write)))
+        } else {
+            (file_of(&bytes)?, None)
+        };
+        let flags = sys::restart_as(self.saved[0]) | RESTART_COORDINATOR;
+        let born = || {
+            cast.tree(flaw, feed.as_ref(), &bytes)?;
+            // Who would write to the pipe is to know when nobody reads any more.
+            sys::close_all_but(&[Some(image.as_fd())]);
+            Ok(())
+        };
+        coordinator.make(0, born, |_| sys::restart(root.pid().unwrap_or(0), Some(image.as_fd()), flags, None))?;
+        for puppet in cast.all() {
+            puppet.pid()?;
+        }
+        Ok(cast)
+    }
+}
+
+impl Cast {
+    fn all(&self) -> [Puppet; 5] {
+        [self.coordinator, self.root, self.first, self.second, self.extra]
+    }
+
+    /// In the coordinator: forks the root, and it its children.
+    fn tree(self, flaw: Flaw, feed: Option<&File>, bytes: &[u8]) -> Result<(), String> {
+        let join = move |claim: i32| sys::restart(self.root.pid().unwrap_or(0), None, sys::restart_as(claim), None);
+        let second = move || {
+            let born = || if flaw == Flaw::OtherUser { become_user() } else { Ok(()) };
+            self.second.make(0, born, join)
+        };
+        let born = || {
+            // The saved root leads its session.
+            setsid().map_err(|e| format!("setsid: {e}"))?;
+            sys::close_all_but(&[feed.map(AsFd::as_fd)]);
+            let born = || if flaw == Flaw::Misplaced { second() } else { Ok(()) };
+            self.first.make(0, born, |claim| {
+                if let Some(mut feed) = feed {
+                    feed.write_all(bytes).map_err(|_| Errno::EPIPE)?;
+                }
+                join(claim)
+            })?;
+            // From here on the first child alone can write.
+            sys::close_all_but(&[]);
+            if flaw != Flaw::Misplaced {
+                second()?;
+            }
+            self.extra.make(0, || Ok(()), join)
+        };
+        self.root.make(0, born, join)
+    }
+
+    /// Fails unless these processes end, or have ended.
+    fn ended(&self, who: &[Puppet]) -> Result<(), String> {
+        let start = Instant::now();
+        for puppet in who {
+            let pid = puppet.pid()?;
+            while !procfs::is_exiting(pid) {
+                if start.elapsed() > PATIENCE {
+                    return Err(format!("{puppet:?} has not ended"));
+                }
+                std::thread::sleep(LOOK_AGAIN);
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends everybody who is left, and sees to it that nobody and nothing is.
+    fn strike(self) -> Result<(), String> {
+        for puppet in self.all() {
+            let pid = puppet.pid()?;
+            if !procfs::is_exiting(pid) {
+                // One that has ended meanwhile needs no signal.
+                let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+            }
+        }
+        self.ended(&self.all())?;
+        bury();
+        match knobs::no_context(PATIENCE)? {
+            0 => Ok(()),
+            left => Err(format!("restarts that the kernel still has in memory: {left}")),
+        }
+    }
+}
+
+/// Waits until the participant `slot` has entered.
+fn entered(slot: u32, puppet: Puppet, order: impl FnOnce()) -> Result<(), String> {
+    knobs::hold(slot, Point::Entered as u32)?;
+    order();
+    let held = knobs::held(PATIENCE)?;
+    expect("who has entered", Some(puppet.pid()?), held)
+}
+
+impl Play<'_> {
+    fn begin(&self, cast: &Cast) {
+        cast.coordinator.order(0);
+        cast.root.order(self.saved[0]);
+    }
+
+    /// The tree runs: each of the three where it was made.
+    fn runs(&self, cast: &Cast) -> Result<(), String> {
+        for puppet in [cast.root, cast.first, cast.second] {
+            let pid = puppet.pid()?;
+            let found = procfs::task(pid).map(|task| task.comm);
+            expect("name of a restored task", Some(self.comm.to_owned()), found)?;
+        }
+        Ok(())
+    }
+
+    /// Whoever does not belong is refused while the restart waits, and it goes well afterwards.
+    fn strangers(&self) -> Result<(), String> {
+        let cast = self.cast(Flaw::None)?;
+        let root = cast.root.pid()?;
+        let names = ["stranger", "another user", "task of a nested pid namespace"];
+        let [stranger, user, nested] = puppet::prepare(names)?;
+        let join = |claim: i32| sys::restart(root, None, sys::restart_as(claim), None);
+        stranger.make(0, || Ok(()), join)?;
+        user.make(0, become_user, join)?;
+        nested.make(libc::CLONE_NEWPID as u64, || Ok(()), join)?;
+        self.begin(&cast);
+        entered(1, cast.first, || cast.first.order(self.saved[1]))?;
+        let [of_root, of_first, of_second] = self.saved;
+        stranger.obeys(of_second, Err(Errno::EPERM))?;
+        user.obeys(of_second, Err(Errno::EPERM))?;
+        nested.obeys(of_second, Err(Errno::ESRCH))?;
+        cast.extra.obeys(of_first, Err(Errno::EBUSY))?;
+        cast.extra.obeys(of_root, Err(Errno::EBUSY))?;
+        cast.extra.obeys(UNKNOWN, Err(Errno::ESRCH))?;
+        expect("restarts in the kernel", 1, knobs::contexts()?)?;
+        knobs::release()?;
+        cast.second.order(of_second);
+        cast.coordinator.expect(Ok(()))?;
+        self.runs(&cast)?;
+        for puppet in [stranger, user, nested] {
+            puppet.dismiss();
+        }
+        cast.strike()
+    }
+
+    /// One that must not become what it claims ends the restart when it is its turn.
+    fn refused_in_its_turn(&self, flaw: Flaw, errno: Errno) -> Result<(), String> {
+        let cast = self.cast(flaw)?;
+        self.begin(&cast);
+        cast.first.order(self.saved[1]);
+        cast.second.order(self.saved[2]);
+        cast.coordinator.expect(Err(errno))?;
+        // They had begun to restore, and are nothing that could run on.
+        cast.ended(&[cast.root, cast.first, cast.second])?;
+        cast.strike()
+    }
+
+    /// One never comes although it could: a signal to anyone who waits releases all.
+    fn interrupted(&self, whom: impl Fn(&Cast) -> Puppet) -> Result<(), String> {
+        let cast = self.cast(Flaw::None)?;
+        self.begin(&cast);
+        entered(1, cast.first, || cast.first.order(self.saved[1]))?;
+        knobs::release()?;
+        whom(&cast).signal(Signal::SIGUSR1)?;
+        for puppet in [cast.coordinator, cast.root, cast.first] {
+            puppet.expect(Err(Errno::EINTR))?;
+        }
+        cast.strike()
+    }
+
+    /// A restart that nobody begins: who looks for it can be interrupted, and learns of the root's death.
+    fn nobody_begins(&self) -> Result<(), String> {
+        let cast = self.cast(Flaw::None)?;
+        cast.first.order(self.saved[1]);
+        cast.second.order(self.saved[2]);
+        asleep(&cast.first)?;
+        asleep(&cast.second)?;
+        cast.first.signal(Signal::SIGUSR1)?;
+        cast.first.expect(Err(Errno::EINTR))?;
+        cast.root.signal(Signal::SIGKILL)?;
+        cast.second.expect(Err(Errno::ESRCH))?;
+        cast.strike()
+    }
+
+    /// Who is to bring the image is one of those who wait for it: stuck, until a signal.
+    fn feeds_itself(&self) -> Result<(), String> {
+        let cast = self.cast(Flaw::FeedsItself)?;
+        self.begin(&cast);
+        cast.first.order(self.saved[1]);
+        entered(2, cast.second, || cast.second.order(self.saved[2]))?;
+        knobs::release()?;
+        cast.coordinator.signal(Signal::SIGUSR1)?;
+        for puppet in [cast.coordinator, cast.root, cast.second] {
+            puppet.expect(Err(Errno::EINTR))?;
+        }
+        cast.coordinator.dismiss();
+        cast.first.expect(Err(Errno::EPIPE))?;
+        cast.strike()
+    }
+}
+
+/// Waits until a process sleeps in its call.
+fn asleep(puppet: &Puppet) -> Result<(), String> {
+    const RESTART: &str = "549 ";
+    let path = format!("/proc/{}/syscall", puppet.pid()?);
+    let start = Instant::now();
+    while !std::fs::read_to_string(&path).is_ok_and(|text| text.starts_with(RESTART)) {
+        if start.elapsed() > PATIENCE {
+            return Err(format!("{path}: expected restart, number {RESTART}"));
+        }
+        std::thread::sleep(LOOK_AGAIN);
+    }
+    Ok(())
+}
+
+fn run(stage: &Stage) -> Result<(), String> {
+    let [path, comm, ..] = stage.args.as_slice() else {
+        return Err("arguments: STATUS IMAGE COMM [SEED]".to_owned());
+    };
+    let seed = stage.seed(2)?;
+    stage.say(&format!("seed {seed}\n"))?;
+    knobs::open()?;
+    knobs::delay(DELAY_US, seed)?;
+    puppet::catch_usr1()?;
+    prctl::set_child_subreaper(true).map_err(|e| format!("PR_SET_CHILD_SUBREAPER: {e}"))?;
+    let image = Image::read(path)?;
+    let tree = image.payload(Kind::Tree, 0)?;
+    expect("bytes of TREE, of three tasks", 3 * ENTRY, tree.len())?;
+    let saved = |number: usize| word(tree, number * ENTRY).map(|pid| pid as i32);
+    let play = Play {
+        image: &image,
+        comm,
+        saved: [saved(0)?, saved(1)?, saved(2)?],
+    };
+    type Scene<'a> = (&'static str, Box<dyn Fn() -> Result<(), String> + 'a>);
+    let scenes: [Scene<'_>; 8] = [
+        ("strangers", Box::new(|| play.strangers())),
+        ("a task below the wrong parent", Box::new(|| play.refused_in_its_turn(Flaw::Misplaced, Errno::ESRCH))),
+        ("a task of another user", Box::new(|| play.refused_in_its_turn(Flaw::OtherUser, Errno::EPERM))),
+        ("a signal to the coordinator", Box::new(|| play.interrupted(|cast| cast.coordinator))),
+        ("a signal to the root", Box::new(|| play.interrupted(|cast| cast.root))),
+        ("a signal to a task", Box::new(|| play.interrupted(|cast| cast.first))),
+        ("a restart that nobody begins", Box::new(|| play.nobody_begins())),
+        ("a tree that feeds itself", Box::new(|| play.feeds_itself())),
+    ];
+    for (what, scene) in &scenes {
+        scene().map_err(|why| format!("{what}, seed {seed}: {why}"))?;
+        // Afterwards everything is as it was.
+        play.strangers()
+            .map_err(|why| format!("after {what}, seed {seed}: {why}"))?;
+    }
+    stage.say(&format!("scenes {}\n", scenes.len()))
+}
+
+/// Runs with the arguments of the process.
+pub fn main() -> ExitCode {
+    stage::run(|stage| {
+        let done = run(stage);
+        // Nobody is to be held or delayed by a test that has ended.
+        let _ = knobs::release().and_then(|()| knobs::delay(0, 0));
+        done
+    })
+}
