@@ -7,6 +7,7 @@ pub mod bulk;
 pub mod cmdline;
 pub mod console;
 pub mod files;
+pub mod leaks;
 pub mod mounts;
 mod pending;
 pub mod port;

@@ -3,12 +3,9 @@
 //! The kernel's knobs for tests of restart: files of debugfs, `checkpoint/`.
 //! What they mean is in the kernel's `glue/debug/knobs.rs`.
 
-use nix::errno::Errno;
-use nix::mount::{mount, MsFlags};
 use std::fs;
 use std::time::{Duration, Instant};
 
-const DEBUGFS: &str = "/sys/kernel/debug";
 const FOLDER: &str = "/sys/kernel/debug/checkpoint";
 /// Between two looks at a number that is waited for.
 const LOOK_AGAIN: Duration = Duration::from_millis(1);
@@ -16,13 +13,8 @@ const LOOK_AGAIN: Duration = Duration::from_millis(1);
 /// Number of the coordinator where a slot is asked for.
 pub const COORDINATOR: u32 = u32::MAX;
 
-/// Sees to it that debugfs is mounted and has the knobs.
+/// Sees to it that the knobs are there.
 pub fn open() -> Result<(), String> {
-    let none: Option<&str> = None;
-    match mount(none, DEBUGFS, Some("debugfs"), MsFlags::empty(), none) {
-        Ok(()) | Err(Errno::EBUSY) => (),
-        Err(err) => return Err(format!("mounting debugfs on {DEBUGFS}: {err}")),
-    }
     contexts().map(drop).map_err(|why| {
         format!("{why} (a kernel without CONFIG_CHECKPOINT_DEBUG has no such files)")
     })

@@ -89,6 +89,8 @@ pub enum Op {
     Store { path: String, len: u64, mode: u32 },
     /// Kills and removes what the case left; [`Answer::Leftovers`].
     Reset,
+    /// Looks for leaked kernel memory, which takes some seconds; [`Answer::Text`], empty if there is none.
+    Leaks,
     /// Powers the guest off; no reply.
     Shutdown,
 }
@@ -129,6 +131,9 @@ pub enum Answer {
         cpus: u32,
         /// Whether the kernel has checkpoint(2) and restart(2).
         syscalls: bool,
+        /// Whether the kernel has kmemleak.
+        #[serde(default)]
+        finds_leaks: bool,
     },
     /// It is done.
     Done,

@@ -13,7 +13,7 @@ struct Mount {
 }
 
 /// In the order in which they are mounted.
-const MOUNTS: [Mount; 8] = [
+const MOUNTS: [Mount; 9] = [
     Mount {
         kind: "devtmpfs",
         target: "/dev",
@@ -50,6 +50,11 @@ const MOUNTS: [Mount; 8] = [
         data: Some("mode=0620,ptmxmode=0666"),
     },
     Mount {
+        kind: "debugfs",
+        target: "/sys/kernel/debug",
+        data: None,
+    },
+    Mount {
         kind: "cgroup2",
         target: "/sys/fs/cgroup",
         data: None,
@@ -57,14 +62,16 @@ const MOUNTS: [Mount; 8] = [
 ];
 
 /// Mounts everything; a kernel without a file system that the requests do not
-/// need (/dev/pts) is no error.
+/// need is no error.
 pub fn mount_all() -> Result<(), String> {
     for Mount { kind, target, data } in &MOUNTS {
         // In sysfs the folder is the kernel's to make; the mount tells if it is missing.
         let _ = fs::create_dir_all(target);
         match mount(Some(*kind), *target, Some(*kind), MsFlags::MS_NOSUID, *data) {
             Ok(()) | Err(Errno::EBUSY) => (),
-            Err(Errno::ENODEV) if *kind == "devpts" => (),
+            Err(Errno::ENODEV) if matches!(*kind, "devpts" | "debugfs") => (),
+            // Without the kind the kernel has not made its folder either.
+            Err(Errno::ENOENT) if *kind == "debugfs" => (),
             Err(err) => return Err(format!("mounting {kind} on {target}: {err}")),
         }
     }

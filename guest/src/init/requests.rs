@@ -5,7 +5,7 @@
 use super::pending::Wanted;
 use super::serve::{Program, Server};
 use super::spawn::{self, Command};
-use super::{bulk, files, reset};
+use super::{bulk, files, leaks, reset};
 use crate::freezer;
 use crate::procfs;
 use crate::protocol::{Answer, Op, Target};
@@ -87,6 +87,7 @@ impl Server {
                 self.pending.clear();
                 reset::reset()?
             }
+            Op::Leaks => leaks::find()?,
             Op::Shutdown => return Ok(None),
         };
         Ok(Some(answer))

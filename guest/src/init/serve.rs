@@ -4,6 +4,7 @@
 //! or by a deadline. What a request does is in `requests`, those that wait are
 //! in `pending`.
 
+use super::leaks;
 use super::pending::{Pending, Wanted};
 use super::port::Port;
 use crate::ktap::Ktap;
@@ -273,5 +274,6 @@ fn hello() -> Answer {
         kernel: kernel.trim().to_owned(),
         cpus,
         syscalls: sys::has_checkpoint_restart(),
+        finds_leaks: leaks::are_looked_for(),
     }
 }

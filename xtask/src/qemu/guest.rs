@@ -64,6 +64,8 @@ pub struct Hello {
     pub cpus: u32,
     /// Whether checkpoint and restart are there.
     pub syscalls: bool,
+    /// Whether the kernel looks for leaked memory.
+    pub finds_leaks: bool,
     /// From the start of QEMU to the word of `/init`, as the host measures it.
     pub boot: Duration,
     /// From the start of the kernel to `/init`, as the guest measures it.
@@ -108,6 +110,7 @@ impl Guest {
             kernel: String::new(),
             cpus: 0,
             syscalls: false,
+            finds_leaks: false,
             boot: Duration::ZERO,
             kernel_boot: Duration::ZERO,
         };
@@ -128,6 +131,7 @@ impl Guest {
             kernel,
             cpus,
             syscalls,
+            finds_leaks,
         } = answer
         else {
             return Err(guest.babble(&format!("{answer:?} instead of its hello")));
@@ -137,6 +141,7 @@ impl Guest {
             kernel,
             cpus,
             syscalls,
+            finds_leaks,
             boot: started.elapsed(),
             kernel_boot,
         };

@@ -131,17 +131,30 @@ pub fn restart(case: &mut Case, step: &Restart) -> StepResult {
         ..plain(&step.name, argv)
     };
     start(case, &spawn, true)?;
-    match &step.fails {
-        Some(fails) => {
-            let ended = wait(case, &step.name, limit)?;
-            refused(case, &step.name, "restart", &ended, fails)
+    match (outcome(case, &step.name, limit)?, &step.fails) {
+        (Outcome::Runs, None) => Ok(()),
+        (Outcome::Runs, Some(_)) => fail("restart must be refused, and the tree runs".to_string()),
+        (Outcome::Ended(ended), Some(fails)) => refused(case, &step.name, "restart", &ended, fails),
+        (Outcome::Ended(ended), None) => {
+            let words = case.words_of(&step.name)?;
+            fail(format!(
+                "the tree was not restarted: mktree: {}{words}",
+                ended.words()
+            ))
         }
-        None => await_restart(case, &step.name, limit),
     }
 }
 
-/// Waits until `mktree` says that the tree runs, or ends without having said so.
-fn await_restart(case: &mut Case, name: &str, limit: Duration) -> StepResult {
+/// What became of a restart.
+enum Outcome {
+    /// `mktree` says that the tree runs.
+    Runs,
+    /// `mktree` has ended without having said so.
+    Ended(Ended),
+}
+
+/// Waits until it is known what becomes of a restart.
+fn outcome(case: &mut Case, name: &str, limit: Duration) -> StepResult<Outcome> {
     let deadline = Instant::now() + limit;
     let said = |time: Duration| Op::WaitFor {
         path: format!("{name}.out"),
@@ -151,7 +164,7 @@ fn await_restart(case: &mut Case, name: &str, limit: Duration) -> StepResult {
     };
     loop {
         match case.ask_within(said(LOOK), LOOK)? {
-            Answer::Done => return Ok(()),
+            Answer::Done => return Ok(Outcome::Runs),
             Answer::Failed { timeout: true, .. } => {}
             other => return unexpected("waiting for the restart", &other),
         }
@@ -168,16 +181,11 @@ fn await_restart(case: &mut Case, name: &str, limit: Duration) -> StepResult {
             elapsed_ms,
         } = ended
         {
-            let words = case.words_of(name)?;
-            let ended = Ended {
+            return Ok(Outcome::Ended(Ended {
                 code,
                 signal,
                 elapsed_ms,
-            };
-            return fail(format!(
-                "the tree was not restarted: mktree: {}{words}",
-                ended.words()
-            ));
+            }));
         }
         if Instant::now() > deadline {
             let words = case.words_of(name)?;

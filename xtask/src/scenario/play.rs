@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use guest::protocol::{Answer, Op, Task};
 
 use crate::error::{AtPath, Error, Result};
-use crate::layout::copy_whole;
+use crate::layout::{copy_whole, write_whole};
 use crate::qemu::args::CONSOLE_LOG;
 use crate::qemu::console::Finding;
 use crate::qemu::guest::{Guest, Halt};
@@ -18,6 +18,11 @@ use crate::scenario::step::Step;
 use crate::scenario::steps::{perform, title};
 use crate::scenario::verdict::{Judgement, Verdict};
 use crate::scenario::Scenario;
+
+/// kmemleak's report in a scenario's folder.
+const LEAKS: &str = "leaks.txt";
+/// What looking for leaks may take.
+const LEAKS_TIME: Duration = Duration::from_secs(20);
 
 /// What came of a scenario.
 pub struct Played {
@@ -48,11 +53,10 @@ pub fn play(
     let mut taint = 0;
     if alive {
         match clean_up(&mut case, &judgement) {
-            Ok((left, found)) => {
-                taint = found;
-                if judgement.verdict == Verdict::Pass && !left.is_empty() {
-                    judgement =
-                        Judgement::fail(format!("tasks were left behind: {}", task_words(&left)));
+            Ok(left) => {
+                taint = left.taint;
+                if judgement.verdict == Verdict::Pass {
+                    judgement = judgement_of_rest(&left, folder)?;
                 }
             }
             Err(stop) => {
@@ -119,14 +123,66 @@ fn judgement_of(stop: Stop, booting: bool) -> Judgement {
     }
 }
 
-/// Keeps what was written and has the guest remove what is left; the tasks left, and the kernel's taint.
-fn clean_up(case: &mut Case, judgement: &Judgement) -> StepResult<(Vec<Task>, u64)> {
+/// What a scenario left in the guest.
+struct Left {
+    tasks: Vec<Task>,
+    taint: u64,
+    /// kmemleak's report, empty if there is nothing to report.
+    leaks: String,
+}
+
+/// Keeps what was written, and has the guest remove what is left and look for what is lost.
+fn clean_up(case: &mut Case, judgement: &Judgement) -> StepResult<Left> {
     case.keep_artifacts(!judgement.verdict.is_good())?;
     let time = Duration::from_secs(10).mul_f64(case.bench.scale);
-    match case.ask_within(Op::Reset, time)? {
-        Answer::Leftovers { tasks, taint } => Ok((tasks, taint)),
-        other => super::case::unexpected("cleaning up the guest", &other),
+    let (tasks, taint) = match case.ask_within(Op::Reset, time)? {
+        Answer::Leftovers { tasks, taint } => (tasks, taint),
+        other => return super::case::unexpected("cleaning up the guest", &other),
+    };
+    let mut leaks = String::new();
+    if case.guest()?.hello().finds_leaks {
+        let time = LEAKS_TIME.mul_f64(case.bench.scale);
+        leaks = match case.ask_within(Op::Leaks, time)? {
+            Answer::Text { text, .. } => text,
+            other => return super::case::unexpected("looking for leaks", &other),
+        };
     }
+    Ok(Left {
+        tasks,
+        taint,
+        leaks,
+    })
+}
+
+/// Judges what a scenario that passed has left; a report of leaks goes into its folder.
+fn judgement_of_rest(left: &Left, folder: &Path) -> Result<Judgement> {
+    if !left.tasks.is_empty() {
+        let words = task_words(&left.tasks);
+        return Ok(Judgement::fail(format!("tasks were left behind: {words}")));
+    }
+    if left.leaks.is_empty() {
+        return Ok(Judgement::pass());
+    }
+    let to = folder.join(LEAKS);
+    write_whole(&to, left.leaks.as_bytes())?;
+    Ok(Judgement::fail(format!(
+        "the kernel lost memory: {} ({LEAKS} has all of kmemleak's report)",
+        leak_words(&left.leaks)
+    )))
+}
+
+/// How many objects a report of kmemleak is about, and the first of them.
+fn leak_words(report: &str) -> String {
+    let is_head = |line: &&str| line.starts_with("unreferenced object");
+    let count = report.lines().filter(is_head).count();
+    let first = report.lines().skip_while(|line| !is_head(line)).skip(1);
+    // Below its head an object's lines are indented; the backtrace is what tells where it is from.
+    let lines = first
+        .take_while(|line| line.starts_with(' '))
+        .map(str::trim);
+    let trace = lines.skip_while(|line| !line.starts_with("backtrace"));
+    let words: Vec<&str> = trace.take(6).collect();
+    format!("{count} objects, the first: {}", words.join(" "))
 }
 
 fn task_words(tasks: &[Task]) -> String {
@@ -179,5 +235,19 @@ pub fn interruption(halt: Halt) -> std::result::Result<Halt, Error> {
     match halt {
         Halt::Lab(error) if error.kind() == crate::error::Kind::Interrupted => Err(error),
         other => Ok(other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::leak_words;
+
+    #[test]
+    fn leaks_are_told_by_their_number_and_where_the_first_is_from() {
+        let report = "unreferenced object 0xffff888003c4a000 (size 192):\n  comm \"mktree\", pid 61, jiffies 4294938000\n  hex dump (first 32 bytes):\n    01 00 00 00 00 00 00 00  00 00 00 00 00 00 00 00  ................\n  backtrace (crc 6c4b3f2a):\n    __kmalloc_noprof+0x1a0/0x2c0\n    checkpoint::publish+0x88/0x100\nunreferenced object 0xffff888003c4b000 (size 64):\n  comm \"mktree\", pid 61, jiffies 4294938000\n";
+        assert_eq!(
+            leak_words(report),
+            "2 objects, the first: backtrace (crc 6c4b3f2a): __kmalloc_noprof+0x1a0/0x2c0 checkpoint::publish+0x88/0x100"
+        );
     }
 }

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! What kmemleak finds, in kernels that have it.
+
+use crate::protocol::Answer;
+use std::fs;
+use std::thread;
+use std::time::Duration;
+
+const FILE: &str = "/sys/kernel/debug/kmemleak";
+/// Younger objects are not told of: the kernel's MSECS_MIN_AGE, and some more.
+const AGE: Duration = Duration::from_millis(5_200);
+/// An object that the first scan finds is told of when the second one finds it unchanged.
+const SCANS: u32 = 2;
+/// Bytes of a report that are told.
+const MAX_REPORT: usize = 1 << 20;
+
+/// Whether this kernel looks for leaks.
+pub fn are_looked_for() -> bool {
+    fs::exists(FILE).unwrap_or(false)
+}
+
+fn write(word: &str) -> Result<(), String> {
+    fs::write(FILE, word).map_err(|e| format!("leaks: writing {word:?} to {FILE}: {e}"))
+}
+
+/// Looks for memory that nothing refers to any more; the kernel's report, empty if there is none.
+/// What has been told is not told again. Takes as long as objects must be old, and the scans.
+pub fn find() -> Result<Answer, String> {
+    thread::sleep(AGE);
+    for _ in 0..SCANS {
+        write("scan")?;
+    }
+    let report = fs::read(FILE).map_err(|e| format!("leaks: reading {FILE}: {e}"))?;
+    write("clear")?;
+    let told = &report[..report.len().min(MAX_REPORT)];
+    Ok(Answer::Text {
+        text: String::from_utf8_lossy(told).into_owned(),
+        truncated: told.len() < report.len(),
+    })
+}
