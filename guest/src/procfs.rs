@@ -40,6 +40,13 @@ pub fn is_exiting(pid: i32) -> bool {
     flags_of(&stat).is_none_or(|flags| flags & PF_EXITING != 0)
 }
 
+/// Whether a process sleeps in the system call of this number.
+pub fn sleeps_in(pid: i32, call: libc::c_long) -> bool {
+    let text = fs::read_to_string(format!("/proc/{pid}/syscall")).unwrap_or_default();
+    // Of one that runs the file says so, in words.
+    text.split_whitespace().next() == Some(call.to_string().as_str())
+}
+
 /// Field 9 of /proc/PID/stat.
 fn flags_of(stat: &str) -> Option<u64> {
     // The name is in parentheses and may hold anything, parentheses included.

@@ -21,9 +21,9 @@ use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
 /// Number of `checkpoint(2)`, the same on both arches.
-const SYS_CHECKPOINT: libc::c_long = 548;
+pub const SYS_CHECKPOINT: libc::c_long = 548;
 /// Number of `restart(2)`.
-const SYS_RESTART: libc::c_long = 549;
+pub const SYS_RESTART: libc::c_long = 549;
 
 /// `restart`: the caller is the parent of the root and is not restored.
 pub const RESTART_COORDINATOR: u64 = 1 << 0;

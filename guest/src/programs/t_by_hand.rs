@@ -287,12 +287,11 @@ impl Play<'_> {
 
 /// Waits until a process sleeps in its call.
 fn asleep(puppet: &Puppet) -> Result<(), String> {
-    const RESTART: &str = "549 ";
-    let path = format!("/proc/{}/syscall", puppet.pid()?);
+    let pid = puppet.pid()?;
     let start = Instant::now();
-    while !std::fs::read_to_string(&path).is_ok_and(|text| text.starts_with(RESTART)) {
+    while !procfs::sleeps_in(pid, sys::SYS_RESTART) {
         if start.elapsed() > PATIENCE {
-            return Err(format!("{path}: expected restart, number {RESTART}"));
+            return Err(format!("{puppet:?} does not sleep in restart"));
         }
         std::thread::sleep(LOOK_AGAIN);
     }

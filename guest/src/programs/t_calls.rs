@@ -6,7 +6,9 @@
 //! Arguments: STATUS IMAGE. IMAGE: of a tree of some tasks, the root's pid 1.
 
 use crate::edit::{file_of, put_words, word, Image};
+use crate::freezer;
 use crate::knobs;
+use crate::procfs;
 use crate::puppet;
 use crate::stage::{self, expect, Stage};
 use crate::sys::{self, RESTART_COORDINATOR, RESTART_NEW_PIDS};
@@ -17,14 +19,16 @@ use nix::fcntl::OFlag;
 use nix::sys::signal::{kill, Signal};
 use nix::sys::wait::{waitpid, WaitStatus};
 use nix::unistd::{getpid, pipe2, setsid, Pid};
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::Write;
 use std::os::fd::AsFd;
-use std::process::ExitCode;
+use std::path::Path;
+use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
 /// Longest that a refusal may take: a second more than the kernel's interval between two looks.
 const AT_ONCE: Duration = Duration::from_secs(5);
+const LOOK_AGAIN: Duration = Duration::from_millis(2);
 /// A pid that nobody has.
 const NOBODY: i32 = 4_000_000;
 /// Offsets in the payload of HEAD.
@@ -238,6 +242,49 @@ fn stalled_reader(image: &Image) -> Result<(), String> {
     tree::reap(&[alarm], true)
 }
 
+/// An image that nobody takes: whoever saves waits, and holds up nobody who needs the memory's lock.
+fn stalled_writer() -> Result<(), String> {
+    let cgroup = Path::new(freezer::MOUNT).join("t_calls");
+    let failed = |e: std::io::Error| format!("{}: {e}", cgroup.display());
+    let saved = tree::spawn("saved", sleep)?;
+    // /init removes it after the case.
+    fs::create_dir(&cgroup).map_err(failed)?;
+    fs::write(cgroup.join("cgroup.procs"), saved.pid.to_string()).map_err(failed)?;
+    let (read, write) = pipe2(OFlag::O_CLOEXEC).map_err(|e| format!("pipe: {e}"))?;
+    let mut checkpoint = Command::new("checkpoint")
+        .arg(saved.pid.to_string())
+        .stdout(write)
+        .stderr(Stdio::null())
+        .spawn()
+        .map_err(|e| format!("checkpoint: {e}"))?;
+    let start = Instant::now();
+    while !procfs::sleeps_in(checkpoint.id() as i32, sys::SYS_CHECKPOINT) {
+        if start.elapsed() > AT_ONCE {
+            return Err("checkpoint does not wait for the reader of its image".to_owned());
+        }
+        std::thread::sleep(LOOK_AGAIN);
+    }
+    // It takes the lock for writing.
+    let path = format!("/proc/{}/clear_refs", saved.pid);
+    let writer = tree::spawn("writer", || u8::from(fs::write(path, "1").is_err()))?;
+    let start = Instant::now();
+    while !procfs::is_exiting(writer.pid) {
+        if start.elapsed() > AT_ONCE {
+            return Err("who needs the lock of a memory that is being saved waits".to_owned());
+        }
+        std::thread::sleep(LOOK_AGAIN);
+    }
+    let still = procfs::sleeps_in(checkpoint.id() as i32, sys::SYS_CHECKPOINT);
+    expect("whether checkpoint still waits", true, still)?;
+    drop(read);
+    let status = checkpoint.wait().map_err(|e| format!("checkpoint: {e}"))?;
+    expect("whether an image that nobody took was saved", false, status.success())?;
+    let ended = waitpid(Pid::from_raw(writer.pid), None).map_err(|e| format!("waitpid: {e}"))?;
+    expect("the end of the writer", WaitStatus::Exited(Pid::from_raw(writer.pid), 0), ended)?;
+    end(saved.pid);
+    Ok(())
+}
+
 fn run(stage: &Stage) -> Result<(), String> {
     let path = stage.args.first().ok_or("arguments: STATUS IMAGE")?;
     knobs::open()?;
@@ -245,7 +292,8 @@ fn run(stage: &Stage) -> Result<(), String> {
     arguments(&image)?;
     images(&image)?;
     pipes(&image)?;
-    stalled_reader(&image)
+    stalled_reader(&image)?;
+    stalled_writer()
 }
 
 /// Runs with the arguments of the process.

@@ -5,13 +5,14 @@
 //! Arguments: STATUS KIND
 
 use crate::stage;
+use crate::sys::{self, Birth, Forked};
 use nix::errno::Errno;
 use std::fs::{self, File};
 use std::os::fd::{FromRawFd, OwnedFd};
 use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::process::ExitCode;
 
-const KINDS: &str = "socket unix pipe fifo thread unlinked timer eventfd epoll timerfd signalfd inotify memfd pidfd pty zombie";
+const KINDS: &str = "socket unix pipe fifo thread unlinked timer eventfd epoll timerfd signalfd inotify memfd pidfd pty zombie namespace";
 
 /// Takes ownership of a descriptor that a raw call returned.
 fn owned(what: &str, fd: i32) -> Result<Held, String> {
@@ -49,6 +50,7 @@ fn hold(kind: &str) -> Result<Held, String> {
             Ok(Box::new(file))
         }
         "timer" => timer(),
+        "namespace" => namespace(),
         "zombie" => Ok(Box::new(crate::tree::spawn("zombie", || 0)?)),
         // SAFETY: these calls take integers only, or a valid string or set.
         _ => unsafe {
@@ -69,6 +71,26 @@ fn hold(kind: &str) -> Result<Held, String> {
                 _ => Err(format!("kind {kind:?}: expected one of: {KINDS}")),
             }
         },
+    }
+}
+
+/// A child in a pid namespace of its own.
+fn namespace() -> Result<Held, String> {
+    let birth = Birth {
+        namespaces: libc::CLONE_NEWPID as u64,
+        ..Birth::default()
+    };
+    // SAFETY: the program has one thread.
+    match unsafe { sys::fork(birth) } {
+        Ok(Forked::Parent(_, pidfd)) => {
+            // A pidfd would be refused first.
+            drop(pidfd);
+            Ok(Box::new(()))
+        }
+        Ok(Forked::Child) => loop {
+            nix::unistd::pause();
+        },
+        Err(err) => Err(format!("forking into a new pid namespace: {err}")),
     }
 }
 
