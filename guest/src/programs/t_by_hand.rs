@@ -319,14 +319,14 @@ fn run(stage: &Stage) -> Result<(), String> {
     };
     type Scene<'a> = (&'static str, Box<dyn Fn() -> Result<(), String> + 'a>);
     let scenes: [Scene<'_>; 8] = [
-        ("strangers", Box::new(|| play.strangers())),
-        ("a task below the wrong parent", Box::new(|| play.refused_in_its_turn(Flaw::Misplaced, Errno::ESRCH))),
+        ("P1: strangers and duplicates", Box::new(|| play.strangers())),
+        ("P10: a task below the wrong parent", Box::new(|| play.refused_in_its_turn(Flaw::Misplaced, Errno::ESRCH))),
         ("a task of another user", Box::new(|| play.refused_in_its_turn(Flaw::OtherUser, Errno::EPERM))),
-        ("a signal to the coordinator", Box::new(|| play.interrupted(|cast| cast.coordinator))),
-        ("a signal to the root", Box::new(|| play.interrupted(|cast| cast.root))),
-        ("a signal to a task", Box::new(|| play.interrupted(|cast| cast.first))),
-        ("a restart that nobody begins", Box::new(|| play.nobody_begins())),
-        ("a tree that feeds itself", Box::new(|| play.feeds_itself())),
+        ("P5: a signal to the coordinator", Box::new(|| play.interrupted(|cast| cast.coordinator))),
+        ("P5: a signal to the root", Box::new(|| play.interrupted(|cast| cast.root))),
+        ("P4: a signal to a task", Box::new(|| play.interrupted(|cast| cast.first))),
+        ("P2: a restart that nobody begins", Box::new(|| play.nobody_begins())),
+        ("P17: a tree that feeds itself", Box::new(|| play.feeds_itself())),
     ];
     for (what, scene) in &scenes {
         scene().map_err(|why| format!("{what}, seed {seed}: {why}"))?;

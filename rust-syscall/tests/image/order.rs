@@ -175,3 +175,29 @@ fn trees_have_parents_first_and_pids_once() {
     }
     assert!(tree::check(&whole, &mut [0; 4]).is_err());
 }
+
+/// P19: trees of any size, in as many full TREE records as they need.
+#[test]
+fn trees_of_thousands_are_in_several_records() {
+    const TASKS: u32 = 2 * 2048 + 1;
+    let whole = chain(TASKS);
+    let trees: Vec<usize> = (0..whole.records.len())
+        .filter(|seq| whole.records[*seq].kind == Kind::Tree)
+        .collect();
+    assert_eq!(trees, [1, 2, 3]);
+    walk(&whole).unwrap();
+    let entries: Vec<TreeEntry> = (0..TASKS).map(tree_entry).collect();
+    assert!(check(&entries).is_ok());
+    for without in trees {
+        let mut image = whole.clone();
+        image.records.remove(without);
+        assert!(walk(&ended(image)).is_err(), "without record {without}");
+    }
+    // The last one before its time: the others are not full where they stand.
+    let mut image = whole;
+    image.records.swap(2, 3);
+    assert!(
+        walk(&image).is_err(),
+        "a TREE that is not full in the middle"
+    );
+}
