@@ -110,6 +110,9 @@ mod file {
     pub const PATH: usize = 44;
 }
 
+/// Size of an entry of FDS: the descriptor, then its objref.
+const FD_ENTRY: usize = 16;
+
 fn set_path(payload: &mut Vec<u8>, path: &str) -> Result<(), String> {
     payload.truncate(file::PATH);
     payload.extend_from_slice(path.as_bytes());
@@ -174,6 +177,9 @@ fn files(edits: &mut Edits<'_>, made: &Files, status: &str) -> Result<(), String
         edits.image(what, Some(errno), edited);
     }
     let cwd = word(image.payload(Kind::Fs, 0)?, 8)?;
+    let last = image.payload(Kind::Fds, 0)?.len() - FD_ENTRY;
+    edits.words("a descriptor beyond the hard limit", Errno::EMFILE, Kind::Fds, &[(last, i32::MAX as u32)])?;
+    edits.words("the working directory as a descriptor", Errno::EOPNOTSUPP, Kind::Fds, &[(last + 4, cwd)])?;
     edits.words("another root directory", Errno::EPERM, Kind::Fs, &[(4, cwd)])?;
     edits.words("a root directory that is a file", Errno::EINVAL, Kind::Fs, &[(4, word(image.payload(Kind::File, status)?, 0)?)])
 }
