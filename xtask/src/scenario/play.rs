@@ -171,18 +171,27 @@ fn judgement_of_rest(left: &Left, folder: &Path) -> Result<Judgement> {
     )))
 }
 
-/// How many objects a report of kmemleak is about, and the first of them.
+/// Frames of a backtrace that are told.
+const FRAMES: usize = 4;
+
+/// How many objects a report of kmemleak is about, and who allocated the first of them.
 fn leak_words(report: &str) -> String {
     let is_head = |line: &&str| line.starts_with("unreferenced object");
     let count = report.lines().filter(is_head).count();
-    let first = report.lines().skip_while(|line| !is_head(line)).skip(1);
-    // Below its head an object's lines are indented; the backtrace is what tells where it is from.
-    let lines = first
-        .take_while(|line| line.starts_with(' '))
-        .map(str::trim);
-    let trace = lines.skip_while(|line| !line.starts_with("backtrace"));
-    let words: Vec<&str> = trace.take(6).collect();
-    format!("{count} objects, the first: {}", words.join(" "))
+    let trace = report
+        .lines()
+        .skip_while(|line| !line.trim_start().starts_with("backtrace"))
+        .skip(1)
+        .take_while(|line| line.starts_with(' '));
+    let names = trace.map(|line| {
+        let symbol = line.trim().split('+').next().unwrap_or_default();
+        // The alternate form leaves out the hash.
+        format!("{:#}", rustc_demangle::demangle(symbol))
+    });
+    // Who asked the allocator is of interest, not how it works.
+    let callers = names.skip_while(|name| name.contains("alloc"));
+    let frames: Vec<String> = callers.take(FRAMES).collect();
+    format!("{count} objects, the first by {}", frames.join(" < "))
 }
 
 fn task_words(tasks: &[Task]) -> String {
@@ -243,11 +252,24 @@ mod tests {
     use super::leak_words;
 
     #[test]
-    fn leaks_are_told_by_their_number_and_where_the_first_is_from() {
-        let report = "unreferenced object 0xffff888003c4a000 (size 192):\n  comm \"mktree\", pid 61, jiffies 4294938000\n  hex dump (first 32 bytes):\n    01 00 00 00 00 00 00 00  00 00 00 00 00 00 00 00  ................\n  backtrace (crc 6c4b3f2a):\n    __kmalloc_noprof+0x1a0/0x2c0\n    checkpoint::publish+0x88/0x100\nunreferenced object 0xffff888003c4b000 (size 64):\n  comm \"mktree\", pid 61, jiffies 4294938000\n";
+    fn leaks_are_told_by_their_number_and_who_allocated_the_first() {
+        let report = "unreferenced object 0xffff888006525100 (size 192):
+  comm \"mktree\", pid 41, jiffies 4294894625
+  hex dump (first 32 bytes):
+    00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00  ................
+  backtrace (crc 0):
+    kmemleak_alloc+0x23/0x30
+    krealloc_noprof+0x77/0x110
+    rust_helper_krealloc+0x9/0x10
+    _RNvMNtNtCsl7L7n58I0Vr_6kernel5alloc9allocatorNtB2_11ReallocFunc4call+0x50/0x70
+    _RNvMs_NtNtCsgezwNPMtUdl_7cr_main4glue7monitorNtB4_7Context7publish+0x5a/0x1560
+    rust_restart+0x3a73/0x3d50
+unreferenced object 0xffff888006525200 (size 64):
+  comm \"mktree\", pid 41, jiffies 4294894625
+";
         assert_eq!(
             leak_words(report),
-            "2 objects, the first: backtrace (crc 6c4b3f2a): __kmalloc_noprof+0x1a0/0x2c0 checkpoint::publish+0x88/0x100"
+            "2 objects, the first by <cr_main::glue::monitor::Context>::publish < rust_restart"
         );
     }
 }
