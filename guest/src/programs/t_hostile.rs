@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 //! A user restarts a real image, edited to ask for what that user may not
-//! have: each is refused with its errno, nobody is left, and what was asked for
-//! has not come about. The image as it was, and edits that ask for no more than
+//! have: each is refused with its errno, and nobody is left. The image as it was, and edits that ask for no more than
 //! anyone may have, are restarted.
 //!
 //! Arguments: STATUS IMAGE UID SAVED-STATUS. IMAGE: of one task of the user UID, which has the file
