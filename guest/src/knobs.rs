@@ -57,6 +57,12 @@ pub fn release() -> Result<(), String> {
     set("hold_point", 0)
 }
 
+/// Holds and delays nobody from now on, as far as that can be done: for the end of a test, which has
+/// told what it found.
+pub fn rest() {
+    let _ = release().and_then(|()| delay(0, 0));
+}
+
 /// Waits until somebody is held; its pid, or `None` when that takes too long.
 pub fn held(patience: Duration) -> Result<Option<i32>, String> {
     let start = Instant::now();
@@ -69,13 +75,17 @@ pub fn held(patience: Duration) -> Result<Option<i32>, String> {
     }
 }
 
-/// Waits until no restart is in memory; the number that is left otherwise.
-pub fn no_context(patience: Duration) -> Result<u64, String> {
+/// Waits until the kernel has no restart in memory; fails when that takes too long.
+pub fn no_context(patience: Duration) -> Result<(), String> {
     let start = Instant::now();
     loop {
         match contexts()? {
-            0 => return Ok(0),
-            left if start.elapsed() > patience => return Ok(left),
+            0 => return Ok(()),
+            left if start.elapsed() > patience => {
+                return Err(format!(
+                    "restarts that the kernel still has in memory: {left}"
+                ))
+            }
             _ => std::thread::sleep(LOOK_AGAIN),
         }
     }

@@ -43,3 +43,5 @@ pub mod stage;
 pub mod sys;
 #[cfg(feature = "programs")]
 pub mod tree;
+#[cfg(feature = "programs")]
+pub mod user;

@@ -3,16 +3,13 @@
 //! Processes that call restart(2) when they are told to and tell what came of
 //! it, so that a test can put every step of a restart in the order it wants.
 
+use crate::restarts::PATIENCE;
 use crate::shared::Words;
 use crate::sys::{self, Birth, Forked};
 use nix::errno::Errno;
 use nix::sys::signal::{kill, sigaction, SaFlags, SigAction, SigHandler, SigSet, Signal};
 use nix::unistd::{getpid, Pid};
 use std::sync::atomic::Ordering;
-use std::time::Duration;
-
-/// How long anything may take.
-pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Words of a puppet.
 const WORDS: usize = 5;
@@ -40,14 +37,10 @@ pub struct Puppet {
 /// Prepares for puppets with these names, which are to be made by the caller and its descendants.
 pub fn prepare<const N: usize>(names: [&'static str; N]) -> Result<[Puppet; N], String> {
     let words = Words::map(N * WORDS)?;
-    let mut number = 0;
-    Ok(names.map(|name| {
-        number += 1;
-        Puppet {
-            words,
-            number: number - 1,
-            name,
-        }
+    Ok(std::array::from_fn(|number| Puppet {
+        words,
+        number,
+        name: names[number],
     }))
 }
 

@@ -5,6 +5,7 @@
 
 use crate::knobs;
 use crate::procfs;
+use crate::protocol::Task;
 use nix::sys::prctl;
 use nix::sys::signal::{kill, Signal};
 use nix::sys::wait::{waitpid, WaitPidFlag, WaitStatus};
@@ -91,28 +92,18 @@ impl Tree {
             .map_err(|e| format!("starting mktree: {e}"))
     }
 
-    /// The tasks of restarts: what `mktree` makes, by its name or by the tree's, each with its pid and
-    /// what to call it.
-    fn found(&self) -> Result<Vec<(i32, String)>, String> {
-        let tasks = procfs::tasks().map_err(|e| format!("/proc: {e}"))?;
+    /// The living tasks of restarts: what `mktree` makes, by its name or by the tree's.
+    fn found(&self) -> Result<Vec<Task>, String> {
+        let mut tasks = procfs::tasks().map_err(|e| format!("/proc: {e}"))?;
         let ours = |comm: &str| comm == "mktree" || comm == self.comm;
-        Ok(tasks
-            .into_iter()
-            .filter(|task| ours(&task.comm) && task.state != 'Z' && task.state != 'X')
-            .map(|task| {
-                (
-                    task.pid,
-                    format!("{} ({}, {})", task.pid, task.comm, task.state),
-                )
-            })
-            .collect())
+        tasks.retain(|task| ours(&task.comm) && task.state != 'Z' && task.state != 'X');
+        Ok(tasks)
     }
 
     /// How many tasks of the tree there are, of all its restarts.
     pub fn running(&self) -> Result<usize, String> {
-        let own = format!("({},", self.comm);
         let found = self.found()?;
-        Ok(found.iter().filter(|(_, name)| name.contains(&own)).count())
+        Ok(found.iter().filter(|task| task.comm == self.comm).count())
     }
 
     /// Waits until nobody is left, burying who has become the caller's child.
@@ -125,17 +116,13 @@ impl Tree {
                 break;
             }
             if start.elapsed() > PATIENCE {
-                let names: Vec<String> = left.into_iter().map(|(_, name)| name).collect();
+                let name = |task: &Task| format!("{} ({}, {})", task.pid, task.comm, task.state);
+                let names: Vec<String> = left.iter().map(name).collect();
                 return Err(format!("left behind: {}", names.join(", ")));
             }
             std::thread::sleep(LOOK_AGAIN);
         }
-        match knobs::no_context(PATIENCE)? {
-            0 => Ok(()),
-            left => Err(format!(
-                "restarts that the kernel still has in memory: {left}"
-            )),
-        }
+        knobs::no_context(PATIENCE)
     }
 
     /// Ends every restart of the tree.
@@ -147,9 +134,9 @@ impl Tree {
             if left.is_empty() || start.elapsed() > PATIENCE {
                 return self.nobody_left();
             }
-            for (pid, _) in left {
+            for task in left {
                 // One that is gone with its init needs no signal any more.
-                let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+                let _ = kill(Pid::from_raw(task.pid), Signal::SIGKILL);
             }
             std::thread::sleep(LOOK_AGAIN);
         }

@@ -2,6 +2,7 @@
 
 //! What kmemleak finds, in kernels that have it.
 
+use super::files;
 use crate::protocol::Answer;
 use std::fs;
 use std::thread;
@@ -13,7 +14,7 @@ const AGE: Duration = Duration::from_millis(5_200);
 /// An object that the first scan finds is told of when the second one finds it unchanged.
 const SCANS: u32 = 2;
 /// Bytes of a report that are told.
-const MAX_REPORT: usize = 1 << 20;
+const MAX_REPORT: u64 = 1 << 20;
 
 /// Whether this kernel looks for leaks.
 pub fn are_looked_for() -> bool {
@@ -31,11 +32,7 @@ pub fn find() -> Result<Answer, String> {
     for _ in 0..SCANS {
         write("scan")?;
     }
-    let report = fs::read(FILE).map_err(|e| format!("leaks: reading {FILE}: {e}"))?;
+    let report = files::read(FILE, MAX_REPORT)?;
     write("clear")?;
-    let told = &report[..report.len().min(MAX_REPORT)];
-    Ok(Answer::Text {
-        text: String::from_utf8_lossy(told).into_owned(),
-        truncated: told.len() < report.len(),
-    })
+    Ok(report)
 }

@@ -7,13 +7,11 @@ use crate::container;
 use crate::freezer;
 use crate::protocol::CASE_DIR;
 use crate::sys::{self, Birth, Forked};
+use crate::user::become_user;
 use nix::fcntl::OFlag;
 use nix::poll::{poll, PollFd, PollFlags};
 use nix::sys::signal::{signal, SigHandler, SigSet, Signal};
-use nix::unistd::{
-    dup2_stderr, dup2_stdin, dup2_stdout, execvpe, pipe2, setgroups, setresgid, setresuid, setsid,
-    Gid, Uid,
-};
+use nix::unistd::{dup2_stderr, dup2_stdin, dup2_stdout, execvpe, pipe2, setsid};
 use std::convert::Infallible;
 use std::ffi::CString;
 use std::fs::{self, File, OpenOptions};
@@ -197,11 +195,7 @@ fn become_program(prepared: &Prepared) -> Result<Infallible, String> {
         unsafe { signal(ignored, SigHandler::SigDfl) }.map_err(failed("sigaction"))?;
     }
     if let Some(uid) = prepared.uid {
-        let gid = Gid::from_raw(uid);
-        let uid = Uid::from_raw(uid);
-        setgroups(&[]).map_err(failed("setgroups"))?;
-        setresgid(gid, gid, gid).map_err(failed("setresgid"))?;
-        setresuid(uid, uid, uid).map_err(failed("setresuid"))?;
+        become_user(uid)?;
     }
     let program = &prepared.argv[0];
     execvpe(program, &prepared.argv, &prepared.env)

@@ -10,28 +10,29 @@
 use crate::edit::{file_of, word, Image};
 use crate::knobs;
 use crate::procfs;
-use crate::puppet::{self, Puppet, PATIENCE};
-use crate::restarts::bury;
-use crate::stage::{self, expect, Stage};
+use crate::puppet::{self, Puppet};
+use crate::restarts::{bury, PATIENCE};
+use crate::stage::{self, expect, wait_until, Stage};
 use crate::sys::{self, RESTART_COORDINATOR};
+use crate::user::become_user;
+use checkpoint::image::list::Entry;
+use checkpoint::image::record::TreeEntry;
 use checkpoint::image::Kind;
 use checkpoint::restart::Point;
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sys::prctl;
 use nix::sys::signal::{kill, Signal};
-use nix::unistd::{pipe2, setresgid, setresuid, setsid, Gid, Pid, Uid};
+use nix::unistd::{pipe2, setsid, Pid};
 use std::fs::File;
 use std::io::Write;
 use std::os::fd::AsFd;
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
 
 /// Longest delay at a point.
 const DELAY_US: u32 = 2_000;
-const LOOK_AGAIN: Duration = Duration::from_millis(2);
 /// Size of an entry of TREE, which begins with the pid.
-const ENTRY: usize = 24;
+const ENTRY: usize = TreeEntry::SIZE;
 /// A saved pid that the image does not know.
 const UNKNOWN: i32 = 30_000;
 /// A user other than root.
@@ -66,13 +67,6 @@ enum Flaw {
     OtherUser,
     /// The image comes through a pipe from the first child.
     FeedsItself,
-}
-
-fn become_user() -> Result<(), String> {
-    let (uid, gid) = (Uid::from_raw(USER), Gid::from_raw(USER));
-    setresgid(gid, gid, gid)
-        .and_then(|()| setresuid(uid, uid, uid))
-        .map_err(|e| format!("becoming user {USER}: {e}"))
 }
 
 impl Play<'_> {
@@ -118,7 +112,7 @@ impl Cast {
     fn tree(self, flaw: Flaw, feed: Option<&File>, bytes: &[u8]) -> Result<(), String> {
         let join = move |claim: i32| sys::restart(self.root.pid().unwrap_or(0), None, sys::restart_as(claim), None);
         let second = move || {
-            let born = || if flaw == Flaw::OtherUser { become_user() } else { Ok(()) };
+            let born = || if flaw == Flaw::OtherUser { become_user(USER) } else { Ok(()) };
             self.second.make(0, born, join)
         };
         let born = || {
@@ -144,17 +138,9 @@ impl Cast {
 
     /// Fails unless these processes end, or have ended.
     fn ended(&self, who: &[Puppet]) -> Result<(), String> {
-        let start = Instant::now();
-        for puppet in who {
-            let pid = puppet.pid()?;
-            while !procfs::is_exiting(pid) {
-                if start.elapsed() > PATIENCE {
-                    return Err(format!("{puppet:?} has not ended"));
-                }
-                std::thread::sleep(LOOK_AGAIN);
-            }
-        }
-        Ok(())
+        let pids: Vec<i32> = who.iter().map(Puppet::pid).collect::<Result<_, _>>()?;
+        let otherwise = format!("expected the end of pids {pids:?}, found some of them alive");
+        wait_until(PATIENCE, &otherwise, || pids.iter().all(|pid| procfs::is_exiting(*pid)))
     }
 
     /// Ends everybody who is left, and sees to it that nobody and nothing is.
@@ -168,10 +154,7 @@ impl Cast {
         }
         self.ended(&self.all())?;
         bury();
-        match knobs::no_context(PATIENCE)? {
-            0 => Ok(()),
-            left => Err(format!("restarts that the kernel still has in memory: {left}")),
-        }
+        knobs::no_context(PATIENCE)
     }
 }
 
@@ -207,7 +190,7 @@ impl Play<'_> {
         let [stranger, user, nested] = puppet::prepare(names)?;
         let join = |claim: i32| sys::restart(root, None, sys::restart_as(claim), None);
         stranger.make(0, || Ok(()), join)?;
-        user.make(0, become_user, join)?;
+        user.make(0, || become_user(USER), join)?;
         nested.make(libc::CLONE_NEWPID as u64, || Ok(()), join)?;
         self.begin(&cast);
         entered(1, cast.first, || cast.first.order(self.saved[1]))?;
@@ -288,14 +271,8 @@ impl Play<'_> {
 /// Waits until a process sleeps in its call.
 fn asleep(puppet: &Puppet) -> Result<(), String> {
     let pid = puppet.pid()?;
-    let start = Instant::now();
-    while !procfs::sleeps_in(pid, sys::SYS_RESTART) {
-        if start.elapsed() > PATIENCE {
-            return Err(format!("{puppet:?} does not sleep in restart"));
-        }
-        std::thread::sleep(LOOK_AGAIN);
-    }
-    Ok(())
+    let otherwise = format!("{puppet:?} does not sleep in restart");
+    wait_until(PATIENCE, &otherwise, || procfs::sleeps_in(pid, sys::SYS_RESTART))
 }
 
 fn run(stage: &Stage) -> Result<(), String> {
@@ -341,8 +318,7 @@ fn run(stage: &Stage) -> Result<(), String> {
 pub fn main() -> ExitCode {
     stage::run(|stage| {
         let done = run(stage);
-        // Nobody is to be held or delayed by a test that has ended.
-        let _ = knobs::release().and_then(|()| knobs::delay(0, 0));
+        knobs::rest();
         done
     })
 }

@@ -10,9 +10,11 @@ use crate::freezer;
 use crate::knobs;
 use crate::procfs;
 use crate::puppet;
-use crate::stage::{self, expect, Stage};
+use crate::stage::{self, expect, wait_until, Stage};
 use crate::sys::{self, RESTART_COORDINATOR, RESTART_NEW_PIDS};
 use crate::tree;
+use checkpoint::image::list::Entry;
+use checkpoint::image::record::TreeEntry;
 use checkpoint::image::{Kind, HEADER_SIZE};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
@@ -28,13 +30,12 @@ use std::time::{Duration, Instant};
 
 /// Longest that a refusal may take: a second more than the kernel's interval between two looks.
 const AT_ONCE: Duration = Duration::from_secs(5);
-const LOOK_AGAIN: Duration = Duration::from_millis(2);
 /// A pid that nobody has.
 const NOBODY: i32 = 4_000_000;
 /// Offsets in the payload of HEAD.
 const NR_TASKS: usize = 20;
 /// Size of an entry of TREE; in it pid, tgid, ppid.
-const ENTRY: usize = 24;
+const ENTRY: usize = TreeEntry::SIZE;
 
 /// HEAD and TREE of an image of the root alone.
 fn beginning_of_one(image: &Image) -> Result<Vec<u8>, String> {
@@ -57,10 +58,7 @@ fn refused(what: &str, expected: Errno, call: impl FnOnce() -> nix::Result<i64>)
     if start.elapsed() > AT_ONCE {
         return Err(format!("{what}: refused after {:?}", start.elapsed()));
     }
-    match knobs::no_context(AT_ONCE)? {
-        0 => Ok(()),
-        left => Err(format!("{what}: the kernel still has restarts: {left}")),
-    }
+    knobs::no_context(AT_ONCE).map_err(|why| format!("{what}: {why}"))
 }
 
 fn arguments(image: &Image) -> Result<(), String> {
@@ -257,25 +255,15 @@ fn stalled_writer() -> Result<(), String> {
         .stderr(Stdio::null())
         .spawn()
         .map_err(|e| format!("checkpoint: {e}"))?;
-    let start = Instant::now();
-    while !procfs::sleeps_in(checkpoint.id() as i32, sys::SYS_CHECKPOINT) {
-        if start.elapsed() > AT_ONCE {
-            return Err("checkpoint does not wait for the reader of its image".to_owned());
-        }
-        std::thread::sleep(LOOK_AGAIN);
-    }
+    let saver = checkpoint.id() as i32;
+    let waits = || procfs::sleeps_in(saver, sys::SYS_CHECKPOINT);
+    wait_until(AT_ONCE, "checkpoint does not wait for the reader of its image", waits)?;
     // It takes the lock for writing.
     let path = format!("/proc/{}/clear_refs", saved.pid);
     let writer = tree::spawn("writer", || u8::from(fs::write(path, "1").is_err()))?;
-    let start = Instant::now();
-    while !procfs::is_exiting(writer.pid) {
-        if start.elapsed() > AT_ONCE {
-            return Err("who needs the lock of a memory that is being saved waits".to_owned());
-        }
-        std::thread::sleep(LOOK_AGAIN);
-    }
-    let still = procfs::sleeps_in(checkpoint.id() as i32, sys::SYS_CHECKPOINT);
-    expect("whether checkpoint still waits", true, still)?;
+    let otherwise = "who needs the lock of a memory that is being saved waits";
+    wait_until(AT_ONCE, otherwise, || procfs::is_exiting(writer.pid))?;
+    expect("whether checkpoint still waits", true, waits())?;
     drop(read);
     let status = checkpoint.wait().map_err(|e| format!("checkpoint: {e}"))?;
     expect("whether an image that nobody took was saved", false, status.success())?;

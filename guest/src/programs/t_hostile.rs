@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 //! A user restarts a real image, edited to ask for what that user may not
-//! have: each is refused with its errno, and nobody is left. The image as it was, and edits that ask for no more than
-//! anyone may have, are restarted.
+//! have: each is refused with its errno, and nobody is left. The image as it was,
+//! and edits that ask for no more than anyone may have, are restarted.
 //!
 //! Arguments: STATUS IMAGE UID SAVED-STATUS. IMAGE: of one task of the user UID, which has the file
 //! SAVED-STATUS open.
@@ -16,11 +16,12 @@ use crate::restarts::PATIENCE;
 use crate::stage::{self, Stage};
 use crate::sys::{self, RESTART_COORDINATOR};
 use crate::tree;
+use crate::user::become_user;
 use edits::Case;
 use nix::errno::Errno;
 use nix::sys::signal::{kill, Signal};
 use nix::sys::wait::{waitpid, WaitStatus};
-use nix::unistd::{setgroups, setresgid, setresuid, setsid, Gid, Pid, Uid};
+use nix::unistd::{setsid, Pid};
 use std::fs::File;
 use std::io::{Read, Seek};
 use std::os::fd::AsFd;
@@ -36,10 +37,7 @@ const RUNS_ON: u8 = 254;
 /// In the user's process: restarts the image as a coordinator does; the exit status.
 fn coordinate(saved: i32, image: &File, log: &File, user: u32) -> u8 {
     let flags = sys::restart_as(saved);
-    let became = setgroups(&[])
-        .and_then(|()| setresgid(Gid::from_raw(user), Gid::from_raw(user), Gid::from_raw(user)))
-        .and_then(|()| setresuid(Uid::from_raw(user), Uid::from_raw(user), Uid::from_raw(user)));
-    if became.is_err() {
+    if become_user(user).is_err() {
         return NOT_TRIED;
     }
     let root = tree::spawn("root", || {
@@ -87,10 +85,7 @@ fn attempt(case: &Case, user: u32) -> Result<(), String> {
         let wanted = case.expected.map_or("a restart".to_owned(), |errno| errno.to_string());
         return Err(format!("{}: expected {wanted}, found {}; log: {}", case.what, errno(ended), said.trim()));
     }
-    match knobs::no_context(PATIENCE)? {
-        0 => Ok(()),
-        left => Err(format!("{}: the kernel still has restarts: {left}", case.what)),
-    }
+    knobs::no_context(PATIENCE).map_err(|why| format!("{}: {why}", case.what))
 }
 
 fn run(stage: &Stage) -> Result<(), String> {

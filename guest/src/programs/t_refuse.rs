@@ -82,11 +82,8 @@ fn namespace() -> Result<Held, String> {
     };
     // SAFETY: the program has one thread.
     match unsafe { sys::fork(birth) } {
-        Ok(Forked::Parent(_, pidfd)) => {
-            // A pidfd would be refused first.
-            drop(pidfd);
-            Ok(Box::new(()))
-        }
+        // The pidfd is not kept: it would be refused first.
+        Ok(Forked::Parent(..)) => Ok(Box::new(())),
         Ok(Forked::Child) => loop {
             nix::unistd::pause();
         },

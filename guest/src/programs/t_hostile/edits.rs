@@ -4,6 +4,8 @@
 //! `docs/image-format.md`.
 
 use crate::edit::{double, put, put_doubles, put_words, word, Image};
+use checkpoint::image::list::Entry;
+use checkpoint::image::record::{FdEntry, VmaEntry};
 use checkpoint::image::Kind;
 use nix::errno::Errno;
 use std::fs::{self, Permissions};
@@ -26,32 +28,25 @@ struct Edits<'a> {
 }
 
 impl Edits<'_> {
-    fn image(&mut self, what: &'static str, expected: Option<Errno>, image: Image) {
+    fn image(&mut self, what: &'static str, expected: impl Into<Option<Errno>>, image: Image) {
         self.cases.push(Case {
             what,
-            expected,
+            expected: expected.into(),
             image,
         });
     }
 
     /// The first record of this kind with these words.
-    fn words(&mut self, what: &'static str, expected: Errno, kind: Kind, words: &[(usize, u32)]) -> Result<(), String> {
+    fn words(&mut self, what: &'static str, expected: impl Into<Option<Errno>>, kind: Kind, words: &[(usize, u32)]) -> Result<(), String> {
         let edited = self.image.edited(kind, 0, |payload| put_words(payload, words))?;
-        self.image(what, Some(expected), edited);
+        self.image(what, expected, edited);
         Ok(())
     }
 
     /// The same with double words.
     fn doubles(&mut self, what: &'static str, expected: Errno, kind: Kind, doubles: &[(usize, u64)]) -> Result<(), String> {
         let edited = self.image.edited(kind, 0, |payload| put_doubles(payload, doubles))?;
-        self.image(what, Some(expected), edited);
-        Ok(())
-    }
-
-    /// A record that asks for no more than anyone may have.
-    fn harmless(&mut self, what: &'static str, kind: Kind, words: &[(usize, u32)]) -> Result<(), String> {
-        let edited = self.image.edited(kind, 0, |payload| put_words(payload, words))?;
-        self.image(what, None, edited);
+        self.image(what, expected, edited);
         Ok(())
     }
 }
@@ -87,7 +82,7 @@ fn credentials(edits: &mut Edits<'_>) -> Result<(), String> {
         payload.extend_from_slice(&0u32.to_le_bytes());
         put_words(payload, &[(creds::NR_GROUPS, count + 1)])
     })?;
-    edits.image("supplementary group 0", Some(Errno::EPERM), grouped);
+    edits.image("supplementary group 0", Errno::EPERM, grouped);
     let chown = 1u64;
     for (what, sets) in [
         ("a permitted capability", vec![1]),
@@ -109,9 +104,6 @@ mod file {
     pub const PATH_LEN: usize = 40;
     pub const PATH: usize = 44;
 }
-
-/// Size of an entry of FDS: the descriptor, then its objref.
-const FD_ENTRY: usize = 16;
 
 fn set_path(payload: &mut Vec<u8>, path: &str) -> Result<(), String> {
     payload.truncate(file::PATH);
@@ -160,8 +152,7 @@ fn files(edits: &mut Edits<'_>, made: &Files, status: &str) -> Result<(), String
         })
     };
     const WRITE_ONLY: u32 = 1;
-    const CHAR_DEVICE: [(usize, u32); 2] = [(file::KIND, 3), (file::MODE, 0o020_666)];
-    let console = [CHAR_DEVICE[0], CHAR_DEVICE[1], (file::RDEV, 5), (file::RDEV + 4, 1)];
+    let console = [(file::KIND, 3), (file::MODE, 0o020_666), (file::RDEV, 5), (file::RDEV + 4, 1)];
     for (what, errno, edited) in [
         ("a file that is another's", Errno::EACCES, at(status, &made.secret, &[])?),
         ("a file for writing that may be read", Errno::EACCES, at(status, &made.read_only, &[(file::FLAGS, WRITE_ONLY)])?),
@@ -174,10 +165,11 @@ fn files(edits: &mut Edits<'_>, made: &Files, status: &str) -> Result<(), String
         ("a setuid program", Errno::EPERM, at(exe, &made.raised, &[])?),
         ("a program that may not be executed", Errno::EACCES, at(exe, &made.not_executable, &[])?),
     ] {
-        edits.image(what, Some(errno), edited);
+        edits.image(what, errno, edited);
     }
     let cwd = word(image.payload(Kind::Fs, 0)?, 8)?;
-    let last = image.payload(Kind::Fds, 0)?.len() - FD_ENTRY;
+    // The descriptor, then its objref.
+    let last = image.payload(Kind::Fds, 0)?.len() - FdEntry::SIZE;
     edits.words("a descriptor beyond the hard limit", Errno::EMFILE, Kind::Fds, &[(last, i32::MAX as u32)])?;
     edits.words("the working directory as a descriptor", Errno::EOPNOTSUPP, Kind::Fds, &[(last + 4, cwd)])?;
     edits.words("another root directory", Errno::EPERM, Kind::Fs, &[(4, cwd)])?;
@@ -194,7 +186,6 @@ mod mm {
 
 /// One more private anonymous mapping, in its place among the others.
 fn with_mapping(image: &Image, start: u64, end: u64, flags: u64) -> Result<Image, String> {
-    const ENTRY: usize = 40;
     const PRIVATE_ANONYMOUS: u64 = 1;
     let count = word(image.payload(Kind::Mm, 0)?, mm::NR_VMAS)?;
     let mut entry = Vec::new();
@@ -206,9 +197,9 @@ fn with_mapping(image: &Image, start: u64, end: u64, flags: u64) -> Result<Image
             put_words(payload, &[(mm::NR_VMAS, count + 1)])
         })?
         .edited(Kind::Vma, 0, |payload| {
-            let others = payload.chunks_exact(ENTRY);
+            let others = payload.chunks_exact(VmaEntry::SIZE);
             let before = others.take_while(|other| double(other, 0).is_ok_and(|other| other < start));
-            let at = before.count() * ENTRY;
+            let at = before.count() * VmaEntry::SIZE;
             payload.splice(at..at, entry);
             Ok(())
         })
@@ -280,12 +271,8 @@ fn regsets(edits: &mut Edits<'_>) -> Result<(), String> {
             ("32-bit state", Errno::EINVAL, with(33, state | 0x10)?),
         ]);
     }
-    let floating = registers(image, PRFPREG);
-    let floating = match floating {
-        Ok(number) => number,
-        // x86 saves them with the other vector registers only.
-        Err(_) => image.find(Kind::Regset, |payload| word(payload, 0) != Ok(PRSTATUS))?,
-    };
+    // x86 saves them with the other vector registers only.
+    let floating = registers(image, PRFPREG).or_else(|_| image.find(Kind::Regset, |payload| word(payload, 0) != Ok(PRSTATUS)))?;
     for (what, note) in [
         ("registers of no type", 0xdead),
         ("I/O permissions", 0x201),
@@ -298,7 +285,7 @@ fn regsets(edits: &mut Edits<'_>) -> Result<(), String> {
         privileged.push((what, Errno::EINVAL, edited));
     }
     for (what, errno, edited) in privileged {
-        edits.image(what, Some(errno), edited);
+        edits.image(what, errno, edited);
     }
     Ok(())
 }
@@ -320,8 +307,8 @@ fn others(edits: &mut Edits<'_>) -> Result<(), String> {
     ] {
         edits.words(what, errno, Kind::Task, &[(at, value)])?;
     }
-    edits.harmless("a lower priority", Kind::Task, &[(nice, 5)])?;
-    edits.harmless("a stricter umask", Kind::Fs, &[(0, 0o077)])?;
+    edits.words("a lower priority", None, Kind::Task, &[(nice, 5)])?;
+    edits.words("a stricter umask", None, Kind::Fs, &[(0, 0o077)])?;
 
     let nofile = 7 * 16;
     let limits = edits.image.payload(Kind::Rlimits, 0)?;
@@ -340,9 +327,9 @@ fn others(edits: &mut Edits<'_>) -> Result<(), String> {
         put_words(payload, &[(kind, 1)])?;
         put_doubles(payload, &[(arguments, 1), (arguments + 8, 1), (arguments + 16, KERNEL_ADDRESS), (arguments + 24, 1)])
     })?;
-    edits.image("a sleep that tells the kernel the time left", Some(Errno::EINVAL), sleep);
+    edits.image("a sleep that tells the kernel the time left", Errno::EINVAL, sleep);
     let unknown = edits.image.edited(Kind::Thread, 0, |payload| put(payload, kind, &9u32.to_le_bytes()))?;
-    edits.image("a system call that is not carried", Some(Errno::EINVAL), unknown);
+    edits.image("a system call that is not carried", Errno::EINVAL, unknown);
     Ok(())
 }
 
