@@ -162,11 +162,14 @@ fn outcome(case: &mut Case, name: &str, limit: Duration) -> StepResult<Outcome> 
         count: 1,
         timeout_ms: time.as_millis() as u64,
     };
+    let runs = |case: &mut Case, time| match case.ask_within(said(time), LOOK)? {
+        Answer::Done => Ok(true),
+        Answer::Failed { timeout: true, .. } => Ok(false),
+        other => unexpected("waiting for the restart", &other),
+    };
     loop {
-        match case.ask_within(said(LOOK), LOOK)? {
-            Answer::Done => return Ok(Outcome::Runs),
-            Answer::Failed { timeout: true, .. } => {}
-            other => return unexpected("waiting for the restart", &other),
+        if runs(case, LOOK)? {
+            return Ok(Outcome::Runs);
         }
         let ended = case.ask_within(
             Op::Wait {
@@ -181,6 +184,10 @@ fn outcome(case: &mut Case, name: &str, limit: Duration) -> StepResult<Outcome> 
             elapsed_ms,
         } = ended
         {
+            // It may have said so between the two questions.
+            if runs(case, Duration::ZERO)? {
+                return Ok(Outcome::Runs);
+            }
             return Ok(Outcome::Ended(Ended {
                 code,
                 signal,

@@ -55,9 +55,18 @@ pub fn play(
         match clean_up(&mut case, &judgement) {
             Ok(left) => {
                 taint = left.taint;
-                if judgement.verdict == Verdict::Pass {
-                    judgement = judgement_of_rest(&left, folder)?;
+                if !left.leaks.is_empty() {
+                    // Also where something else has failed: it may be why.
+                    write_whole(&folder.join(LEAKS), left.leaks.as_bytes())?;
                 }
+                judgement = match judgement.verdict {
+                    Verdict::Pass => judgement_of_rest(&left),
+                    _ if left.leaks.is_empty() => judgement,
+                    _ => Judgement {
+                        why: format!("{}; and {}", judgement.why, leak_words(&left.leaks)),
+                        ..judgement
+                    },
+                };
             }
             Err(stop) => {
                 alive = false;
@@ -154,27 +163,23 @@ fn clean_up(case: &mut Case, judgement: &Judgement) -> StepResult<Left> {
     })
 }
 
-/// Judges what a scenario that passed has left; a report of leaks goes into its folder.
-fn judgement_of_rest(left: &Left, folder: &Path) -> Result<Judgement> {
+/// Judges what a scenario that passed has left.
+fn judgement_of_rest(left: &Left) -> Judgement {
     if !left.tasks.is_empty() {
         let words = task_words(&left.tasks);
-        return Ok(Judgement::fail(format!("tasks were left behind: {words}")));
+        return Judgement::fail(format!("tasks were left behind: {words}"));
     }
     if left.leaks.is_empty() {
-        return Ok(Judgement::pass());
+        return Judgement::pass();
     }
-    let to = folder.join(LEAKS);
-    write_whole(&to, left.leaks.as_bytes())?;
-    Ok(Judgement::fail(format!(
-        "the kernel lost memory: {} ({LEAKS} has all of kmemleak's report)",
-        leak_words(&left.leaks)
-    )))
+    Judgement::fail(leak_words(&left.leaks))
 }
 
 /// Frames of a backtrace that are told.
 const FRAMES: usize = 4;
 
-/// How many objects a report of kmemleak is about, and who allocated the first of them.
+/// How many objects a report of kmemleak is about, and who allocated the first of them: in the first
+/// scenario of a guest that may have been the boot, whose tasks are `swapper` and `init`.
 fn leak_words(report: &str) -> String {
     let is_head = |line: &&str| line.starts_with("unreferenced object");
     let count = report.lines().filter(is_head).count();
@@ -191,7 +196,10 @@ fn leak_words(report: &str) -> String {
     // Who asked the allocator is of interest, not how it works.
     let callers = names.skip_while(|name| name.contains("alloc"));
     let frames: Vec<String> = callers.take(FRAMES).collect();
-    format!("{count} objects, the first by {}", frames.join(" < "))
+    format!(
+        "the kernel lost memory: {count} objects, the first by {} ({LEAKS} has all of kmemleak's report)",
+        frames.join(" < ")
+    )
 }
 
 fn task_words(tasks: &[Task]) -> String {
@@ -269,7 +277,9 @@ unreferenced object 0xffff888006525200 (size 64):
 ";
         assert_eq!(
             leak_words(report),
-            "2 objects, the first by <cr_main::glue::monitor::Context>::publish < rust_restart"
+            "the kernel lost memory: 2 objects, the first by \
+             <cr_main::glue::monitor::Context>::publish < rust_restart \
+             (leaks.txt has all of kmemleak's report)"
         );
     }
 }
