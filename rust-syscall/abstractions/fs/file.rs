@@ -254,15 +254,17 @@ impl File {
     }
 
     /// Whether executing the file may give privileges that the one who does it lacks: it is setuid
-    /// or setgid, or carries capabilities.
+    /// or setgid (whoever its owner or group is), or carries capabilities, and lies where those count.
     pub fn raises_privileges(&self) -> bool {
         const SETGID: u32 = bindings::S_ISGID | bindings::S_IXGRP;
-        // SAFETY: an open file keeps its path and inode; the call only reads an attribute.
+        // SAFETY: an open file keeps its path, with its mount, and its inode; the calls only read.
         unsafe {
+            let path = ptr::addr_of!((*self.as_ptr()).f_path);
             let mode = u32::from((*self.inode()).i_mode);
-            mode & bindings::S_ISUID != 0
+            let marked = mode & bindings::S_ISUID != 0
                 || mode & SETGID == SETGID
-                || bindings::cap_inode_need_killpriv((*self.as_ptr()).f_path.dentry) != 0
+                || bindings::cap_inode_need_killpriv((*path).dentry) != 0;
+            marked && bindings::mnt_may_suid((*path).mnt)
         }
     }
 }

@@ -193,7 +193,8 @@ impl Context {
             if let Some(context) = list.iter().flatten().find(|context| context.is_of(root)) {
                 return Ok(context.clone());
             }
-            // One that nobody has waited for yet is gone as well.
+            // One that nobody has waited for yet is gone as well; so is, for this, one that is ending its
+            // other threads: it could not be restored.
             if root.process().is_none_or(|root| root.is_exiting()) {
                 return Err(doing(ESRCH));
             }

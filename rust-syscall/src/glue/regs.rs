@@ -105,9 +105,11 @@ pub(crate) fn load(input: &mut Loader) -> Result<General, Failure> {
             general = Some(record);
             continue;
         }
-        let settable = |set: &Regset| {
-            set.note() == body.note && set.is_settable() && !LEFT_OUT.contains(&body.note)
-        };
+        // What is never saved is not taken either.
+        let never = LEFT_OUT.contains(&body.note)
+            || REFUSED.iter().any(|(number, _)| *number == body.note);
+        let settable =
+            |set: &Regset| set.note() == body.note && set.is_settable() && !never;
         task.regsets()
             .find(settable)
             .ok_or(EINVAL)
