@@ -84,7 +84,13 @@ pub fn run(flags: &flags::Repro) -> Result<i32> {
             .hint("a bundle is the folder of a scenario in target/lab/runs")
     })?;
     let path = folder.join(&bundle.file);
-    let scenario = Scenario::read(&path, &path.display().to_string())?;
+    let cases = Scenario::read(&path, &path.display().to_string())?;
+    // Under a name of its own the file's cases are called otherwise; they differ in the guest alone,
+    // which the bundle brings.
+    let scenario = cases
+        .into_iter()
+        .next()
+        .ok_or_else(|| Error::usage(format!("reading {}", path.display()), "it has no case"))?;
     let mut spec = bundle.guest;
     match flags.accel {
         flags::Accel::Auto => {}

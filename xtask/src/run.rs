@@ -189,7 +189,7 @@ pub fn jobs(
                 let mut spec = guest.spec.clone();
                 let file = &scenario.file;
                 spec.memory_mib = spec.memory_mib.max(file.memory_mib.unwrap_or(0));
-                spec.cpus = file.cpus.unwrap_or(spec.cpus);
+                spec.cpus = scenario.cpus.unwrap_or(spec.cpus);
                 if let Some(cpu) = file.cpu.get(arch) {
                     spec.cpu = cpu.clone();
                 }

@@ -22,34 +22,59 @@ use std::path::{Path, PathBuf};
 use crate::arch::Arch;
 use crate::error::{nearest, AtPath, Error, Result};
 use crate::layout::{read_text, Layout};
-use crate::scenario::file::ScenarioFile;
+use crate::scenario::file::{Cpus, ScenarioFile};
 
-/// A scenario: its file and what is in it.
+/// A case of a scenario file: all of it, or one of several that it asks for.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Scenario {
-    /// The file's name without `.toml`.
+    /// The file's name without `.toml`; where the file asks for several numbers of processors, with the
+    /// one of this case (`tree-4cpu`).
     pub name: String,
     /// The file.
     pub path: PathBuf,
+    /// Processors of the guest, if not as many as the machine's.
+    pub cpus: Option<u32>,
     /// What is in it.
     pub file: ScenarioFile,
 }
 
 impl Scenario {
-    /// Reads one file; `shown` is its name in errors.
-    pub fn read(path: &Path, shown: &str) -> Result<Scenario> {
+    /// Reads one file, which may be several cases; `shown` is its name in errors.
+    pub fn read(path: &Path, shown: &str) -> Result<Vec<Scenario>> {
         let text = read_text(path).map_err(|err| err.with_kind(crate::error::Kind::Usage))?;
-        let name = path
-            .file_stem()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
-        Ok(Scenario {
+        Ok(Scenario::cases(path, &ScenarioFile::parse(shown, &text)?))
+    }
+
+    fn cases(path: &Path, file: &ScenarioFile) -> Vec<Scenario> {
+        let stem = stem(path);
+        let case = |name: String, cpus: Option<u32>| Scenario {
             name,
             path: path.to_path_buf(),
-            file: ScenarioFile::parse(shown, &text)?,
-        })
+            cpus,
+            file: file.clone(),
+        };
+        match &file.cpus {
+            None => vec![case(stem, None)],
+            Some(Cpus::One(cpus)) => vec![case(stem, Some(*cpus))],
+            Some(Cpus::Each(numbers)) => numbers
+                .iter()
+                .map(|cpus| case(format!("{stem}-{cpus}cpu"), Some(*cpus)))
+                .collect(),
+        }
     }
+
+    /// Whether a glob names it, or the file whose case it is.
+    fn is_meant(&self, glob: &str) -> bool {
+        matches(glob, &self.name) || matches(glob, &stem(&self.path))
+    }
+}
+
+/// A file's name without its ending.
+fn stem(path: &Path) -> String {
+    path.file_stem()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned()
 }
 
 /// All scenarios of the project, by name. The problems of all files are reported at once.
@@ -67,8 +92,21 @@ pub fn all(layout: &Layout) -> Result<Vec<Scenario>> {
     let mut scenarios = Vec::new();
     for path in paths {
         match Scenario::read(&path, &layout.show(&path).to_string()) {
-            Ok(scenario) => scenarios.push(scenario),
+            Ok(cases) => scenarios.extend(cases),
             Err(err) => problems.push(err.to_string()),
+        }
+    }
+    for (at, scenario) in scenarios.iter().enumerate() {
+        if let Some(other) = scenarios[..at]
+            .iter()
+            .find(|other| other.name == scenario.name)
+        {
+            problems.push(format!(
+                "{} and {} both have a scenario \"{}\"",
+                layout.show(&other.path),
+                layout.show(&scenario.path),
+                scenario.name
+            ));
         }
     }
     match problems.is_empty() {
@@ -85,17 +123,18 @@ pub fn select(layout: &Layout, globs: &[String], files: &[PathBuf]) -> Result<Ve
         chosen = choose(all(layout)?, globs)?;
     }
     for path in files {
-        let scenario = Scenario::read(path, &path.display().to_string())?;
-        if chosen.iter().any(|other| other.name == scenario.name) {
-            return Err(Error::usage(
-                format!("reading {}", path.display()),
-                format!(
-                    "there is another scenario \"{}\" in this run",
-                    scenario.name
-                ),
-            ));
+        for scenario in Scenario::read(path, &path.display().to_string())? {
+            if chosen.iter().any(|other| other.name == scenario.name) {
+                return Err(Error::usage(
+                    format!("reading {}", path.display()),
+                    format!(
+                        "there is another scenario \"{}\" in this run",
+                        scenario.name
+                    ),
+                ));
+            }
+            chosen.push(scenario);
         }
-        chosen.push(scenario);
     }
     Ok(chosen)
 }
@@ -104,7 +143,7 @@ pub fn select(layout: &Layout, globs: &[String], files: &[PathBuf]) -> Result<Ve
 fn choose(all: Vec<Scenario>, globs: &[String]) -> Result<Vec<Scenario>> {
     let names: Vec<&str> = all.iter().map(|scenario| scenario.name.as_str()).collect();
     for glob in globs {
-        if !names.iter().any(|name| matches(glob, name)) {
+        if !all.iter().any(|scenario| scenario.is_meant(glob)) {
             let meant = nearest(glob, names.iter().copied());
             let meant = meant
                 .map(|name| format!(" (did you mean \"{name}\"?)"))
@@ -116,9 +155,8 @@ fn choose(all: Vec<Scenario>, globs: &[String]) -> Result<Vec<Scenario>> {
             .hint("`cargo xtask lab list` lists them"));
         }
     }
-    let wanted = |scenario: &Scenario| {
-        globs.is_empty() || globs.iter().any(|glob| matches(glob, &scenario.name))
-    };
+    let wanted =
+        |scenario: &Scenario| globs.is_empty() || globs.iter().any(|glob| scenario.is_meant(glob));
     Ok(all.into_iter().filter(wanted).collect())
 }
 
@@ -220,6 +258,7 @@ mod tests {
         let scenario = Scenario {
             name: "futex".into(),
             path: "x".into(),
+            cpus: None,
             file,
         };
         let error = choose(vec![scenario], &["futx".to_string()])
@@ -229,5 +268,33 @@ mod tests {
             error.contains("no scenario is called \"futx\" (did you mean \"futex\"?)"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn a_number_of_processors_each_is_a_case_each() {
+        let cases = |cpus: &str| -> Vec<(String, Option<u32>)> {
+            let text = format!("description = 'x'\n{cpus}\n[[step]]\nsleep-ms = 1\n");
+            let file = ScenarioFile::parse("x", &text).unwrap();
+            let cases = Scenario::cases(Path::new("tests/tree.toml"), &file);
+            let meant = choose(cases.clone(), &["tree".to_string()]).unwrap();
+            assert_eq!(meant, cases, "the file's name means all its cases");
+            cases
+                .into_iter()
+                .map(|case| (case.name, case.cpus))
+                .collect()
+        };
+        assert_eq!(cases(""), [("tree".to_string(), None)]);
+        assert_eq!(cases("cpus = 4"), [("tree".to_string(), Some(4))]);
+        let each = [("tree-1cpu", 1), ("tree-4cpu", 4)];
+        let each = each.map(|(name, cpus)| (name.to_string(), Some(cpus)));
+        assert_eq!(cases("cpus = [4, 1, 4]"), each);
+        let text =
+            |cpus: &str| format!("description = 'x'\ncpus = {cpus}\n[[step]]\nsleep-ms = 1\n");
+        for wrong in ["[]", "[1, 9]", "0", "'4'"] {
+            let error = ScenarioFile::parse("x", &text(wrong))
+                .unwrap_err()
+                .to_string();
+            assert!(error.contains("cpus"), "{wrong}: {error}");
+        }
     }
 }

@@ -122,6 +122,7 @@ mod tests {
             scenario: Scenario {
                 name: name.into(),
                 path: "x".into(),
+                cpus: None,
                 file,
             },
             spec,

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use crate::arch::Arch;
 use crate::config::{undefined, CPUS};
-use crate::scenario::file::{PerArch, ScenarioFile};
+use crate::scenario::file::{Cpus, PerArch, ScenarioFile};
 use crate::scenario::step::Step;
 
 /// Signals by name, with the number that both architectures give them.
@@ -65,8 +65,13 @@ pub fn problems(scenario: &ScenarioFile) -> Vec<String> {
             scenario.timeout_s
         ));
     }
-    if scenario.cpus.is_some_and(|cpus| !CPUS.contains(&cpus)) {
-        problems.push(format!("cpus is not in {}..{}", CPUS.start(), CPUS.end()));
+    let cpus = scenario.cpus.as_ref().map(Cpus::numbers);
+    if cpus.is_some_and(|cpus| cpus.is_empty() || cpus.iter().any(|cpus| !CPUS.contains(cpus))) {
+        problems.push(format!(
+            "cpus is not a number in {}..{}, or some of them",
+            CPUS.start(),
+            CPUS.end()
+        ));
     }
     if scenario
         .memory_mib

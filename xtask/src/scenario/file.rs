@@ -28,8 +28,8 @@ pub struct ScenarioFile {
     /// Whether it shares its guest with no other scenario.
     #[serde(default)]
     pub fresh_guest: bool,
-    /// Processors of the guest, if not as many as the machine's.
-    pub cpus: Option<u32>,
+    /// Processors of the guest, if not as many as the machine's; of several numbers each is a case of its own.
+    pub cpus: Option<Cpus>,
     /// Memory of the guest in MiB, if the machine's is not enough.
     pub memory_mib: Option<u32>,
     /// CPU model by architecture, if it is not the machine's.
@@ -46,6 +46,29 @@ pub struct ScenarioFile {
     pub expect_verdict: Verdict,
     /// What is done, in order.
     pub step: Vec<Step>,
+}
+
+/// Processors of a guest: a number, or several of them.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(
+    untagged,
+    expecting = "expected a number of processors, or a list of numbers"
+)]
+pub enum Cpus {
+    /// One case, under the file's name.
+    One(u32),
+    /// A case for each number, which is in its name.
+    Each(BTreeSet<u32>),
+}
+
+impl Cpus {
+    /// The numbers.
+    pub fn numbers(&self) -> Vec<u32> {
+        match self {
+            Cpus::One(number) => vec![*number],
+            Cpus::Each(numbers) => numbers.iter().copied().collect(),
+        }
+    }
 }
 
 /// A program or file of the user's.
