@@ -73,6 +73,14 @@ impl Image {
         Ok(&self.records[self.index(kind, number)?].payload)
     }
 
+    /// How many records of this kind there are.
+    pub fn count(&self, kind: Kind) -> usize {
+        self.records
+            .iter()
+            .filter(|record| record.kind == kind)
+            .count()
+    }
+
     /// The first record of this kind whose payload is wanted: its number among those of its kind.
     pub fn find(&self, kind: Kind, wanted: impl Fn(&[u8]) -> bool) -> Result<usize, String> {
         let mut of_kind = self.records.iter().filter(|record| record.kind == kind);
@@ -91,6 +99,39 @@ impl Image {
         let mut image = self.clone();
         let at = self.index(kind, number)?;
         change(&mut image.records[at].payload)?;
+        Ok(image)
+    }
+
+    /// The image with one more record in front of record `number` of a kind; those behind it, and what END
+    /// counts, follow.
+    pub fn inserted(
+        &self,
+        before: (Kind, usize),
+        kind: Kind,
+        payload: Vec<u8>,
+    ) -> Result<Image, String> {
+        let mut image = self.clone();
+        let at = self.index(before.0, before.1)?;
+        let header = RecordHeader {
+            kind: kind as u32,
+            len: 0,
+            bulk: 0,
+            ..self.records[at].header
+        };
+        image.records.insert(
+            at,
+            Stored {
+                header,
+                kind,
+                payload,
+                bulk: Vec::new(),
+            },
+        );
+        for (seq, record) in image.records.iter_mut().enumerate() {
+            record.header.seq = seq as u64;
+        }
+        let end = image.index(Kind::End, 0)?;
+        put_doubles(&mut image.records[end].payload, &[(0, end as u64)])?;
         Ok(image)
     }
 

@@ -3,18 +3,17 @@
 //! The kernel's knobs for tests of restart: files of debugfs, `checkpoint/`.
 //! What they mean is in the kernel's `glue/debug/knobs.rs`.
 
+use crate::stage::Stage;
+use crate::wait;
 use std::fs;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 const FOLDER: &str = "/sys/kernel/debug/checkpoint";
-/// Between two looks at a number that is waited for.
-const LOOK_AGAIN: Duration = Duration::from_millis(1);
-
 /// Number of the coordinator where a slot is asked for.
 pub const COORDINATOR: u32 = u32::MAX;
 
 /// Sees to it that the knobs are there.
-pub fn open() -> Result<(), String> {
+fn open() -> Result<(), String> {
     contexts().map(drop).map_err(|why| {
         format!("{why} (a kernel without CONFIG_CHECKPOINT_DEBUG has no such files)")
     })
@@ -40,14 +39,19 @@ pub fn contexts() -> Result<u64, String> {
 
 /// From now on every participant is delayed at each point by up to `us`
 /// microseconds, in a sequence that begins with `seed`.
-pub fn delay(us: u32, seed: u64) -> Result<(), String> {
+fn delay(us: u32, seed: u64) -> Result<(), String> {
     set("seed", seed)?;
     set("delay_us", us.into())
 }
 
-/// Holds the participant `slot` once it comes to `point`.
+/// How long whoever is let go may take to notice.
+const LET_GO: Duration = Duration::from_secs(30);
+
+/// Holds the participant `slot` once it comes to `point`, and whoever is held until now no more.
 pub fn hold(slot: u32, point: u32) -> Result<(), String> {
     set("hold_point", 0)?;
+    let free = wait::answer(LET_GO, || Ok((get("held")? == 0).then_some(())))?;
+    free.ok_or("whoever is held does not go on")?;
     set("hold_slot", slot.into())?;
     set("hold_point", point.into())
 }
@@ -55,6 +59,23 @@ pub fn hold(slot: u32, point: u32) -> Result<(), String> {
 /// Lets go whoever is held, and holds nobody from now on.
 pub fn release() -> Result<(), String> {
     set("hold_point", 0)
+}
+
+/// Runs a test in which every participant is delayed at each point by up to `us` microseconds. The
+/// seed is argument `at` of the test, or one that nobody chose; it is told in the status file, and
+/// with a failure.
+pub fn delayed(
+    stage: &Stage,
+    us: u32,
+    at: usize,
+    test: impl FnOnce() -> Result<(), String>,
+) -> Result<(), String> {
+    let seed = stage.seed(at)?;
+    stage.say(&format!("seed {seed}\n"))?;
+    open()?;
+    let done = delay(us, seed).and_then(|()| test());
+    rest();
+    done.map_err(|why| format!("seed {seed}: {why}"))
 }
 
 /// Holds and delays nobody from now on, as far as that can be done: for the end of a test, which has
@@ -65,28 +86,18 @@ pub fn rest() {
 
 /// Waits until somebody is held; its pid, or `None` when that takes too long.
 pub fn held(patience: Duration) -> Result<Option<i32>, String> {
-    let start = Instant::now();
-    loop {
-        match get("held")? {
-            0 if start.elapsed() > patience => return Ok(None),
-            0 => std::thread::sleep(LOOK_AGAIN),
-            pid => return Ok(Some(pid as i32)),
-        }
-    }
+    wait::answer(patience, || match get("held")? {
+        0 => Ok(None),
+        pid => Ok(Some(pid as i32)),
+    })
 }
 
 /// Waits until the kernel has no restart in memory; fails when that takes too long.
 pub fn no_context(patience: Duration) -> Result<(), String> {
-    let start = Instant::now();
-    loop {
-        match contexts()? {
-            0 => return Ok(()),
-            left if start.elapsed() > patience => {
-                return Err(format!(
-                    "restarts that the kernel still has in memory: {left}"
-                ))
-            }
-            _ => std::thread::sleep(LOOK_AGAIN),
-        }
-    }
+    let mut left = 0;
+    let gone = wait::answer(patience, || {
+        left = contexts()?;
+        Ok((left == 0).then_some(()))
+    })?;
+    gone.ok_or_else(|| format!("restarts that the kernel still has in memory: {left}"))
 }

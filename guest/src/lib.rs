@@ -45,3 +45,5 @@ pub mod sys;
 pub mod tree;
 #[cfg(feature = "programs")]
 pub mod user;
+#[cfg(feature = "programs")]
+pub mod wait;

@@ -11,33 +11,81 @@ const PF_KTHREAD: u64 = 0x0020_0000;
 /// That of tasks that are on their way out; it is set before they close their files.
 const PF_EXITING: u64 = 0x4;
 
-/// Every process but kernel threads, by ascending pid.
-pub fn tasks() -> io::Result<Vec<Task>> {
-    let mut tasks = Vec::new();
+/// What /proc/PID/stat tells of a process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stat {
+    /// Its pid.
+    pub pid: i32,
+    /// Its name.
+    pub comm: String,
+    /// `R`, `S`, `Z`, ...
+    pub state: char,
+    /// Its parent, process group and session.
+    pub ppid: i32,
+    /// See there.
+    pub pgid: i32,
+    /// See there.
+    pub sid: i32,
+    flags: u64,
+}
+
+impl Stat {
+    /// That of a process; `None` if there is none with this pid, or it is a kernel thread.
+    fn read(pid: i32) -> Option<Stat> {
+        let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        Stat::parse(pid, &text).filter(|stat| stat.flags & PF_KTHREAD == 0)
+    }
+
+    fn parse(pid: i32, text: &str) -> Option<Stat> {
+        // The name is in parentheses and may hold anything, parentheses included.
+        let (front, back) = text.rsplit_once(')')?;
+        let fields: Vec<&str> = back.split_whitespace().collect();
+        let number = |at: usize| fields.get(at)?.parse::<i32>().ok();
+        Some(Stat {
+            pid,
+            comm: front.split_once('(')?.1.to_owned(),
+            state: fields.first()?.chars().next()?,
+            ppid: number(1)?,
+            pgid: number(2)?,
+            sid: number(3)?,
+            flags: fields.get(6)?.parse().ok()?,
+        })
+    }
+}
+
+/// What `read` finds of every process, by ascending pid.
+fn of_all<T>(read: impl Fn(i32) -> Option<T>) -> io::Result<Vec<T>> {
+    let mut pids: Vec<i32> = Vec::new();
     for entry in fs::read_dir("/proc")? {
         let name = entry?.file_name();
-        let Some(pid) = name.to_str().and_then(|name| name.parse().ok()) else {
-            continue;
-        };
-        // One that is gone meanwhile is no task any more.
-        tasks.extend(task(pid));
+        pids.extend(name.to_str().and_then(|name| name.parse::<i32>().ok()));
     }
-    tasks.sort_by_key(|task| task.pid);
-    Ok(tasks)
+    pids.sort_unstable();
+    // One that is gone meanwhile is no process any more.
+    Ok(pids.into_iter().filter_map(read).collect())
+}
+
+/// Every process but kernel threads, by ascending pid: all that is known of it.
+pub fn tasks() -> io::Result<Vec<Task>> {
+    of_all(task)
+}
+
+/// As [`tasks`], in short.
+pub fn stats() -> io::Result<Vec<Stat>> {
+    of_all(Stat::read)
 }
 
 /// One process; `None` if there is none with this pid, or it is a kernel thread.
 pub fn task(pid: i32) -> Option<Task> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let stat = Stat::read(pid)?;
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let cmdline = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
-    parse(pid, &stat, &status, &cmdline)
+    Some(whole(stat, &status, &cmdline))
 }
 
 /// Whether a process exits or has exited.
 pub fn is_exiting(pid: i32) -> bool {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    flags_of(&stat).is_none_or(|flags| flags & PF_EXITING != 0)
+    Stat::read(pid).is_none_or(|stat| stat.flags & PF_EXITING != 0)
 }
 
 /// Whether a process sleeps in the system call of this number.
@@ -47,22 +95,7 @@ pub fn sleeps_in(pid: i32, call: libc::c_long) -> bool {
     text.split_whitespace().next() == Some(call.to_string().as_str())
 }
 
-/// Field 9 of /proc/PID/stat.
-fn flags_of(stat: &str) -> Option<u64> {
-    // The name is in parentheses and may hold anything, parentheses included.
-    let (_, back) = stat.rsplit_once(')')?;
-    back.split_whitespace().nth(6)?.parse().ok()
-}
-
-fn parse(pid: i32, stat: &str, status: &str, cmdline: &[u8]) -> Option<Task> {
-    // The name is in parentheses and may hold anything, parentheses included.
-    let (front, back) = stat.rsplit_once(')')?;
-    let comm = front.split_once('(')?.1;
-    let fields: Vec<&str> = back.split_whitespace().collect();
-    let number = |at: usize| fields.get(at)?.parse::<i32>().ok();
-    if flags_of(stat)? & PF_KTHREAD != 0 {
-        return None;
-    }
+fn whole(stat: Stat, status: &str, cmdline: &[u8]) -> Task {
     let nspid = status.lines().find_map(|line| line.strip_prefix("NSpid:"));
     let nspid = nspid
         .unwrap_or("")
@@ -73,16 +106,16 @@ fn parse(pid: i32, stat: &str, status: &str, cmdline: &[u8]) -> Option<Task> {
         .split(|b| *b == 0)
         .map(String::from_utf8_lossy)
         .collect();
-    Some(Task {
-        pid,
+    Task {
+        pid: stat.pid,
         nspid,
-        ppid: number(1)?,
-        pgid: number(2)?,
-        sid: number(3)?,
-        state: fields.first()?.chars().next()?,
-        comm: comm.to_owned(),
+        ppid: stat.ppid,
+        pgid: stat.pgid,
+        sid: stat.sid,
+        state: stat.state,
+        comm: stat.comm,
         cmdline: words.join(" ").trim_end().to_owned(),
-    })
+    }
 }
 
 /// Path of a process's cgroup below the mount of cgroup v2, as `/name`.
@@ -114,8 +147,9 @@ mod tests {
 
     #[test]
     fn a_name_with_parentheses() {
-        let stat = "7 (a) b(c) S 1 7 7 0 -1 4194560 1 2";
-        let task = parse(7, stat, "Name:\tx\nNSpid:\t7\t1\n", b"prog\0arg\0").unwrap();
+        let text = "7 (a) b(c) S 1 7 7 0 -1 4194560 1 2";
+        let stat = Stat::parse(7, text).unwrap();
+        let task = whole(stat, "Name:\tx\nNSpid:\t7\t1\n", b"prog\0arg\0");
         assert_eq!((task.comm.as_str(), task.ppid, task.sid), ("a) b(c", 1, 7));
         assert_eq!(
             (task.nspid.as_slice(), task.cmdline.as_str()),
@@ -125,14 +159,17 @@ mod tests {
 
     #[test]
     fn who_exits_is_told_by_a_flag() {
-        let flags = flags_of("7 (a) b(c) R 1 7 7 0 -1 4194564 1 2").unwrap();
-        assert_ne!(flags & PF_EXITING, 0);
+        let stat = Stat::parse(7, "7 (a) b(c) R 1 7 7 0 -1 4194564 1 2").unwrap();
+        assert_ne!(stat.flags & PF_EXITING, 0);
         assert!(is_exiting(i32::MAX), "nobody has that pid");
         assert!(!is_exiting(std::process::id() as i32));
     }
 
     #[test]
-    fn kernel_threads_are_left_out() {
-        assert_eq!(parse(2, "2 (kthreadd) S 0 0 0 0 -1 2129984", "", b""), None);
+    fn kernel_threads_are_known_by_a_flag() {
+        let stat = Stat::parse(2, "2 (kthreadd) S 0 0 0 0 -1 2129984").unwrap();
+        assert_ne!(stat.flags & PF_KTHREAD, 0);
+        let own = Stat::read(std::process::id() as i32).unwrap();
+        assert_eq!(own.flags & PF_KTHREAD, 0);
     }
 }

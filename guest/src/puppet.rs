@@ -3,6 +3,7 @@
 //! Processes that call restart(2) when they are told to and tell what came of
 //! it, so that a test can put every step of a restart in the order it wants.
 
+use crate::procfs;
 use crate::restarts::PATIENCE;
 use crate::shared::Words;
 use crate::sys::{self, Birth, Forked};
@@ -12,8 +13,8 @@ use nix::unistd::{getpid, Pid};
 use std::sync::atomic::Ordering;
 
 /// Words of a puppet.
-const WORDS: usize = 5;
-/// Its pid as it sees it itself.
+const WORDS: usize = 6;
+/// Its pid as its maker sees it.
 const PID: usize = 0;
 /// How many orders it has been given.
 const ORDERS: usize = 1;
@@ -23,6 +24,8 @@ const ARGUMENT: usize = 2;
 const DONE: usize = 3;
 /// What came of the last one: an errno, 0 for success.
 const ANSWER: usize = 4;
+/// 1 once it has done what comes first.
+const BORN: usize = 5;
 /// The order to exit.
 const EXIT: u32 = u32::MAX;
 
@@ -32,6 +35,8 @@ pub struct Puppet {
     words: Words,
     number: usize,
     name: &'static str,
+    /// Who pulls.
+    owner: i32,
 }
 
 /// Prepares for puppets with these names, which are to be made by the caller and its descendants.
@@ -41,6 +46,7 @@ pub fn prepare<const N: usize>(names: [&'static str; N]) -> Result<[Puppet; N], 
         words,
         number,
         name: names[number],
+        owner: getpid().as_raw(),
     }))
 }
 
@@ -83,13 +89,16 @@ impl Puppet {
         // SAFETY: test programs have one thread.
         match unsafe { sys::fork(birth) } {
             Err(err) => Err(format!("forking {}: {err}", self.name)),
-            Ok(Forked::Parent(..)) => Ok(()),
+            Ok(Forked::Parent(pid, _pidfd)) => {
+                self.words.set(self.at(PID), pid as u32);
+                Ok(())
+            }
             Ok(Forked::Child) => {
                 if let Err(why) = born() {
                     eprintln!("{}: {why}", self.name);
                     std::process::exit(1);
                 }
-                self.words.set(self.at(PID), getpid().as_raw() as u32);
+                self.words.set(self.at(BORN), 1);
                 self.live(&mut act)
             }
         }
@@ -102,6 +111,9 @@ impl Puppet {
                 .words
                 .wait_at_least(self.at(ORDERS), done + 1, PATIENCE)
             {
+                if procfs::is_exiting(self.owner) {
+                    std::process::exit(0);
+                }
                 continue;
             }
             let argument = self.get(ARGUMENT);
@@ -115,9 +127,10 @@ impl Puppet {
         }
     }
 
-    /// Its pid, once it is there.
+    /// Its pid as its maker sees it, once it is there and has done what comes first.
     pub fn pid(&self) -> Result<i32, String> {
-        match self.words.wait_at_least(self.at(PID), 1, PATIENCE) {
+        let there = |word| self.words.wait_at_least(self.at(word), 1, PATIENCE);
+        match there(BORN) && there(PID) {
             true => Ok(self.get(PID) as i32),
             false => Err(format!("{} was not made", self.name)),
         }

@@ -4,20 +4,18 @@
 //! found, ended and seen to be gone, from the kernel's memory too.
 
 use crate::knobs;
-use crate::procfs;
-use crate::protocol::Task;
+use crate::procfs::{self, Stat};
+use crate::wait;
 use nix::sys::prctl;
 use nix::sys::signal::{kill, Signal};
 use nix::sys::wait::{waitpid, WaitPidFlag, WaitStatus};
 use nix::unistd::Pid;
 use std::fs::File;
 use std::process::{Child, Command};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How long anything may take: being held, ending, being gone.
 pub const PATIENCE: Duration = Duration::from_secs(30);
-/// Between two looks.
-const LOOK_AGAIN: Duration = Duration::from_millis(2);
 
 /// Who owns a restart, as an option of `mktree`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,8 +91,8 @@ impl Tree {
     }
 
     /// The living tasks of restarts: what `mktree` makes, by its name or by the tree's.
-    fn found(&self) -> Result<Vec<Task>, String> {
-        let mut tasks = procfs::tasks().map_err(|e| format!("/proc: {e}"))?;
+    fn found(&self) -> Result<Vec<Stat>, String> {
+        let mut tasks = procfs::stats().map_err(|e| format!("/proc: {e}"))?;
         let ours = |comm: &str| comm == "mktree" || comm == self.comm;
         tasks.retain(|task| ours(&task.comm) && task.state != 'Z' && task.state != 'X');
         Ok(tasks)
@@ -108,38 +106,33 @@ impl Tree {
 
     /// Waits until nobody is left, burying who has become the caller's child.
     pub fn nobody_left(&self) -> Result<(), String> {
-        let start = Instant::now();
-        loop {
-            bury();
-            let left = self.found()?;
-            if left.is_empty() {
-                break;
-            }
-            if start.elapsed() > PATIENCE {
-                let name = |task: &Task| format!("{} ({}, {})", task.pid, task.comm, task.state);
-                let names: Vec<String> = left.iter().map(name).collect();
-                return Err(format!("left behind: {}", names.join(", ")));
-            }
-            std::thread::sleep(LOOK_AGAIN);
-        }
+        self.until_gone(|_| ())?;
         knobs::no_context(PATIENCE)
     }
 
     /// Ends every restart of the tree.
     pub fn end(&self) -> Result<(), String> {
-        let start = Instant::now();
-        loop {
+        // One that is gone with its init needs no signal any more.
+        self.until_gone(|task| {
+            let _ = kill(Pid::from_raw(task.pid), Signal::SIGKILL);
+        })?;
+        knobs::no_context(PATIENCE)
+    }
+
+    /// Buries and looks who is left, until nobody is; whoever is seen is given to `urge`.
+    fn until_gone(&self, urge: impl Fn(&Stat)) -> Result<(), String> {
+        let mut left = Vec::new();
+        let gone = wait::answer(PATIENCE, || {
             bury();
-            let left = self.found()?;
-            if left.is_empty() || start.elapsed() > PATIENCE {
-                return self.nobody_left();
-            }
-            for task in left {
-                // One that is gone with its init needs no signal any more.
-                let _ = kill(Pid::from_raw(task.pid), Signal::SIGKILL);
-            }
-            std::thread::sleep(LOOK_AGAIN);
-        }
+            left = self.found()?;
+            left.iter().for_each(&urge);
+            Ok(left.is_empty().then_some(()))
+        })?;
+        gone.ok_or_else(|| {
+            let name = |task: &Stat| format!("{} ({}, {})", task.pid, task.comm, task.state);
+            let names: Vec<String> = left.iter().map(name).collect();
+            format!("left behind: {}", names.join(", "))
+        })
     }
 
     /// A restart that nobody disturbs.
@@ -163,15 +156,13 @@ impl Tree {
 
 /// Waits for the end of `mktree`; whether the tree runs.
 pub fn ended(mktree: &mut Child) -> Result<bool, String> {
-    let start = Instant::now();
-    loop {
-        match mktree.try_wait() {
-            Ok(Some(status)) => return Ok(status.success()),
-            Ok(None) if start.elapsed() < PATIENCE => std::thread::sleep(LOOK_AGAIN),
-            Ok(None) => return Err(format!("mktree has not ended after {PATIENCE:?}")),
-            Err(err) => return Err(format!("waiting for mktree: {err}")),
-        }
-    }
+    let ended = wait::answer(PATIENCE, || {
+        mktree
+            .try_wait()
+            .map_err(|err| format!("waiting for mktree: {err}"))
+    })?;
+    let status = ended.ok_or_else(|| format!("mktree has not ended after {PATIENCE:?}"))?;
+    Ok(status.success())
 }
 
 /// Reaps whoever has ended.

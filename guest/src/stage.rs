@@ -15,7 +15,6 @@ use std::hash::{BuildHasher, Hasher};
 use std::io::Write;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
 
 /// 1 once SIGTERM has come.
 static TERMINATED: AtomicU32 = AtomicU32::new(0);
@@ -190,25 +189,6 @@ pub fn wait_for_term() -> Result<(), String> {
             Ok(()) | Err(Errno::EINTR) => (),
             Err(err) => return Err(format!("sigsuspend: {err}")),
         }
-    }
-    Ok(())
-}
-
-/// Between two looks of [`wait_until`].
-const LOOK_AGAIN: Duration = Duration::from_millis(2);
-
-/// Waits until something has come about; fails with `otherwise` when that takes too long.
-pub fn wait_until(
-    patience: Duration,
-    otherwise: &str,
-    come_about: impl Fn() -> bool,
-) -> Result<(), String> {
-    let start = Instant::now();
-    while !come_about() {
-        if start.elapsed() > patience {
-            return Err(otherwise.to_owned());
-        }
-        std::thread::sleep(LOOK_AGAIN);
     }
     Ok(())
 }

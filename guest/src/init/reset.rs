@@ -3,6 +3,7 @@
 //! What a case leaves behind, and getting rid of it.
 
 use crate::freezer;
+use crate::knobs;
 use crate::procfs;
 use crate::protocol::{Answer, Task, CASE_DIR};
 use nix::sys::signal::{kill, Signal};
@@ -26,6 +27,8 @@ fn others() -> Result<Vec<Task>, String> {
 pub fn reset() -> Result<Answer, String> {
     let tasks = others()?;
     kill_all()?;
+    // A test that was killed may have left them set.
+    knobs::rest();
     remove_cgroups(Path::new(freezer::MOUNT))?;
     empty(Path::new(CASE_DIR))?;
     Ok(Answer::Leftovers {

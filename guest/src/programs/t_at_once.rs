@@ -3,7 +3,7 @@
 //! Many restarts of one tree at once, with delays: each in a pid namespace of
 //! its own, or beside each other in the caller's.
 //!
-//! Arguments: STATUS IMAGE COMM TASKS COUNT [--no-pids]
+//! Arguments: STATUS IMAGE COMM TASKS COUNT --pids|--no-pids [SEED]
 
 use crate::knobs;
 use crate::restarts::{ended, Mode, Tree};
@@ -15,16 +15,16 @@ const DELAY_US: u32 = 3_000;
 
 fn run(stage: &Stage) -> Result<(), String> {
     let [image, comm, ..] = &stage.args[..] else {
-        return Err("arguments: expected STATUS IMAGE COMM TASKS COUNT [--no-pids]".into());
+        return Err("arguments: STATUS IMAGE COMM TASKS COUNT --pids|--no-pids [SEED]".into());
     };
     let mut tree = Tree::new(image, comm, stage.number(2, 1)?)?;
     let count = stage.number(3, 2)?;
-    if stage.args.iter().any(|arg| arg == "--no-pids") {
-        tree = tree.beside();
+    match stage.args.get(4).map(String::as_str) {
+        Some("--pids") => {}
+        Some("--no-pids") => tree = tree.beside(),
+        other => return Err(format!("expected --pids or --no-pids, found {other:?}")),
     }
-    knobs::open()?;
     for mode in [Mode::Coordinator, Mode::Root] {
-        knobs::delay(DELAY_US, count)?;
         let mut all = Vec::new();
         for _ in 0..count {
             all.push(tree.start(mode)?);
@@ -37,7 +37,6 @@ fn run(stage: &Stage) -> Result<(), String> {
         let expected = count as usize * tree.tasks as usize;
         stage::expect("tasks of all restarts", expected, tree.running()?)?;
         tree.end()?;
-        knobs::delay(0, 0)?;
         tree.restart_well(mode)?;
     }
     Ok(())
@@ -45,9 +44,5 @@ fn run(stage: &Stage) -> Result<(), String> {
 
 /// Runs with the arguments of the process.
 pub fn main() -> ExitCode {
-    stage::run(|stage| {
-        let done = run(stage);
-        knobs::rest();
-        done
-    })
+    stage::run(|stage| knobs::delayed(stage, DELAY_US, 5, || run(stage)))
 }

@@ -12,9 +12,10 @@ use crate::knobs;
 use crate::procfs;
 use crate::puppet::{self, Puppet};
 use crate::restarts::{bury, PATIENCE};
-use crate::stage::{self, expect, wait_until, Stage};
+use crate::stage::{self, expect, Stage};
 use crate::sys::{self, RESTART_COORDINATOR};
 use crate::user::become_user;
+use crate::wait;
 use checkpoint::image::list::Entry;
 use checkpoint::image::record::TreeEntry;
 use checkpoint::image::Kind;
@@ -140,7 +141,7 @@ impl Cast {
     fn ended(&self, who: &[Puppet]) -> Result<(), String> {
         let pids: Vec<i32> = who.iter().map(Puppet::pid).collect::<Result<_, _>>()?;
         let otherwise = format!("expected the end of pids {pids:?}, found some of them alive");
-        wait_until(PATIENCE, &otherwise, || pids.iter().all(|pid| procfs::is_exiting(*pid)))
+        wait::until(PATIENCE, &otherwise, || pids.iter().all(|pid| procfs::is_exiting(*pid)))
     }
 
     /// Ends everybody who is left, and sees to it that nobody and nothing is.
@@ -167,9 +168,11 @@ fn entered(slot: u32, puppet: Puppet, order: impl FnOnce()) -> Result<(), String
 }
 
 impl Play<'_> {
-    fn begin(&self, cast: &Cast) {
+    /// The coordinator begins, and the root enters: whoever comes later finds the restart.
+    fn begin(&self, cast: &Cast) -> Result<(), String> {
         cast.coordinator.order(0);
-        cast.root.order(self.saved[0]);
+        entered(0, cast.root, || cast.root.order(self.saved[0]))?;
+        knobs::release()
     }
 
     /// The tree runs: each of the three where it was made.
@@ -192,7 +195,7 @@ impl Play<'_> {
         stranger.make(0, || Ok(()), join)?;
         user.make(0, || become_user(USER), join)?;
         nested.make(libc::CLONE_NEWPID as u64, || Ok(()), join)?;
-        self.begin(&cast);
+        self.begin(&cast)?;
         entered(1, cast.first, || cast.first.order(self.saved[1]))?;
         let [of_root, of_first, of_second] = self.saved;
         stranger.obeys(of_second, Err(Errno::EPERM))?;
@@ -206,16 +209,16 @@ impl Play<'_> {
         cast.second.order(of_second);
         cast.coordinator.expect(Ok(()))?;
         self.runs(&cast)?;
-        for puppet in [stranger, user, nested] {
-            puppet.dismiss();
-        }
+        let others = [stranger, user, nested];
+        others.iter().for_each(Puppet::dismiss);
+        cast.ended(&others)?;
         cast.strike()
     }
 
     /// One that must not become what it claims ends the restart when it is its turn.
     fn refused_in_its_turn(&self, flaw: Flaw, errno: Errno) -> Result<(), String> {
         let cast = self.cast(flaw)?;
-        self.begin(&cast);
+        self.begin(&cast)?;
         cast.first.order(self.saved[1]);
         cast.second.order(self.saved[2]);
         cast.coordinator.expect(Err(errno))?;
@@ -227,7 +230,7 @@ impl Play<'_> {
     /// One never comes although it could: a signal to anyone who waits releases all.
     fn interrupted(&self, whom: impl Fn(&Cast) -> Puppet) -> Result<(), String> {
         let cast = self.cast(Flaw::None)?;
-        self.begin(&cast);
+        self.begin(&cast)?;
         entered(1, cast.first, || cast.first.order(self.saved[1]))?;
         knobs::release()?;
         whom(&cast).signal(Signal::SIGUSR1)?;
@@ -254,7 +257,9 @@ impl Play<'_> {
     /// Who is to bring the image is one of those who wait for it: stuck, until a signal.
     fn feeds_itself(&self) -> Result<(), String> {
         let cast = self.cast(Flaw::FeedsItself)?;
-        self.begin(&cast);
+        // Nobody can enter before the image begins to come.
+        cast.coordinator.order(0);
+        cast.root.order(self.saved[0]);
         cast.first.order(self.saved[1]);
         entered(2, cast.second, || cast.second.order(self.saved[2]))?;
         knobs::release()?;
@@ -272,17 +277,13 @@ impl Play<'_> {
 fn asleep(puppet: &Puppet) -> Result<(), String> {
     let pid = puppet.pid()?;
     let otherwise = format!("{puppet:?} does not sleep in restart");
-    wait_until(PATIENCE, &otherwise, || procfs::sleeps_in(pid, sys::SYS_RESTART))
+    wait::until(PATIENCE, &otherwise, || procfs::sleeps_in(pid, sys::SYS_RESTART))
 }
 
 fn run(stage: &Stage) -> Result<(), String> {
     let [path, comm, ..] = stage.args.as_slice() else {
         return Err("arguments: STATUS IMAGE COMM [SEED]".to_owned());
     };
-    let seed = stage.seed(2)?;
-    stage.say(&format!("seed {seed}\n"))?;
-    knobs::open()?;
-    knobs::delay(DELAY_US, seed)?;
     puppet::catch_usr1()?;
     prctl::set_child_subreaper(true).map_err(|e| format!("PR_SET_CHILD_SUBREAPER: {e}"))?;
     let image = Image::read(path)?;
@@ -306,19 +307,15 @@ fn run(stage: &Stage) -> Result<(), String> {
         ("P17: a tree that feeds itself", Box::new(|| play.feeds_itself())),
     ];
     for (what, scene) in &scenes {
-        scene().map_err(|why| format!("{what}, seed {seed}: {why}"))?;
+        scene().map_err(|why| format!("{what}: {why}"))?;
         // Afterwards everything is as it was.
         play.strangers()
-            .map_err(|why| format!("after {what}, seed {seed}: {why}"))?;
+            .map_err(|why| format!("after {what}: {why}"))?;
     }
     stage.say(&format!("scenes {}\n", scenes.len()))
 }
 
 /// Runs with the arguments of the process.
 pub fn main() -> ExitCode {
-    stage::run(|stage| {
-        let done = run(stage);
-        knobs::rest();
-        done
-    })
+    stage::run(|stage| knobs::delayed(stage, DELAY_US, 2, || run(stage)))
 }

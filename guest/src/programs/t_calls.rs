@@ -3,33 +3,37 @@
 //! checkpoint(2) and restart(2) called wrongly: each call is refused with its
 //! errno and at once, and the caller and the kernel are none the worse for it.
 //!
-//! Arguments: STATUS IMAGE. IMAGE: of a tree of some tasks, the root's pid 1.
+//! Arguments: STATUS IMAGE [SEED]. IMAGE: of a tree of some tasks, the root's pid 1.
 
 use crate::edit::{file_of, put_words, word, Image};
 use crate::freezer;
 use crate::knobs;
 use crate::procfs;
 use crate::puppet;
-use crate::stage::{self, expect, wait_until, Stage};
+use crate::stage::{self, expect, Stage};
 use crate::sys::{self, RESTART_COORDINATOR, RESTART_NEW_PIDS};
 use crate::tree;
+use crate::wait;
 use checkpoint::image::list::Entry;
 use checkpoint::image::record::TreeEntry;
 use checkpoint::image::{Kind, HEADER_SIZE};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
+use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
 use nix::sys::signal::{kill, Signal};
 use nix::sys::wait::{waitpid, WaitStatus};
 use nix::unistd::{getpid, pipe2, setsid, Pid};
 use std::fs::{self, File};
 use std::io::Write;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
 /// Longest that a refusal may take: a second more than the kernel's interval between two looks.
 const AT_ONCE: Duration = Duration::from_secs(5);
+/// Longest delay at a point of a restart.
+const DELAY_US: u32 = 2_000;
 /// A pid that nobody has.
 const NOBODY: i32 = 4_000_000;
 /// Offsets in the payload of HEAD.
@@ -240,6 +244,12 @@ fn stalled_reader(image: &Image) -> Result<(), String> {
     tree::reap(&[alarm], true)
 }
 
+/// Whether a pipe takes no more.
+fn is_full(write: &OwnedFd) -> bool {
+    let mut fds = [PollFd::new(write.as_fd(), PollFlags::POLLOUT)];
+    poll(&mut fds, PollTimeout::ZERO) == Ok(0)
+}
+
 /// An image that nobody takes: whoever saves waits, and holds up nobody who needs the memory's lock.
 fn stalled_writer() -> Result<(), String> {
     let cgroup = Path::new(freezer::MOUNT).join("t_calls");
@@ -251,20 +261,20 @@ fn stalled_writer() -> Result<(), String> {
     let (read, write) = pipe2(OFlag::O_CLOEXEC).map_err(|e| format!("pipe: {e}"))?;
     let mut checkpoint = Command::new("checkpoint")
         .arg(saved.pid.to_string())
-        .stdout(write)
-        .stderr(Stdio::null())
+        .stdout(write.try_clone().map_err(|e| format!("pipe: {e}"))?)
         .spawn()
         .map_err(|e| format!("checkpoint: {e}"))?;
     let saver = checkpoint.id() as i32;
-    let waits = || procfs::sleeps_in(saver, sys::SYS_CHECKPOINT);
-    wait_until(AT_ONCE, "checkpoint does not wait for the reader of its image", waits)?;
+    let waits = || procfs::sleeps_in(saver, sys::SYS_CHECKPOINT) && is_full(&write);
+    wait::until(AT_ONCE, "checkpoint does not wait for the reader of its image", waits)?;
     // It takes the lock for writing.
     let path = format!("/proc/{}/clear_refs", saved.pid);
     let writer = tree::spawn("writer", || u8::from(fs::write(path, "1").is_err()))?;
     let otherwise = "who needs the lock of a memory that is being saved waits";
-    wait_until(AT_ONCE, otherwise, || procfs::is_exiting(writer.pid))?;
+    wait::until(AT_ONCE, otherwise, || procfs::is_exiting(writer.pid))?;
     expect("whether checkpoint still waits", true, waits())?;
     drop(read);
+    drop(write);
     let status = checkpoint.wait().map_err(|e| format!("checkpoint: {e}"))?;
     expect("whether an image that nobody took was saved", false, status.success())?;
     let ended = waitpid(Pid::from_raw(writer.pid), None).map_err(|e| format!("waitpid: {e}"))?;
@@ -274,8 +284,7 @@ fn stalled_writer() -> Result<(), String> {
 }
 
 fn run(stage: &Stage) -> Result<(), String> {
-    let path = stage.args.first().ok_or("arguments: STATUS IMAGE")?;
-    knobs::open()?;
+    let path = stage.args.first().ok_or("arguments: STATUS IMAGE [SEED]")?;
     let image = Image::read(path)?;
     arguments(&image)?;
     images(&image)?;
@@ -286,5 +295,5 @@ fn run(stage: &Stage) -> Result<(), String> {
 
 /// Runs with the arguments of the process.
 pub fn main() -> ExitCode {
-    stage::run(run)
+    stage::run(|stage| knobs::delayed(stage, DELAY_US, 1, || run(stage)))
 }

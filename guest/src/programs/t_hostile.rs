@@ -4,7 +4,7 @@
 //! have: each is refused with its errno, and nobody is left. The image as it was,
 //! and edits that ask for no more than anyone may have, are restarted.
 //!
-//! Arguments: STATUS IMAGE UID SAVED-STATUS. IMAGE: of one task of the user UID, which has the file
+//! Arguments: STATUS IMAGE UID SAVED-STATUS [SEED]. IMAGE: of one task of the user UID, which has the file
 //! SAVED-STATUS open.
 //! Runs as root in a folder that the user can look into.
 
@@ -17,30 +17,38 @@ use crate::stage::{self, Stage};
 use crate::sys::{self, RESTART_COORDINATOR};
 use crate::tree;
 use crate::user::become_user;
-use edits::Case;
+use edits::{Case, Files, Outcome};
 use nix::errno::Errno;
+use nix::sys::prctl;
 use nix::sys::signal::{kill, Signal};
 use nix::sys::wait::{waitpid, WaitStatus};
 use nix::unistd::{setsid, Pid};
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{Read, Seek};
 use std::os::fd::AsFd;
 use std::process::ExitCode;
 
+/// Longest delay at a point of a restart.
+const DELAY_US: u32 = 2_000;
 /// Exit status of the user's process: the restart went well, and the task is ended again.
 const RESTARTED: u8 = 0;
 /// It could not be tried.
 const NOT_TRIED: u8 = 255;
 /// It was refused, and yet the task did not end as one that is refused.
 const RUNS_ON: u8 = 254;
+/// It went well, but the task does not show what was asked for.
+const NOT_SHOWN: u8 = 253;
 
 /// In the user's process: restarts the image as a coordinator does; the exit status.
-fn coordinate(saved: i32, image: &File, log: &File, user: u32) -> u8 {
+fn coordinate(case: &Case, saved: i32, image: &File, log: &File, user: u32) -> u8 {
     let flags = sys::restart_as(saved);
     if become_user(user).is_err() {
         return NOT_TRIED;
     }
     let root = tree::spawn("root", || {
+        if case.no_new_privs && prctl::set_no_new_privs().is_err() {
+            return NOT_TRIED;
+        }
         // The saved root leads its session.
         let found = setsid().and_then(|me| sys::restart(me.as_raw(), None, flags, Some(log.as_fd())));
         found.map_or_else(|errno| errno as i32 as u8, |_| NOT_TRIED)
@@ -50,13 +58,15 @@ fn coordinate(saved: i32, image: &File, log: &File, user: u32) -> u8 {
     };
     let found = sys::restart(root.pid, Some(image.as_fd()), flags | RESTART_COORDINATOR, Some(log.as_fd()));
     let pid = Pid::from_raw(root.pid);
+    let shown = found != Ok(0) || shows(root.pid, &case.outcome);
     if found == Ok(0) {
         // Ends the restored task; nothing else can have ended it meanwhile.
         let _ = kill(pid, Signal::SIGKILL);
     }
     let ended = waitpid(pid, None);
     match (found, ended) {
-        (Ok(0), Ok(WaitStatus::Signaled(_, Signal::SIGKILL, _))) => RESTARTED,
+        (Ok(0), Ok(WaitStatus::Signaled(_, Signal::SIGKILL, _))) if shown => RESTARTED,
+        (Ok(0), Ok(WaitStatus::Signaled(_, Signal::SIGKILL, _))) => NOT_SHOWN,
         // Killed if it had begun to restore; told the same errno if not.
         (Err(errno), Ok(WaitStatus::Signaled(_, Signal::SIGKILL, _))) => errno as i32 as u8,
         (Err(errno), Ok(WaitStatus::Exited(_, told))) if told == errno as i32 => errno as i32 as u8,
@@ -64,42 +74,59 @@ fn coordinate(saved: i32, image: &File, log: &File, user: u32) -> u8 {
     }
 }
 
+/// Whether a restarted task shows in /proc what it should.
+fn shows(pid: i32, outcome: &Outcome) -> bool {
+    let Outcome::Shows(file, text) = outcome else {
+        return true;
+    };
+    fs::read_to_string(format!("/proc/{pid}/{file}")).is_ok_and(|found| found.contains(text))
+}
+
 /// Restarts one image as the user, and judges what comes of it.
 fn attempt(case: &Case, user: u32) -> Result<(), String> {
     let image = file_of(&case.image.bytes())?;
     let mut log = file_of(&[])?;
     let saved = case.image.root()?;
-    let child = tree::spawn(case.what, || coordinate(saved, &image, &log, user))?;
+    let child = tree::spawn(case.what, || coordinate(case, saved, &image, &log, user))?;
     let ended = waitpid(Pid::from_raw(child.pid), None).map_err(|e| format!("waitpid: {e}"))?;
-    let expected = case.expected.map_or(0, |errno| errno as i32);
+    let expected = match case.outcome {
+        Outcome::Refused(errno) => errno as i32,
+        Outcome::Runs | Outcome::Shows(..) => i32::from(RESTARTED),
+    };
     if ended != WaitStatus::Exited(Pid::from_raw(child.pid), expected) {
         let mut said = String::new();
         let _ = log.rewind().and_then(|()| log.read_to_string(&mut said));
         let errno = |status| match status {
             WaitStatus::Exited(_, code) if code == i32::from(RUNS_ON) => "refused, but the task ran on".to_owned(),
             WaitStatus::Exited(_, code) if code == i32::from(NOT_TRIED) => "no try".to_owned(),
+            WaitStatus::Exited(_, code) if code == i32::from(NOT_SHOWN) => "another task".to_owned(),
             WaitStatus::Exited(_, 0) => "a restart".to_owned(),
             WaitStatus::Exited(_, code) => Errno::from_raw(code).to_string(),
             other => format!("{other:?}"),
         };
-        let wanted = case.expected.map_or("a restart".to_owned(), |errno| errno.to_string());
+        let wanted = match &case.outcome {
+            Outcome::Refused(errno) => errno.to_string(),
+            Outcome::Runs => "a restart".to_owned(),
+            Outcome::Shows(file, text) => format!("a restart, and {text:?} in {file}"),
+        };
         return Err(format!("{}: expected {wanted}, found {}; log: {}", case.what, errno(ended), said.trim()));
     }
     knobs::no_context(PATIENCE).map_err(|why| format!("{}: {why}", case.what))
 }
 
 fn run(stage: &Stage) -> Result<(), String> {
-    let [path, user, status] = stage.args.as_slice() else {
-        return Err("arguments: STATUS IMAGE UID SAVED-STATUS".to_owned());
+    let [path, user, status, ..] = stage.args.as_slice() else {
+        return Err("arguments: STATUS IMAGE UID SAVED-STATUS [SEED]".to_owned());
     };
     let user: u32 = user.parse().map_err(|_| format!("UID: expected a number, found {user:?}"))?;
-    knobs::open()?;
     let image = Image::read(path)?;
-    let cases = edits::all(&image, status)?;
+    let made = Files::make()?;
+    let cases = edits::all(&image, &made, status)?;
     let mut wrong = Vec::new();
     for case in &cases {
         wrong.extend(attempt(case, user).err());
     }
+    wrong.extend(made.are_untouched().err());
     stage.say(&format!("cases: {}\n", cases.len()))?;
     if wrong.is_empty() {
         return Ok(());
@@ -109,5 +136,5 @@ fn run(stage: &Stage) -> Result<(), String> {
 
 /// Runs with the arguments of the process.
 pub fn main() -> ExitCode {
-    stage::run(run)
+    stage::run(|stage| knobs::delayed(stage, DELAY_US, 3, || run(stage)))
 }

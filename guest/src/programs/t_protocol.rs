@@ -134,17 +134,12 @@ fn run(stage: &Stage) -> Result<(), String> {
     };
     let tree = Tree::new(image, comm, stage.number(2, 1)?)?;
     let started = Instant::now();
-    let seed = stage.seed(3)?;
-    knobs::open()?;
-    stage.say(&format!("seed {seed}\n"))?;
-    knobs::delay(DELAY_US, seed)?;
     let attacks = attacks(&tree);
     for attack in &attacks {
         play(&tree, attack)
             .and_then(|()| tree.restart_well(attack.mode))
-            .map_err(|why| format!("{attack:?}, seed {seed}: {why}"))?;
+            .map_err(|why| format!("{attack:?}: {why}"))?;
     }
-    knobs::delay(0, 0)?;
     stage.say(&format!(
         "attacks {} in {} ms\n",
         attacks.len(),
@@ -154,9 +149,5 @@ fn run(stage: &Stage) -> Result<(), String> {
 
 /// Runs with the arguments of the process.
 pub fn main() -> ExitCode {
-    stage::run(|stage| {
-        let done = run(stage);
-        knobs::rest();
-        done
-    })
+    stage::run(|stage| knobs::delayed(stage, DELAY_US, 3, || run(stage)))
 }

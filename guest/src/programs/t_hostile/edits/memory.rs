@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Memory that nobody, or not this user, may have: MM, VMA, PAGES and SHMEM.
+
+use super::files::status_file;
+use super::{mm, Edits, Outcome, KERNEL_HALF};
+use crate::edit::{double, put_doubles, put_words, word, Image};
+use checkpoint::image::list::Entry;
+use checkpoint::image::record::{VmaEntry, VmaKind};
+use checkpoint::image::Kind;
+use nix::errno::Errno;
+
+const PAGE: u64 = 0x1000;
+/// Where nothing is mapped.
+const FREE: u64 = 0x10_0000_0000;
+
+/// Flags of VMA.
+const READ: u64 = 1;
+const READ_WRITE: u64 = 3;
+const SHARED: u64 = 1 << 3;
+const LOCKED: u64 = 1 << 5;
+
+/// Offsets in an entry of VMA.
+mod vma {
+    pub const START: usize = 0;
+    pub const END: usize = 8;
+    pub const KIND: usize = 32;
+}
+
+/// One more mapping, in its place among the others.
+fn with_mapping(
+    image: &Image,
+    (start, end): (u64, u64),
+    flags: u64,
+    kind: VmaKind,
+    objref: u32,
+) -> Result<Image, String> {
+    let count = word(image.payload(Kind::Mm, 0)?, mm::NR_VMAS)?;
+    let mut entry = Vec::new();
+    for value in [start, end, 0, flags, u64::from(objref) << 32 | kind as u64] {
+        entry.extend_from_slice(&value.to_le_bytes());
+    }
+    image
+        .edited(Kind::Mm, 0, |payload| put_words(payload, &[(mm::NR_VMAS, count + 1)]))?
+        .edited(Kind::Vma, 0, |payload| {
+            let others = payload.chunks_exact(VmaEntry::SIZE);
+            let before =
+                others.take_while(|other| double(other, vma::START).is_ok_and(|other| other < start));
+            let at = before.count() * VmaEntry::SIZE;
+            payload.splice(at..at, entry);
+            Ok(())
+        })
+}
+
+/// Where the first mapping of a kind stands in the first VMA record, and its addresses.
+fn mapping_of(image: &Image, kind: VmaKind) -> Result<(usize, u64, u64), String> {
+    let payload = image.payload(Kind::Vma, 0)?;
+    let mut entries = payload.chunks_exact(VmaEntry::SIZE);
+    let number = entries
+        .position(|entry| word(entry, vma::KIND) == Ok(kind as u32))
+        .ok_or_else(|| format!("the image has no mapping of kind {kind:?}"))?;
+    let at = number * VmaEntry::SIZE;
+    let (start, end) = (double(payload, at + vma::START)?, double(payload, at + vma::END)?);
+    Ok((at, start, end))
+}
+
+fn mappings(edits: &mut Edits<'_>, status: &str) -> Result<(), String> {
+    let image = edits.image;
+    let shown = Outcome::Shows("maps", format!("{FREE:x}-{:x} rw-p", FREE + PAGE));
+    for (what, outcome, start, end, flags) in [
+        ("a mapping at 0", Errno::EPERM.into(), 0, PAGE, READ_WRITE),
+        ("a mapping in the kernel's half", Errno::EINVAL.into(), KERNEL_HALF, KERNEL_HALF + PAGE, READ_WRITE),
+        ("a mapping that ends in the kernel's half", Errno::EINVAL.into(), FREE, KERNEL_HALF, READ_WRITE),
+        ("a mapping of half a page", Errno::EINVAL.into(), FREE, FREE + PAGE / 2, READ_WRITE),
+        ("64 MB of locked memory", Errno::EAGAIN.into(), FREE, FREE + (64 << 20), READ_WRITE | LOCKED),
+        ("a terabyte of memory", Errno::ENOMEM.into(), FREE, FREE + (1 << 40), READ_WRITE),
+        ("a mapping that anyone may have", shown, FREE, FREE + PAGE, READ_WRITE),
+    ] {
+        let edited = with_mapping(image, (start, end), flags, VmaKind::PrivateAnon, 0)?;
+        edits.image(what, outcome, edited);
+    }
+    let one = (FREE, FREE + PAGE);
+    let exe = word(image.payload(Kind::Mm, 0)?, mm::EXE)?;
+    let cwd = word(image.payload(Kind::Fs, 0)?, 8)?;
+    let status = word(image.payload(Kind::File, status_file(image, status)?)?, 0)?;
+    for (what, errno, flags, kind, objref) in [
+        ("a file as shared memory", Errno::EINVAL, READ_WRITE | SHARED, VmaKind::SharedAnon, exe),
+        ("a file that is open for writing", Errno::EACCES, READ, VmaKind::PrivateFile, status),
+        ("the working directory", Errno::EACCES, READ, VmaKind::PrivateFile, cwd),
+        ("a file that is no object", Errno::EINVAL, READ, VmaKind::PrivateFile, 0xffff),
+    ] {
+        edits.image(what, errno, with_mapping(image, one, flags, kind, objref)?);
+    }
+    let (at, start, end) = mapping_of(image, VmaKind::Vdso)?;
+    let larger = image.edited(Kind::Vma, 0, |payload| put_doubles(payload, &[(at + vma::END, end + PAGE)]))?;
+    edits.image("a vdso of another size", Errno::EINVAL, larger);
+    let twice = with_mapping(image, (FREE, FREE + end - start), READ, VmaKind::Vdso, 0)?;
+    edits.image("a second vdso", Errno::ENOENT, twice);
+    Ok(())
+}
+
+fn layout(edits: &mut Edits<'_>) -> Result<(), String> {
+    edits.words("4 billion mappings", Errno::ENOMEM, Kind::Mm, &[(mm::NR_VMAS, u32::MAX)])?;
+    edits.words("an executable that is no object", Errno::EINVAL, Kind::Mm, &[(mm::EXE, 0xffff)])?;
+    edits.doubles("a heap in the kernel's half", Errno::EINVAL, Kind::Mm, &[(mm::BRK, KERNEL_HALF)])?;
+    edits.doubles("arguments in the kernel's half", Errno::EINVAL, Kind::Mm, &[(mm::ARG_END, KERNEL_HALF)])
+}
+
+/// The content of pages, to go where it must not.
+fn pages(edits: &mut Edits<'_>) -> Result<(), String> {
+    // Offsets in PAGES: the target, the number of ranges, and of each range where it starts and how
+    // many pages it has.
+    let (target, ranges, first) = (0, 4, 8);
+    let image = edits.image;
+    let saved = image.payload(Kind::Pages, 0)?;
+    let mut total = 0;
+    for range in 0..word(saved, ranges)? as usize {
+        total += double(saved, first + 16 * range + 8)?;
+    }
+    let (_, vdso, _) = mapping_of(image, VmaKind::Vdso)?;
+    let (_, _, end) = mapping_of(image, VmaKind::PrivateFile)?;
+    for (what, errno, start) in [
+        ("pages where nothing is mapped", Errno::EINVAL, FREE),
+        ("pages of the vdso", Errno::EINVAL, vdso),
+        ("pages of the kernel", Errno::EINVAL, KERNEL_HALF),
+        ("pages beyond the end of a mapping", Errno::EINVAL, end - PAGE),
+        ("pages beyond all addresses", Errno::EOVERFLOW, u64::MAX - PAGE + 1),
+        ("half a page", Errno::EINVAL, FREE + PAGE / 2),
+    ] {
+        let edited = image.edited(Kind::Pages, 0, |payload| {
+            payload.truncate(first + 16);
+            put_words(payload, &[(ranges, 1)])?;
+            put_doubles(payload, &[(first, start), (first + 8, total)])
+        })?;
+        edits.image(what, errno, edited);
+    }
+    edits.words("pages of an object", Errno::EINVAL, Kind::Pages, &[(target, 1)])
+}
+
+/// Shared memory that is larger than any machine.
+fn shared(edits: &mut Edits<'_>) -> Result<(), String> {
+    let image = edits.image;
+    // All objects of an image of one task come before its MM.
+    let objref = image.count(Kind::File) as u32 + 1;
+    let of = |size: u64| {
+        let mut payload = vec![0; 16];
+        put_words(&mut payload, &[(0, objref)])?;
+        put_doubles(&mut payload, &[(8, size)])?;
+        image.inserted((Kind::Mm, 0), Kind::Shmem, payload)
+    };
+    edits.image("an exabyte of shared memory", Errno::ENOMEM, of(1 << 60)?);
+    edits.image("shared memory that nobody maps", Outcome::Runs, of(PAGE)?);
+    Ok(())
+}
+
+/// Adds the cases about memory; the task has the file `status` open for writing.
+pub(super) fn edit(edits: &mut Edits<'_>, status: &str) -> Result<(), String> {
+    mappings(edits, status)?;
+    layout(edits)?;
+    pages(edits)?;
+    shared(edits)
+}

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Privileged registers: REGSET.
+
+use super::{Edits, KERNEL_ADDRESS};
+use crate::edit::{double, put_doubles, put_words, word, Image};
+use checkpoint::image::Kind;
+use nix::errno::Errno;
+
+/// Registers that are no program's own, by note type, with the bytes that the kernel would take.
+#[cfg(target_arch = "x86_64")]
+const NEVER_TAKEN: &[(&str, u32, usize)] = &[
+    ("registers of no type", 0xdead, 8),
+    ("I/O permissions", 0x201, 8192),
+    ("a shadow stack", 0x204, 8),
+];
+#[cfg(target_arch = "aarch64")]
+const NEVER_TAKEN: &[(&str, u32, usize)] = &[
+    ("registers of no type", 0xdead, 8),
+    ("hardware breakpoints", 0x402, 24),
+    ("hardware watchpoints", 0x403, 24),
+    ("the number of a system call", 0x404, 4),
+];
+
+/// The registers of a note type.
+fn registers(image: &Image, note: u32) -> Result<usize, String> {
+    image.find(Kind::Regset, |payload| word(payload, 0) == Ok(note))
+}
+
+/// Adds the cases about registers.
+pub(super) fn edit(edits: &mut Edits<'_>) -> Result<(), String> {
+    const PRSTATUS: u32 = 1;
+    let image = edits.image;
+    let general = registers(image, PRSTATUS)?;
+    let with = |index: usize, value: u64| image.edited(Kind::Regset, general, |payload| put_doubles(payload, &[(8 + 8 * index, value)]));
+    let mut privileged: Vec<(&'static str, Errno, Image)> = Vec::new();
+    #[cfg(target_arch = "x86_64")]
+    {
+        const XSTATE: u32 = 0x202;
+        let flags = double(image.payload(Kind::Regset, general)?, 8 + 8 * 18)?;
+        let vectors = registers(image, XSTATE)?;
+        let vector = |at: usize, value: u64| image.edited(Kind::Regset, vectors, |payload| put_doubles(payload, &[(8 + at, value)]));
+        privileged.extend([
+            ("the kernel's code segment", Errno::EINVAL, with(17, 0x10)?),
+            ("the code segment of 32-bit programs", Errno::EINVAL, with(17, 0x23)?),
+            ("a data segment", Errno::EINVAL, with(23, 0x2b)?),
+            ("an extra segment", Errno::EINVAL, with(24, 0x2b)?),
+            ("a segment of the local table", Errno::EINVAL, with(25, 7)?),
+            ("a segment of the thread's table", Errno::EINVAL, with(26, 0x63)?),
+            ("the kernel's stack segment", Errno::EINVAL, with(20, 0x18)?),
+            ("the right to do I/O (IOPL 3)", Errno::EPERM, with(18, flags | 0x3000)?),
+            ("virtual 8086 mode", Errno::EPERM, with(18, flags | 0x2_0000)?),
+            ("an instruction pointer in the kernel", Errno::EINVAL, with(16, KERNEL_ADDRESS)?),
+            ("a stack in the kernel", Errno::EINVAL, with(19, KERNEL_ADDRESS)?),
+            ("TLS in the kernel", Errno::EPERM, with(21, KERNEL_ADDRESS)?),
+            ("a GS base in the kernel", Errno::EPERM, with(22, KERNEL_ADDRESS)?),
+            ("vector state of the supervisor", Errno::EINVAL, vector(512, 1 << 8 | 3)?),
+            ("compacted vector state", Errno::EINVAL, vector(520, 1 << 63)?),
+            ("reserved bits of MXCSR", Errno::EINVAL, vector(24, u64::MAX)?),
+        ]);
+    }
+    #[cfg(target_arch = "aarch64")]
+    {
+        let state = double(image.payload(Kind::Regset, general)?, 8 + 8 * 33)?;
+        privileged.extend([
+            ("exception level 1", Errno::EINVAL, with(33, state | 5)?),
+            ("interrupts masked", Errno::EINVAL, with(33, state | 0x3c0)?),
+            ("32-bit state", Errno::EINVAL, with(33, state | 0x10)?),
+        ]);
+    }
+    for (what, note, len) in NEVER_TAKEN {
+        let mut payload = vec![0; 8 + len];
+        put_words(&mut payload, &[(0, *note)])?;
+        // Behind all others, and in front of the record that follows them.
+        let edited = image.inserted((Kind::Thread, 0), Kind::Regset, payload)?;
+        privileged.push((what, Errno::EINVAL, edited));
+    }
+    for (what, errno, edited) in privileged {
+        edits.image(what, errno, edited);
+    }
+    Ok(())
+}

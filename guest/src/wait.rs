@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Waiting for what nobody tells of: looking again and again, ever less often. Each look costs the
+//! others more than the looker, most of all where a switch between processes empties the TLB.
+
+use std::time::{Duration, Instant};
+
+/// Shortest and longest time between two looks; in between it is a part of what has been waited.
+const SHORTEST: Duration = Duration::from_millis(1);
+const LONGEST: Duration = Duration::from_millis(20);
+const PART: u32 = 8;
+
+/// Looks until there is an answer; `None` when that takes too long.
+pub fn answer<T>(
+    patience: Duration,
+    mut look: impl FnMut() -> Result<Option<T>, String>,
+) -> Result<Option<T>, String> {
+    let start = Instant::now();
+    loop {
+        if let Some(answer) = look()? {
+            return Ok(Some(answer));
+        }
+        let waited = start.elapsed();
+        if waited > patience {
+            return Ok(None);
+        }
+        std::thread::sleep((waited / PART).clamp(SHORTEST, LONGEST));
+    }
+}
+
+/// Waits until something has come about; fails with `otherwise` when that takes too long.
+pub fn until(
+    patience: Duration,
+    otherwise: &str,
+    mut come_about: impl FnMut() -> bool,
+) -> Result<(), String> {
+    answer(patience, || Ok(come_about().then_some(())))?.ok_or_else(|| otherwise.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_ends_the_wait_and_so_does_impatience() {
+        let mut looks = 0;
+        let found = answer(Duration::from_secs(60), || {
+            looks += 1;
+            Ok((looks == 3).then_some("there"))
+        });
+        assert_eq!((found, looks), (Ok(Some("there")), 3));
+        assert_eq!(answer(Duration::ZERO, || Ok(None::<()>)), Ok(None));
+        assert_eq!(
+            answer(Duration::ZERO, || Err::<Option<()>, _>("no".to_owned())),
+            Err("no".to_owned())
+        );
+        assert_eq!(
+            until(Duration::ZERO, "never", || false),
+            Err("never".to_owned())
+        );
+    }
+}
