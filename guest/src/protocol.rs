@@ -64,11 +64,13 @@ pub enum Op {
     Wait { name: String, timeout_ms: u64 },
     /// Sends a signal, to the program, its cgroup's tasks or one pid; [`Answer::Done`].
     Signal { target: Target, signal: i32 },
-    /// Waits until a file holds `text` at least `count` times; [`Answer::Done`].
+    /// Waits until a file holds `text` at least `count` times; [`Answer::Done`], or [`Answer::Over`]
+    /// when the spawned programs `writers`, if any are named, have all ended and it does not.
     WaitFor {
         path: String,
         text: String,
         count: u64,
+        writers: Vec<String>,
         timeout_ms: u64,
     },
     /// The text of a file, at most `max` bytes; [`Answer::Text`].
@@ -180,6 +182,8 @@ pub enum Answer {
         /// /proc/sys/kernel/tainted.
         taint: u64,
     },
+    /// What was waited for cannot come any more.
+    Over,
     /// The request could not be carried out; `timeout` tells a deadline from an error.
     Failed {
         /// What was being done, on what, what was found.

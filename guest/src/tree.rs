@@ -40,7 +40,7 @@ pub fn spawn(name: &str, body: impl FnOnce() -> u8) -> Result<Child, String> {
 /// nobody reaped them.
 pub fn expect_children(children: &[Child], same_pids: bool) -> Result<(), String> {
     let me = getpid().as_raw();
-    let tasks = procfs::tasks().map_err(|e| format!("/proc: {e}"))?;
+    let tasks = procfs::stats().map_err(|e| format!("/proc: {e}"))?;
     let mut found: Vec<i32> = tasks
         .iter()
         .filter(|task| task.ppid == me)
@@ -66,7 +66,7 @@ pub fn expect_children(children: &[Child], same_pids: bool) -> Result<(), String
 /// Sends SIGTERM to the children that /proc shows, whatever their pids.
 pub fn terminate_children() -> Result<(), String> {
     let me = getpid().as_raw();
-    let tasks = procfs::tasks().map_err(|e| format!("/proc: {e}"))?;
+    let tasks = procfs::stats().map_err(|e| format!("/proc: {e}"))?;
     for task in tasks.iter().filter(|task| task.ppid == me) {
         // One that has ended already is judged when it is reaped.
         let _ = kill(Pid::from_raw(task.pid), Signal::SIGTERM);

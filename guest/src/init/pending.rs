@@ -14,8 +14,29 @@ use std::time::{Duration, Instant};
 #[derive(Debug)]
 pub(super) struct Pending {
     id: u64,
-    pub(super) deadline: Instant,
-    pub(super) wanted: Wanted,
+    since: Instant,
+    deadline: Instant,
+    wanted: Wanted,
+}
+
+/// Between two looks at a file that nobody tells of: a part of what has been waited. Each look costs a
+/// guest under TCG dearly.
+const LOOK_AGAIN: std::ops::RangeInclusive<Duration> =
+    Duration::from_millis(5)..=Duration::from_millis(50);
+const PART: u32 = 8;
+
+impl Pending {
+    /// How long it may be left alone if no program ends.
+    pub(super) fn rest(&self, now: Instant) -> Duration {
+        let left = self.deadline.saturating_duration_since(now);
+        match self.wanted {
+            Wanted::End { .. } => left,
+            Wanted::Text { .. } => {
+                let waited = now.saturating_duration_since(self.since);
+                left.min((waited / PART).clamp(*LOOK_AGAIN.start(), *LOOK_AGAIN.end()))
+            }
+        }
+    }
 }
 
 /// What such a request waits for.
@@ -23,11 +44,12 @@ pub(super) struct Pending {
 pub(super) enum Wanted {
     /// The end of a program.
     End { name: String },
-    /// `text` in a file, `count` times.
+    /// `text` in a file, `count` times, while any of `writers` runs, if there are such.
     Text {
         path: String,
         text: String,
         count: u64,
+        writers: Vec<String>,
         /// Length of the file and how often it was found, at the last look.
         seen: Option<(u64, u64)>,
     },
@@ -38,9 +60,11 @@ impl Server {
     pub(super) fn defer(&mut self, id: u64, timeout_ms: u64, wanted: Wanted) {
         // Far enough for any deadline, near enough for the clock.
         let timeout = Duration::from_millis(timeout_ms.min(7 * 24 * 3_600_000));
+        let since = Instant::now();
         self.pending.push(Pending {
             id,
-            deadline: Instant::now() + timeout,
+            since,
+            deadline: since + timeout,
             wanted,
         });
     }
@@ -67,8 +91,16 @@ impl Server {
                 path,
                 text,
                 count,
+                writers,
                 seen,
             } => {
+                // Before the file: what the last of them wrote is in it.
+                let over = !writers.is_empty()
+                    && (writers.iter()).all(|name| {
+                        self.programs
+                            .get(name)
+                            .is_none_or(|program| program.end.is_some())
+                    });
                 let len = fs::metadata(&*path).map_or(0, |meta| meta.len());
                 // Looked through already; a file without a length, in /proc, may change unseen.
                 let found = match *seen {
@@ -76,7 +108,10 @@ impl Server {
                     _ => files::occurrences(path, text),
                 };
                 *seen = Some((len, found));
-                (found >= *count).then_some(Answer::Done)
+                match found >= *count {
+                    true => Some(Answer::Done),
+                    false => over.then_some(Answer::Over),
+                }
             }
         }
     }
@@ -98,6 +133,7 @@ impl Server {
                 text,
                 count,
                 seen,
+                ..
             } => {
                 let found = seen.map_or(0, |(_, found)| found);
                 format!("{path}: expected {text:?} {count} times, found {found}")

@@ -47,8 +47,15 @@ impl Server {
                 path,
                 text,
                 count,
+                writers,
                 timeout_ms,
             } => {
+                if let Some(name) = writers
+                    .iter()
+                    .find(|name| !self.programs.contains_key(*name))
+                {
+                    return Err(format!("wait-for: no program {name:?} was started"));
+                }
                 self.defer(
                     id,
                     timeout_ms,
@@ -56,6 +63,7 @@ impl Server {
                         path,
                         text,
                         count,
+                        writers,
                         seen: None,
                     },
                 );

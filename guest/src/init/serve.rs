@@ -5,7 +5,7 @@
 //! in `pending`.
 
 use super::leaks;
-use super::pending::{Pending, Wanted};
+use super::pending::Pending;
 use super::port::Port;
 use crate::ktap::Ktap;
 use crate::protocol::{Answer, Op, Reply, Request};
@@ -25,8 +25,8 @@ use std::time::{Duration, Instant};
 const REPLY_PATIENCE: Duration = Duration::from_secs(30);
 /// How long a result may take; it is lost then, being a copy of what `Wait` tells.
 const RESULT_PATIENCE: Duration = Duration::from_millis(0);
-/// Between two looks at a file that a request waits for, or at a port without a host.
-pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(5);
+/// Between two looks at a port without a host.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
 /// Longest request line.
 const MAX_LINE: usize = 16 << 20;
 
@@ -131,10 +131,7 @@ impl Server {
         let now = Instant::now();
         let mut until: Option<Duration> = (!host).then_some(LOOK_AGAIN);
         for pending in &self.pending {
-            let mut wait = pending.deadline.saturating_duration_since(now);
-            if matches!(pending.wanted, Wanted::Text { .. }) {
-                wait = wait.min(LOOK_AGAIN);
-            }
+            let wait = pending.rest(now);
             until = Some(until.map_or(wait, |old| old.min(wait)));
         }
         let timeout = match until {

@@ -20,8 +20,6 @@ use crate::scenario::verdict::{Judgement, Verdict};
 const RESTARTED: &str = "restarted ";
 /// Exit statuses of `mktree` by which it refuses an image: unreadable, or not restarted by the kernel.
 const REFUSALS: [i32; 2] = [2, 3];
-/// How long one look for the word of `mktree` takes.
-const LOOK: Duration = Duration::from_millis(250);
 /// How long the tasks of a refused tree may take to be gone.
 const BURIAL: Duration = Duration::from_secs(2);
 
@@ -155,46 +153,17 @@ enum Outcome {
 
 /// Waits until it is known what becomes of a restart.
 fn outcome(case: &mut Case, name: &str, limit: Duration) -> StepResult<Outcome> {
-    let deadline = Instant::now() + limit;
-    let said = |time: Duration| Op::WaitFor {
+    let said = Op::WaitFor {
         path: format!("{name}.out"),
         text: RESTARTED.to_string(),
         count: 1,
-        timeout_ms: time.as_millis() as u64,
+        writers: vec![name.to_string()],
+        timeout_ms: limit.as_millis() as u64,
     };
-    let runs = |case: &mut Case, time| match case.ask_within(said(time), LOOK)? {
-        Answer::Done => Ok(true),
-        Answer::Failed { timeout: true, .. } => Ok(false),
-        other => unexpected("waiting for the restart", &other),
-    };
-    loop {
-        if runs(case, LOOK)? {
-            return Ok(Outcome::Runs);
-        }
-        let ended = case.ask_within(
-            Op::Wait {
-                name: name.to_string(),
-                timeout_ms: 1,
-            },
-            LOOK,
-        )?;
-        if let Answer::Exited {
-            code,
-            signal,
-            elapsed_ms,
-        } = ended
-        {
-            // It may have said so between the two questions.
-            if runs(case, Duration::ZERO)? {
-                return Ok(Outcome::Runs);
-            }
-            return Ok(Outcome::Ended(Ended {
-                code,
-                signal,
-                elapsed_ms,
-            }));
-        }
-        if Instant::now() > deadline {
+    match case.ask_within(said, limit)? {
+        Answer::Done => return Ok(Outcome::Runs),
+        Answer::Over => {}
+        Answer::Failed { timeout: true, .. } => {
             let words = case.words_of(name)?;
             let why = format!(
                 "the tree was not restarted within {:.1} s{words}",
@@ -202,6 +171,23 @@ fn outcome(case: &mut Case, name: &str, limit: Duration) -> StepResult<Outcome> 
             );
             return Err(Stop::Judged(Judgement::new(Verdict::Timeout, why)));
         }
+        other => return unexpected("waiting for the restart", &other),
+    }
+    let end = Op::Wait {
+        name: name.to_string(),
+        timeout_ms: 0,
+    };
+    match case.ask(end)? {
+        Answer::Exited {
+            code,
+            signal,
+            elapsed_ms,
+        } => Ok(Outcome::Ended(Ended {
+            code,
+            signal,
+            elapsed_ms,
+        })),
+        other => unexpected("waiting for mktree's end", &other),
     }
 }
 

@@ -3,7 +3,7 @@
 //! The steps that start, signal, wait for and judge programs and files. What
 //! concerns images and trees is in `images` and `trees`.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use guest::protocol::{Answer, Op, Target};
 
@@ -13,9 +13,6 @@ use crate::scenario::expect::{judge_text, last_lines, unlike};
 use crate::scenario::step::{Run, Signal, Spawn, Step, WaitFor, Whom};
 use crate::scenario::trees::tree_of;
 use crate::scenario::verdict::{Judgement, Verdict};
-
-/// How long one look for a text takes before it is seen whether anybody is left to write it.
-const LOOK: Duration = Duration::from_millis(500);
 
 /// How a program ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -207,70 +204,34 @@ fn run(case: &mut Case, step: &Run) -> StepResult {
 fn wait_for(case: &mut Case, step: &WaitFor) -> StepResult {
     case.texts.insert(step.file.clone());
     let limit = case.limit(step.timeout_s)?;
-    let deadline = Instant::now() + limit;
-    loop {
-        let left = deadline.saturating_duration_since(Instant::now());
-        if appeared(case, step, left.min(LOOK))? {
-            return Ok(());
-        }
-        let over = left.is_zero();
-        // Nobody is left to write it; what they wrote last may have come since.
-        if !over && (!all_ended(case)? || appeared(case, step, Duration::ZERO)?) {
-            continue;
-        }
-        let why = if over {
-            format!("within {:.1} s", limit.as_secs_f64())
-        } else {
-            "before all programs had ended".to_string()
-        };
-        let found = case.text(&step.file)?;
-        let found = found.map_or("there is no such file".to_string(), |text| {
-            format!("it holds: {}", last_lines(&text))
-        });
-        let mut why = format!(
-            "{} x \"{}\" did not appear {why}; {found}",
-            step.count, step.text
-        );
-        for name in case.programs.keys().cloned().collect::<Vec<_>>() {
-            why.push_str(&case.words_of(&name)?);
-        }
-        let verdict = if over {
-            Verdict::Timeout
-        } else {
-            Verdict::Fail
-        };
-        return Err(Stop::Judged(Judgement::new(verdict, why)));
-    }
-}
-
-fn appeared(case: &mut Case, step: &WaitFor, time: Duration) -> StepResult<bool> {
     let op = Op::WaitFor {
         path: step.file.clone(),
         text: step.text.clone(),
         count: step.count,
-        timeout_ms: time.as_millis() as u64,
+        writers: case.programs.keys().cloned().collect(),
+        timeout_ms: limit.as_millis() as u64,
     };
-    match case.ask_within(op, time)? {
-        Answer::Done => Ok(true),
-        Answer::Failed { timeout: true, .. } => Ok(false),
-        other => unexpected(&format!("waiting for \"{}\"", step.text), &other),
-    }
-}
-
-/// Whether every program that the scenario has started in this guest is over.
-fn all_ended(case: &mut Case) -> StepResult<bool> {
+    let (verdict, when) = match case.ask_within(op, limit)? {
+        Answer::Done => return Ok(()),
+        Answer::Over => (Verdict::Fail, "before all programs had ended".to_string()),
+        Answer::Failed { timeout: true, .. } => (
+            Verdict::Timeout,
+            format!("within {:.1} s", limit.as_secs_f64()),
+        ),
+        other => return unexpected(&format!("waiting for \"{}\"", step.text), &other),
+    };
+    let found = case.text(&step.file)?;
+    let found = found.map_or("there is no such file".to_string(), |text| {
+        format!("it holds: {}", last_lines(&text))
+    });
+    let mut why = format!(
+        "{} x \"{}\" did not appear {when}; {found}",
+        step.count, step.text
+    );
     for name in case.programs.keys().cloned().collect::<Vec<_>>() {
-        if !matches!(
-            case.ask(Op::Wait {
-                name,
-                timeout_ms: 0
-            })?,
-            Answer::Exited { .. }
-        ) {
-            return Ok(false);
-        }
+        why.push_str(&case.words_of(&name)?);
     }
-    Ok(!case.programs.is_empty())
+    Err(Stop::Judged(Judgement::new(verdict, why)))
 }
 
 fn signal(case: &mut Case, step: &Signal) -> StepResult {
