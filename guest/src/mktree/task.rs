@@ -180,9 +180,13 @@ fn take_place(site: &Site, index: usize, parent: i32, reporter: &Reporter) -> Re
     }
     site.barrier(CREATED, site.count())?;
     join_group(site, task.group)?;
-    site.barrier(JOINED, site.count())?;
-    lay_ghosts(site, &task.ghosts)?;
-    site.wait(GONE, made_ghosts(site))?;
+    let ghosts = made_ghosts(site);
+    if ghosts > 0 {
+        // They are the leaders of groups until everybody has joined.
+        site.barrier(JOINED, site.count())?;
+        lay_ghosts(site, &task.ghosts)?;
+        site.wait(GONE, ghosts)?;
+    }
     if index == 0 {
         reporter.done();
     }

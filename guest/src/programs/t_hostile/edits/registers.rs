@@ -2,7 +2,9 @@
 
 //! Privileged registers: REGSET.
 
-use super::{Edits, KERNEL_ADDRESS};
+use super::Edits;
+#[cfg(target_arch = "x86_64")]
+use super::KERNEL_ADDRESS;
 use crate::edit::{double, put_doubles, put_words, word, Image};
 use checkpoint::image::Kind;
 use nix::errno::Errno;
