@@ -26,7 +26,7 @@ extern "C" fn rust_restart(pid: i32, fd: i32, flags: usize, logfd: i32) -> isize
 /// Prepares what the calls need; once, at boot.
 #[no_mangle]
 extern "C" fn rust_checkpoint_init() -> i32 {
-    match glue::monitor::init() {
+    match glue::contexts::init() {
         Ok(()) => 0,
         Err(error) => error.to_errno(),
     }

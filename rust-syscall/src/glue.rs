@@ -5,6 +5,7 @@
 
 pub(crate) mod arch;
 pub(crate) mod checkpoint;
+pub(crate) mod contexts;
 pub(crate) mod creds;
 pub(crate) mod debug;
 pub(crate) mod failure;

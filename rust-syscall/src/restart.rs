@@ -26,6 +26,7 @@
 //! - A refused event changes nothing.
 
 pub mod monitor;
+pub mod registry;
 pub mod state;
 pub mod step;
 

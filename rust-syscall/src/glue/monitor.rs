@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 //! A restart that several tasks take part in: the lock and the places to sleep around the state
-//! machine, and the list in which the others find the context by the root's pid.
+//! machine.
 //!
-//! Lock order: the list of contexts and a context's `state` are each taken alone, and neither is
-//! held while a task restores.
+//! Lock order: a context's `state` is taken alone, and not held while a task restores.
 
 use super::debug::{self, Counted};
 use super::failure::Failure;
@@ -16,38 +15,17 @@ use crate::restart::{
     Restart, Slot, Turn, Wake,
 };
 use core::sync::atomic::{AtomicBool, Ordering};
-use kernel::alloc::{flags::GFP_KERNEL, KBox, KVVec, KVec};
-use kernel::boot_once::BootOnce;
-use kernel::error::{code::*, Error, Result};
+use kernel::alloc::{flags::GFP_KERNEL, KBox, KVVec};
+use kernel::error::{Error, Result};
 use kernel::pid::{Pid, PidNamespace};
 use kernel::prelude::*;
 use kernel::sync::{Arc, CondVar, CondVarTimeoutResult, Mutex};
 use kernel::types::ARef;
 use kernel::{new_condvar, new_mutex};
 
-/// How often those who wait look whether those they wait for can still come, in jiffies: a quarter
-/// to a whole second at the rates in use.
+/// How often the owner looks whether those it waits for can still come, in jiffies: a quarter to a
+/// whole second at the rates in use.
 const LOOK_AGAIN: usize = 100;
-
-static CONTEXTS: BootOnce<Contexts> = BootOnce::new();
-
-/// All restarts in progress.
-#[pin_data]
-struct Contexts {
-    #[pin]
-    list: Mutex<KVec<Option<Arc<Context>>>>,
-    #[pin]
-    changed: CondVar,
-}
-
-/// Prepares the list of restarts; once, at boot.
-pub(crate) fn init() -> Result {
-    debug::init();
-    CONTEXTS.init(try_pin_init!(Contexts {
-        list <- new_mutex!(KVec::new(), "checkpoint::contexts"),
-        changed <- new_condvar!("checkpoint::contexts_changed"),
-    }))
-}
 
 /// The tree of the image, and who is who in it.
 pub(crate) struct Plan {
@@ -117,8 +95,8 @@ fn refused(refusal: ProtocolError) -> Failure {
 }
 
 impl Context {
-    /// Begins a restart and lets the other tasks find it; `EBUSY` if the root has one already.
-    pub(crate) fn publish(
+    /// A restart about to begin, by the current task.
+    pub(crate) fn new(
         mode: Mode,
         root: ARef<Pid>,
         ns: ARef<PidNamespace>,
@@ -156,7 +134,7 @@ impl Context {
         };
         let doing = |error| Failure::doing(error, "beginning the restart");
         let state = begin().map_err(doing)?;
-        let context = Arc::pin_init(
+        Arc::pin_init(
             pin_init!(Context {
                 root,
                 ns,
@@ -167,65 +145,12 @@ impl Context {
             }),
             GFP_KERNEL,
         )
-        .map_err(doing)?;
-        let contexts = CONTEXTS.get().ok_or(ENODEV).map_err(doing)?;
-        let mut list = contexts.list.lock();
-        if list.iter().flatten().any(|other| other.is_of(&context.root)) {
-            return Err(Failure::doing(EBUSY, "beginning the restart: the root has one already"));
-        }
-        match list.iter_mut().find(|place| place.is_none()) {
-            Some(place) => *place = Some(context.clone()),
-            None => list
-                .push(Some(context.clone()), GFP_KERNEL)
-                .map_err(|_| doing(ENOMEM))?,
-        }
-        drop(list);
-        contexts.changed.notify_all();
-        Ok(context)
+        .map_err(doing)
     }
 
-    /// Waits until the root, or its coordinator, has begun a restart.
-    pub(crate) fn find(root: &ARef<Pid>) -> Result<Arc<Context>, Failure> {
-        let doing = |error| Failure::doing(error, "waiting for the root to begin the restart");
-        let contexts = CONTEXTS.get().ok_or(ENODEV).map_err(doing)?;
-        let mut list = contexts.list.lock();
-        loop {
-            if let Some(context) = list.iter().flatten().find(|context| context.is_of(root)) {
-                return Ok(context.clone());
-            }
-            // One that nobody has waited for yet is gone as well; so is, for this, one that is ending its
-            // other threads: it could not be restored.
-            if root.process().is_none_or(|root| root.is_exiting()) {
-                return Err(doing(ESRCH));
-            }
-            if let CondVarTimeoutResult::Signal { .. } = contexts
-                .changed
-                .wait_interruptible_timeout(&mut list, LOOK_AGAIN)
-            {
-                return Err(doing(EINTR));
-            }
-        }
-    }
-
-    fn is_of(&self, root: &ARef<Pid>) -> bool {
+    /// Whether it is the restart of this root.
+    pub(crate) fn is_of(&self, root: &ARef<Pid>) -> bool {
         core::ptr::eq::<Pid>(&*self.root, &**root)
-    }
-
-    /// Takes the restart off the list, so that nobody finds it any more.
-    pub(crate) fn withdraw(&self) {
-        let Some(contexts) = CONTEXTS.get() else {
-            return;
-        };
-        let mut list = contexts.list.lock();
-        let mut found = None;
-        for place in list.iter_mut() {
-            if place.as_ref().is_some_and(|context| core::ptr::eq::<Context>(&**context, self)) {
-                found = place.take();
-            }
-        }
-        drop(list);
-        // Dropped without the lock: it may be the last reference.
-        drop(found);
     }
 
     /// Comes in as the task of `slot`.

@@ -6,7 +6,7 @@
 use super::failure::{self, Context as _, Failure};
 use super::loader::Loader;
 use super::monitor::{error, Context, Plan};
-use super::{creds, files, fs, limits, memory, regs, signals, task, thread, vdso};
+use super::{contexts, creds, files, fs, limits, memory, regs, signals, task, thread, vdso};
 use crate::image::header::Kind;
 use crate::image::record::head::Host;
 use crate::image::record::{End, Head, TaskEnd, Tree, TreeEntry};
@@ -75,7 +75,7 @@ fn run(context: &Arc<Context>, actor: Actor, log: Option<&File>) -> isize {
     part.log_end();
     let resumed = part.resumed.take();
     if ending.last {
-        context.withdraw();
+        contexts::withdraw(context);
     }
     match ending.turn {
         Turn::Release => resumed.map_or(0, Resumed::go),
@@ -145,7 +145,7 @@ impl Call {
         if !current.is_in_tree_of(&root) {
             return Err(Failure::doing(EPERM, "joining the restart: the caller is not of the root's tree"));
         }
-        let context = Context::find(&self.root)?;
+        let context = contexts::find(&self.root)?;
         let slot = self.slot_in(&context)?;
         context.enter(slot)?;
         Ok((context, Actor::Slot(slot)))
@@ -202,7 +202,8 @@ impl Call {
             Mode::Root => Actor::Slot(0),
             Mode::Coordinator => Actor::Coordinator,
         };
-        let context = Context::publish(self.mode, self.root, ns, plan, loader)?;
+        let context = Context::new(self.mode, self.root, ns, plan, loader)?;
+        contexts::publish(&context)?;
         // A root that is alone has nobody to wait for.
         Ok((context, actor))
     }

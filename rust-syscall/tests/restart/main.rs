@@ -12,6 +12,7 @@ mod machine;
 mod mutants;
 mod random;
 mod refusals;
+mod registry;
 mod room;
 mod story;
 mod threads;
