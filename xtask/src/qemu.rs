@@ -5,6 +5,7 @@
 
 pub mod accel;
 pub mod args;
+pub mod clock;
 pub mod console;
 pub mod control;
 pub mod guest;
@@ -56,6 +57,9 @@ pub struct BootSpec {
     pub cpu: String,
     /// Who runs the instructions.
     pub accel: Accelerator,
+    /// Ticks of the host's time stamp counter in a millisecond ([`clock::tsc_khz`]).
+    #[serde(default)]
+    pub tsc_khz: Option<u32>,
     /// Added to the kernel's command line.
     pub append: Vec<String>,
 }

@@ -15,7 +15,7 @@ use crate::layout::{read_text, write_whole, Layout};
 use crate::qemu::args::argv;
 use crate::qemu::guest::Guest;
 use crate::qemu::program;
-use crate::qemu::{Accelerator, BootSpec};
+use crate::qemu::{clock, Accelerator, BootSpec};
 use crate::report::{MachineReport, ScenarioReport};
 use crate::run::queue::Job;
 use crate::run::Ready;
@@ -97,6 +97,7 @@ pub fn run(flags: &flags::Repro) -> Result<i32> {
         flags::Accel::Kvm => spec.accel = Accelerator::Kvm,
         flags::Accel::Tcg => spec.accel = Accelerator::Tcg,
     }
+    spec.tsc_khz = clock::tsc_khz();
     spec.qemu = program::find(&Layout::find()?, spec.arch).ok_or_else(|| {
         Error::host(
             format!("looking for {}", spec.arch.qemu()),

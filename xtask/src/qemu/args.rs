@@ -91,6 +91,10 @@ fn command_line(spec: &BootSpec) -> String {
             if spec.accel == Accelerator::Tcg {
                 // Translated code calibrates long and badly; the value only scales short delays.
                 line.push("lpj=10000000".into());
+                // It cannot find out by itself how fast the counter goes; all processors see the same.
+                if let Some(khz) = spec.tsc_khz {
+                    line.push(format!("tsc=reliable tsc_early_khz={khz}"));
+                }
             }
         }
         Arch::Arm64 => {}
@@ -144,6 +148,7 @@ mod tests {
             memory_mib: 512,
             cpu: "max".into(),
             accel,
+            tsc_khz: Some(2_500_000),
             append: vec!["lab.extra=1".into()],
         }
     }

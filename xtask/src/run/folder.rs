@@ -13,7 +13,7 @@ use crate::layout::{copy_whole, create_dir, Layout};
 use crate::pipeline::Prepared;
 use crate::plan::Plan;
 use crate::qemu::program;
-use crate::qemu::{Accelerator, BootSpec};
+use crate::qemu::{clock, Accelerator, BootSpec};
 
 /// A run's folder.
 #[derive(Debug, Clone)]
@@ -77,6 +77,7 @@ pub fn spec(plan: &Plan, arch: Arch, kernel: &Path, initramfs: &Path) -> BootSpe
             .cloned()
             .unwrap_or_else(|| "max".into()),
         accel: Accelerator::Tcg,
+        tsc_khz: clock::tsc_khz(),
         append: Vec::new(),
     }
 }

@@ -116,6 +116,7 @@ mod tests {
             memory_mib: 512,
             cpu: "max".into(),
             accel: Accelerator::Tcg,
+            tsc_khz: None,
             append: vec![],
         };
         Job {
