@@ -9,6 +9,9 @@ use std::fs;
 use std::time::Duration;
 
 const FOLDER: &str = "/sys/kernel/debug/checkpoint";
+/// How long whoever is let go may take to notice.
+const LET_GO: Duration = Duration::from_secs(30);
+
 /// Number of the coordinator where a slot is asked for.
 pub const COORDINATOR: u32 = u32::MAX;
 
@@ -43,9 +46,6 @@ fn delay(us: u32, seed: u64) -> Result<(), String> {
     set("seed", seed)?;
     set("delay_us", us.into())
 }
-
-/// How long whoever is let go may take to notice.
-const LET_GO: Duration = Duration::from_secs(30);
 
 /// Holds the participant `slot` once it comes to `point`, and whoever is held until now no more.
 pub fn hold(slot: u32, point: u32) -> Result<(), String> {

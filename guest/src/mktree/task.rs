@@ -72,14 +72,13 @@ impl Site {
         self.made.iter().filter(|made| **made).count() as u32
     }
 
-    /// Adds 1 to a barrier and waits until `count` have done so.
-    fn barrier(&self, at: usize, count: u32) -> Result<(), String> {
+    /// Adds 1 to a barrier; the last of `count` wakes who waits there.
+    fn arrive(&self, at: usize, count: u32) {
         let word = self.words.word(at);
         if word.fetch_add(1, Ordering::SeqCst) + 1 >= count {
+            // Each wake-up before that would switch to the waiters for nothing.
             let _ = sys::futex_wake(word, sys::Scope::Shared, i32::MAX);
-            return Ok(());
         }
-        self.wait(at, count)
     }
 
     fn wait(&self, at: usize, count: u32) -> Result<(), String> {
@@ -178,12 +177,14 @@ fn take_place(site: &Site, index: usize, parent: i32, reporter: &Reporter) -> Re
     for number in &task.ghosts {
         make_ghost(site, *number)?;
     }
-    site.barrier(CREATED, site.count())?;
+    site.arrive(CREATED, site.count());
+    site.wait(CREATED, site.count())?;
     join_group(site, task.group)?;
+    site.arrive(JOINED, site.count());
     let ghosts = made_ghosts(site);
-    if ghosts > 0 {
-        // They are the leaders of groups until everybody has joined.
-        site.barrier(JOINED, site.count())?;
+    if ghosts > 0 || index == 0 {
+        // Ghosts are the leaders of groups until everybody has joined.
+        site.wait(JOINED, site.count())?;
         lay_ghosts(site, &task.ghosts)?;
         site.wait(GONE, ghosts)?;
     }

@@ -82,6 +82,20 @@ fn shows(pid: i32, outcome: &Outcome) -> bool {
     fs::read_to_string(format!("/proc/{pid}/{file}")).is_ok_and(|found| found.contains(text))
 }
 
+/// How the user's process ended.
+fn words_of(ended: WaitStatus) -> String {
+    match ended {
+        WaitStatus::Exited(_, code) => match u8::try_from(code) {
+            Ok(RESTARTED) => "a restart".to_owned(),
+            Ok(NOT_TRIED) => "no try".to_owned(),
+            Ok(NOT_SHOWN) => "another task".to_owned(),
+            Ok(RUNS_ON) => "refused, but the task ran on".to_owned(),
+            _ => Errno::from_raw(code).to_string(),
+        },
+        other => format!("{other:?}"),
+    }
+}
+
 /// Restarts one image as the user, and judges what comes of it.
 fn attempt(case: &Case, user: u32) -> Result<(), String> {
     let image = file_of(&case.image.bytes())?;
@@ -93,23 +107,19 @@ fn attempt(case: &Case, user: u32) -> Result<(), String> {
         Outcome::Refused(errno) => errno as i32,
         Outcome::Runs | Outcome::Shows(..) => i32::from(RESTARTED),
     };
+    let mut said = String::new();
+    log.rewind()
+        .and_then(|()| log.read_to_string(&mut said))
+        .map_err(|e| format!("{}: reading the log: {e}", case.what))?;
+    let said = said.trim();
     if ended != WaitStatus::Exited(Pid::from_raw(child.pid), expected) {
-        let mut said = String::new();
-        let _ = log.rewind().and_then(|()| log.read_to_string(&mut said));
-        let errno = |status| match status {
-            WaitStatus::Exited(_, code) if code == i32::from(RUNS_ON) => "refused, but the task ran on".to_owned(),
-            WaitStatus::Exited(_, code) if code == i32::from(NOT_TRIED) => "no try".to_owned(),
-            WaitStatus::Exited(_, code) if code == i32::from(NOT_SHOWN) => "another task".to_owned(),
-            WaitStatus::Exited(_, 0) => "a restart".to_owned(),
-            WaitStatus::Exited(_, code) => Errno::from_raw(code).to_string(),
-            other => format!("{other:?}"),
-        };
-        let wanted = match &case.outcome {
-            Outcome::Refused(errno) => errno.to_string(),
-            Outcome::Runs => "a restart".to_owned(),
-            Outcome::Shows(file, text) => format!("a restart, and {text:?} in {file}"),
-        };
-        return Err(format!("{}: expected {wanted}, found {}; log: {}", case.what, errno(ended), said.trim()));
+        let found = words_of(ended);
+        return Err(format!("{}: expected {}, found {found}; log: {said}", case.what, case.outcome));
+    }
+    // One that runs leaves the log as it was.
+    let says = case.says.map_or(said.is_empty(), |words| said.contains(words));
+    if !says {
+        return Err(format!("{}: expected the log to say {:?}, found {said:?}", case.what, case.says));
     }
     knobs::no_context(PATIENCE).map_err(|why| format!("{}: {why}", case.what))
 }

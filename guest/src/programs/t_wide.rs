@@ -2,40 +2,67 @@
 
 //! A root with many children, each with a page of its own and its number in it.
 //!
-//! Arguments: STATUS [TASKS]
+//! Arguments: STATUS [TASKS] [--deep]. With --deep the last one is not the root's child but that of the
+//! one before it, which says `grown` when it has it.
 
 use crate::pattern::{Memory, Pages, PAGE};
 use crate::stage::{self, expect, Stage};
-use crate::tree;
+use crate::tree::{self, Child};
 use nix::unistd::{getpid, getppid};
+use std::ops::Range;
 use std::process::ExitCode;
 
-/// The life of one child.
-fn child(number: u64) -> Result<(), String> {
+/// The life of one child, which has those of `numbers` itself.
+fn child(stage: &Stage, number: u64, numbers: Range<u64>) -> Result<(), String> {
+    let children = have(stage, numbers)?;
+    if !children.is_empty() {
+        stage.say("grown\n")?;
+    }
     let memory = Memory::filled(PAGE, number, Pages::All)?;
     let (pid, parent) = (getpid(), getppid());
     stage::wait_for_term()?;
     memory.verify()?;
     expect("pid", pid, getpid())?;
-    expect("parent", parent, getppid())
+    expect("parent", parent, getppid())?;
+    end(&children)
 }
 
-fn run(stage: &Stage) -> Result<(), String> {
-    let tasks = stage.number(0, 64)?.max(1);
+/// Forks children with these numbers.
+fn have(stage: &Stage, numbers: Range<u64>) -> Result<Vec<Child>, String> {
+    let deep = stage.args.iter().any(|arg| arg == "--deep");
+    let last = numbers.end.saturating_sub(1);
     let mut children = Vec::new();
-    for number in 1..tasks {
+    for number in numbers {
+        let own = if deep && number + 1 == last { last..last + 1 } else { 0..0 };
+        let has_last = !own.is_empty();
         children.push(tree::spawn(&format!("child {number}"), || {
-            match child(number) {
+            match child(stage, number, own) {
                 Ok(()) => 0,
                 Err(why) => stage.verdict(Err(format!("child {number}: {why}"))),
             }
         })?);
+        if has_last {
+            break;
+        }
     }
+    Ok(children)
+}
+
+fn end(children: &[Child]) -> Result<(), String> {
+    if children.is_empty() {
+        return Ok(());
+    }
+    tree::expect_children(children, true)?;
+    tree::terminate_children()?;
+    tree::reap(children, true)
+}
+
+fn run(stage: &Stage) -> Result<(), String> {
+    let tasks = stage.number(0, 64)?.max(1);
+    let children = have(stage, 1..tasks)?;
     stage.ready()?;
     stage::wait_for_term()?;
-    tree::expect_children(&children, true)?;
-    tree::terminate_children()?;
-    tree::reap(&children, true)
+    end(&children)
 }
 
 /// Runs with the arguments of the process.

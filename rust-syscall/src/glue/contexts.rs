@@ -67,7 +67,7 @@ impl Registry for Contexts {
 
     fn may_begin(&self, root: &ARef<Pid>) -> bool {
         // One that nobody has waited for yet is gone as well; so is, for this, one that is ending its
-        // other threads: it could not be restored.
+        // other threads to execute a program: those who came do not belong to that.
         root.process().is_some_and(|root| !root.is_exiting())
     }
 

@@ -50,23 +50,16 @@ pub fn play(
     let mut judgement = run_steps(&mut case, watch);
     let elapsed = started.elapsed();
     let mut alive = judgement.verdict.leaves_guest_sound() || judgement.verdict == Verdict::Timeout;
-    let mut taint = 0;
+    let (mut taint, mut leaks) = (0, String::new());
     if alive {
         match clean_up(&mut case, &judgement) {
             Ok(left) => {
                 taint = left.taint;
-                if !left.leaks.is_empty() {
-                    // Also where something else has failed: it may be why.
-                    write_whole(&folder.join(LEAKS), left.leaks.as_bytes())?;
+                leaks = left.leaks;
+                if judgement.verdict == Verdict::Pass && !left.tasks.is_empty() {
+                    let words = task_words(&left.tasks);
+                    judgement = Judgement::fail(format!("tasks were left behind: {words}"));
                 }
-                judgement = match judgement.verdict {
-                    Verdict::Pass => judgement_of_rest(&left),
-                    _ if left.leaks.is_empty() => judgement,
-                    _ => Judgement {
-                        why: format!("{}; and {}", judgement.why, leak_words(&left.leaks)),
-                        ..judgement
-                    },
-                };
             }
             Err(stop) => {
                 alive = false;
@@ -98,6 +91,7 @@ pub fn play(
     let judgement = judgement
         .with_log(&findings, taint)
         .against(scenario.file.expect_verdict);
+    let judgement = with_leaks(judgement, &leaks, folder)?;
     let guest = guest.filter(|_| sound && !scenario.file.fresh_guest);
     Ok(Played {
         judgement,
@@ -163,16 +157,22 @@ fn clean_up(case: &mut Case, judgement: &Judgement) -> StepResult<Left> {
     })
 }
 
-/// Judges what a scenario that passed has left.
-fn judgement_of_rest(left: &Left) -> Judgement {
-    if !left.tasks.is_empty() {
-        let words = task_words(&left.tasks);
-        return Judgement::fail(format!("tasks were left behind: {words}"));
+/// Memory that the kernel lost is a failure of its own, whatever else was found or expected; the report
+/// goes into the scenario's folder.
+fn with_leaks(judgement: Judgement, leaks: &str, folder: &Path) -> Result<Judgement> {
+    if leaks.is_empty() {
+        return Ok(judgement);
     }
-    if left.leaks.is_empty() {
-        return Judgement::pass();
-    }
-    Judgement::fail(leak_words(&left.leaks))
+    write_whole(&folder.join(LEAKS), leaks.as_bytes())?;
+    let lost = leak_words(leaks);
+    Ok(if judgement.verdict == Verdict::Pass {
+        Judgement::fail(lost)
+    } else {
+        Judgement {
+            why: format!("{}\nand {lost}", judgement.why),
+            ..judgement
+        }
+    })
 }
 
 /// Frames of a backtrace that are told.

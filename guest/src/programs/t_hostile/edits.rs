@@ -8,10 +8,12 @@ mod creds;
 mod files;
 mod memory;
 mod registers;
+mod said;
 
 use crate::edit::{put_doubles, put_words, Image};
 use checkpoint::image::Kind;
 use nix::errno::Errno;
+use std::fmt;
 
 pub use files::Files;
 
@@ -23,6 +25,8 @@ pub struct Case {
     pub image: Image,
     /// What comes of it.
     pub outcome: Outcome,
+    /// What the kernel's log says of one that is refused: why, beside the errno, which many share.
+    pub says: Option<&'static str>,
     /// Whether who is to be restored has set no_new_privs before.
     pub no_new_privs: bool,
 }
@@ -36,6 +40,16 @@ pub enum Outcome {
     Runs,
     /// It is restarted, and a file of the task's folder in /proc has a text in it.
     Shows(&'static str, String),
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Outcome::Refused(errno) => write!(to, "{errno}"),
+            Outcome::Runs => write!(to, "a restart"),
+            Outcome::Shows(file, text) => write!(to, "a restart, and {text:?} in {file}"),
+        }
+    }
 }
 
 impl From<Errno> for Outcome {
@@ -67,6 +81,7 @@ impl Edits<'_> {
         self.cases.push(Case {
             what,
             outcome: outcome.into(),
+            says: said::of(what),
             image,
             no_new_privs: false,
         });

@@ -28,6 +28,7 @@ pub(super) fn edit(edits: &mut Edits<'_>) -> Result<(), String> {
     edits.cases.push(Case {
         what: "new privileges, against a promise",
         outcome: Errno::EPERM.into(),
+        says: Some("no_new_privs"),
         image: edits.image.clone(),
         no_new_privs: true,
     });
@@ -67,4 +68,3 @@ pub(super) fn edit(edits: &mut Edits<'_>) -> Result<(), String> {
     edits.image("a system call that is not carried", Errno::EINVAL, unknown);
     Ok(())
 }
-

@@ -44,6 +44,7 @@ pub(super) fn edit(edits: &mut Edits<'_>) -> Result<(), String> {
         ("a permitted capability", &[permitted][..]),
         ("an effective capability", &[effective]),
         ("a permitted and effective capability", &[permitted, effective]),
+        ("an inheritable capability", &[inheritable]),
         ("an inheritable and ambient capability", &[inheritable, ambient]),
         ("an ambient capability", &[ambient]),
     ] {

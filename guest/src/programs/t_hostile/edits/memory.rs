@@ -64,13 +64,37 @@ fn mapping_of(image: &Image, kind: VmaKind) -> Result<(usize, u64, u64), String>
     Ok((at, start, end))
 }
 
+/// The image without the mapping that stands there in the first VMA record.
+fn without_mapping(image: &Image, at: usize) -> Result<Image, String> {
+    let count = word(image.payload(Kind::Mm, 0)?, mm::NR_VMAS)?;
+    image
+        .edited(Kind::Mm, 0, |payload| put_words(payload, &[(mm::NR_VMAS, count - 1)]))?
+        .edited(Kind::Vma, 0, |payload| {
+            payload.drain(at..at + VmaEntry::SIZE);
+            Ok(())
+        })
+}
+
+/// The image with an object of shared memory, and the objref of that.
+fn with_shared(image: &Image, size: u64) -> Result<(Image, u32), String> {
+    // All objects of an image of one task come before its MM.
+    let objref = image.count(Kind::File) as u32 + 1;
+    let mut payload = vec![0; 16];
+    put_words(&mut payload, &[(0, objref)])?;
+    put_doubles(&mut payload, &[(8, size)])?;
+    Ok((image.inserted((Kind::Mm, 0), Kind::Shmem, payload)?, objref))
+}
+
 fn mappings(edits: &mut Edits<'_>, status: &str) -> Result<(), String> {
     let image = edits.image;
+    let (shared, object) = with_shared(image, PAGE)?;
+    let entries = image.payload(Kind::Vma, 0)?;
+    let highest = double(entries, entries.len() - VmaEntry::SIZE + vma::END)?;
     let shown = Outcome::Shows("maps", format!("{FREE:x}-{:x} rw-p", FREE + PAGE));
     for (what, outcome, start, end, flags) in [
         ("a mapping at 0", Errno::EPERM.into(), 0, PAGE, READ_WRITE),
         ("a mapping in the kernel's half", Errno::EINVAL.into(), KERNEL_HALF, KERNEL_HALF + PAGE, READ_WRITE),
-        ("a mapping that ends in the kernel's half", Errno::EINVAL.into(), FREE, KERNEL_HALF, READ_WRITE),
+        ("a mapping that ends in the kernel's half", Errno::EINVAL.into(), highest, KERNEL_HALF, READ_WRITE),
         ("a mapping of half a page", Errno::EINVAL.into(), FREE, FREE + PAGE / 2, READ_WRITE),
         ("64 MB of locked memory", Errno::EAGAIN.into(), FREE, FREE + (64 << 20), READ_WRITE | LOCKED),
         ("a terabyte of memory", Errno::ENOMEM.into(), FREE, FREE + (1 << 40), READ_WRITE),
@@ -91,8 +115,13 @@ fn mappings(edits: &mut Edits<'_>, status: &str) -> Result<(), String> {
     ] {
         edits.image(what, errno, with_mapping(image, one, flags, kind, objref)?);
     }
+    let file = with_mapping(&shared, one, READ, VmaKind::PrivateFile, object)?;
+    edits.image("shared memory as a file", Errno::EINVAL, file);
+    let exe = shared.edited(Kind::Mm, 0, |payload| put_words(payload, &[(mm::EXE, object)]))?;
+    edits.image("shared memory as an executable", Errno::EINVAL, exe);
     let (at, start, end) = mapping_of(image, VmaKind::Vdso)?;
-    let larger = image.edited(Kind::Vma, 0, |payload| put_doubles(payload, &[(at + vma::END, end + PAGE)]))?;
+    let larger = (FREE, FREE + end - start + PAGE);
+    let larger = with_mapping(&without_mapping(image, at)?, larger, READ, VmaKind::Vdso, 0)?;
     edits.image("a vdso of another size", Errno::EINVAL, larger);
     let twice = with_mapping(image, (FREE, FREE + end - start), READ, VmaKind::Vdso, 0)?;
     edits.image("a second vdso", Errno::ENOENT, twice);
@@ -119,37 +148,38 @@ fn pages(edits: &mut Edits<'_>) -> Result<(), String> {
     }
     let (_, vdso, _) = mapping_of(image, VmaKind::Vdso)?;
     let (_, _, end) = mapping_of(image, VmaKind::PrivateFile)?;
-    for (what, errno, start) in [
-        ("pages where nothing is mapped", Errno::EINVAL, FREE),
-        ("pages of the vdso", Errno::EINVAL, vdso),
-        ("pages of the kernel", Errno::EINVAL, KERNEL_HALF),
-        ("pages beyond the end of a mapping", Errno::EINVAL, end - PAGE),
-        ("pages beyond all addresses", Errno::EOVERFLOW, u64::MAX - PAGE + 1),
-        ("half a page", Errno::EINVAL, FREE + PAGE / 2),
+    // With room for all of them, and where only one or two go elsewhere.
+    let room = (FREE, FREE + (total + 1) * PAGE);
+    let roomy = with_mapping(image, room, READ_WRITE, VmaKind::PrivateAnon, 0)?;
+    let moved = |image: &Image, to: &[(u64, u64)]| {
+        image.edited(Kind::Pages, 0, |payload| {
+            payload.truncate(first);
+            put_words(payload, &[(ranges, to.len() as u32)])?;
+            for number in to.iter().flat_map(|(start, pages)| [start, pages]) {
+                payload.extend_from_slice(&number.to_le_bytes());
+            }
+            Ok(())
+        })
+    };
+    let most = (FREE, total - 1);
+    for (what, errno, edited) in [
+        ("pages where nothing is mapped", Errno::EINVAL, moved(image, &[(FREE, total)])?),
+        ("pages of the vdso", Errno::EINVAL, moved(&roomy, &[most, (vdso, 1)])?),
+        ("pages of the kernel", Errno::EINVAL, moved(&roomy, &[most, (KERNEL_HALF, 1)])?),
+        ("pages beyond the end of a mapping", Errno::EINVAL, moved(image, &[(end - PAGE, total)])?),
+        ("pages beyond all addresses", Errno::EOVERFLOW, moved(image, &[(u64::MAX - PAGE + 1, total)])?),
+        ("half a page", Errno::EINVAL, moved(&roomy, &[(FREE + PAGE / 2, total)])?),
+        ("pages in the wrong order", Errno::EINVAL, moved(&roomy, &[(FREE + PAGE, total - 1), (FREE, 1)])?),
     ] {
-        let edited = image.edited(Kind::Pages, 0, |payload| {
-            payload.truncate(first + 16);
-            put_words(payload, &[(ranges, 1)])?;
-            put_doubles(payload, &[(first, start), (first + 8, total)])
-        })?;
         edits.image(what, errno, edited);
     }
     edits.words("pages of an object", Errno::EINVAL, Kind::Pages, &[(target, 1)])
 }
 
-/// Shared memory that is larger than any machine.
 fn shared(edits: &mut Edits<'_>) -> Result<(), String> {
     let image = edits.image;
-    // All objects of an image of one task come before its MM.
-    let objref = image.count(Kind::File) as u32 + 1;
-    let of = |size: u64| {
-        let mut payload = vec![0; 16];
-        put_words(&mut payload, &[(0, objref)])?;
-        put_doubles(&mut payload, &[(8, size)])?;
-        image.inserted((Kind::Mm, 0), Kind::Shmem, payload)
-    };
-    edits.image("an exabyte of shared memory", Errno::ENOMEM, of(1 << 60)?);
-    edits.image("shared memory that nobody maps", Outcome::Runs, of(PAGE)?);
+    edits.image("an exabyte of shared memory", Errno::ENOMEM, with_shared(image, 1 << 60)?.0);
+    edits.image("shared memory that nobody maps", Outcome::Runs, with_shared(image, PAGE)?.0);
     Ok(())
 }
 
