@@ -196,8 +196,25 @@ pub struct Clean {
 pub enum Patchset {
     /// Check that the series applies cleanly and keeps its rules
     Check(SourceFlags),
-    /// Apply the series and the overlay to the lab's tree
-    Apply(SourceFlags),
+    /// Apply the series and the overlay to the lab's tree, or make a git tree of them
+    #[command(
+        after_help = "examples:\n  cargo xtask patchset apply --to ~/linux\n  cargo xtask patchset apply --to ~/linux --upto 210"
+    )]
+    Apply(Apply),
+}
+
+/// `patchset apply`
+#[derive(Debug, Clone, Default, Args)]
+pub struct Apply {
+    /// Which kernel's source.
+    #[command(flatten)]
+    pub source: SourceFlags,
+    /// Make a git tree there: the source, the overlay's commits, one commit a patch
+    #[arg(long, value_name = "DIR")]
+    pub to: Option<PathBuf>,
+    /// Stop after this patch, by its number or name
+    #[arg(long, value_name = "PATCH", requires = "to")]
+    pub upto: Option<String>,
 }
 
 /// Which kernel's source.

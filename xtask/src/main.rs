@@ -80,8 +80,17 @@ fn patchset_command(session: &Session, command: Patchset, sink: &dyn Sink) -> Re
         }
         Patchset::Apply(flags) => {
             let _lock = session.layout.lock(sink)?;
-            let tree = pipeline::patched_tree(&session.plan(&target(flags))?, sink)?;
-            println!("{}", session.layout.show(&tree.path));
+            let plan = session.plan(&target(flags.source))?;
+            match &flags.to {
+                None => {
+                    let tree = pipeline::patched_tree(&plan, sink)?;
+                    println!("{}", session.layout.show(&tree.path));
+                }
+                Some(dir) => {
+                    let head = patchset::apply_to(&plan, dir, flags.upto.as_deref(), sink)?;
+                    println!("{}: {head}", dir.display());
+                }
+            }
         }
     }
     Ok(EXIT_PASSED)

@@ -11,6 +11,8 @@ use xtask::exec::which;
 use xtask::kernel::source::Fetched;
 use xtask::kernel::tree::{overlay_files, State};
 use xtask::layout::Layout;
+use xtask::patchset::git;
+use xtask::patchset::overlay::Division;
 use xtask::patchset::series::Series;
 
 const PATCH: &str = "From: A <a@b.invalid>\nSubject: x\n\nWhy.\n---\n\
@@ -32,6 +34,9 @@ impl Project {
         write(&root.join("linux/Makefile"), "all:\n");
         write(&root.join("linux/kernel/fork.c"), "one\ntwo\n");
         write(&root.join("linux/kernel/exit.c"), "exit\n");
+        // What the kernel's own rules ignore is part of the source all the same.
+        write(&root.join("linux/.gitignore"), "*.mod\n");
+        write(&root.join("linux/kernel/x.mod"), "x\n");
         let tarball = root.join("linux.tar");
         let tar = xtask::exec::tool("packing", "tar")
             .arg("-C")
@@ -214,5 +219,88 @@ fn a_patch_that_does_not_fit_is_named() {
     assert_eq!(
         fs::read_to_string(project.tree("kernel/fork.c")).unwrap(),
         "one\ntwo\n"
+    );
+}
+
+impl Project {
+    /// Makes a git tree of it; its last commit.
+    fn git(&self, to: &str, upto: Option<&str>) -> xtask::error::Result<String> {
+        let dir = self.layout.series();
+        let contents = git::Contents {
+            source: &self.source,
+            overlay: &overlay_files(&self.layout)?,
+            division: &Division::read(&dir)?,
+            series: &Series::read(&dir)?,
+        };
+        git::apply(&contents, &self.path(to), upto, &Silent)
+    }
+
+    /// What git says about a tree.
+    fn ask(&self, tree: &str, args: &[&str]) -> String {
+        let git = xtask::exec::tool("asking git", "git").args(args);
+        git.dir(self.path(tree)).read().unwrap()
+    }
+}
+
+const DIVISION: &str = "[[commit]]\nsubject = 'rust: mm'\nmessage = 'Why.'\nfiles = ['rust/']\n\
+                        [[commit]]\nsubject = 'checkpoint: all'\nmessage = 'Why.'\nfiles = ['kernel/checkpoint/']\n";
+const SECOND: &str =
+    "From: B <b@b.invalid>\nSubject: y\n\nWhy.\n\nSigned-off-by: B <b@b.invalid>\n---\n\
+                      --- a/kernel/exit.c\n+++ b/kernel/exit.c\n@@ -1 +1,2 @@\n exit\n+restart\n";
+
+#[test]
+fn a_git_tree_has_a_commit_each_and_the_same_hashes_each_time() {
+    let Some(project) = Project::new().filter(|_| which("git").is_some()) else {
+        return;
+    };
+    write(&project.path("kernel-patches/overlay.toml"), DIVISION);
+    write(
+        &project.path("kernel-patches/series"),
+        "100-fork.patch\n200-exit.patch\n",
+    );
+    write(&project.path("kernel-patches/200-exit.patch"), SECOND);
+    let first = project.git("one", None).unwrap();
+    assert_eq!(project.git("deep/two", None).unwrap(), first);
+    assert_eq!(
+        project.ask("one", &["log", "--reverse", "--format=%s by %an"]),
+        "Linux 1.0 by Restart Lab\nrust: mm by Restart Lab\ncheckpoint: all by Restart Lab\nx by A\ny by B"
+    );
+    assert_eq!(
+        project.ask("one", &["log", "-1", "--format=%B"]),
+        "y\n\nWhy.\n\nSigned-off-by: B <b@b.invalid>\nPatch-file: 200-exit.patch"
+    );
+    assert_eq!(
+        project.ask("one", &["status", "--porcelain", "--ignored"]),
+        ""
+    );
+    let upto = project.git("three", Some("100")).unwrap();
+    assert_eq!(project.ask("one", &["rev-parse", "HEAD~1"]), upto);
+}
+
+#[test]
+fn a_git_tree_is_made_whole_or_not_at_all() {
+    let Some(project) = Project::new().filter(|_| which("git").is_some()) else {
+        return;
+    };
+    write(&project.path("kernel-patches/overlay.toml"), DIVISION);
+    write(&project.path("full/mine"), "precious");
+    let full = project.git("full", None).unwrap_err().to_string();
+    assert!(full.contains("the folder is not empty"), "{full}");
+    let unknown = project.git("new", Some("300")).unwrap_err().to_string();
+    assert!(
+        unknown.contains("no patch is called \"300\"; there are 100-fork.patch"),
+        "{unknown}"
+    );
+    let other = PATCH.replace(" one\n", " other\n");
+    write(&project.path("kernel-patches/100-fork.patch"), &other);
+    let stale = project.git("new", None).unwrap_err().to_string();
+    assert!(
+        stale.contains("100-fork.patch") && stale.contains("kernel/fork.c"),
+        "{stale}"
+    );
+    assert!(!project.path("new").exists());
+    assert_eq!(
+        fs::read_to_string(project.path("full/mine")).unwrap(),
+        "precious"
     );
 }

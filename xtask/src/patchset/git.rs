@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! The series as a git tree, to be worked on with git: the source, then the
+//! overlay's commits, then one commit a patch. The same inputs give the same
+//! commits, down to their hashes.
+
+use std::path::{Path, PathBuf};
+
+use crate::error::{AtPath, Error, Kind, Result};
+use crate::event::{Event, Sink, Stage, Step};
+use crate::exec::{tool, Invocation};
+use crate::kernel::source::Fetched;
+use crate::kernel::tree::OverlayFile;
+use crate::layout::{copy_whole, create_dir};
+use crate::patchset::overlay::{Division, Part};
+use crate::patchset::series::{Patch, Series};
+
+/// The trailer by which a commit names its patch.
+pub const PATCH_TRAILER: &str = "Patch-file";
+/// Who commits the source and the overlay.
+const LAB: &str = "Restart Lab <lab@restart-lab.invalid>";
+/// When the first commit was made, in seconds since 1970: the first day of 2025. Each later one is a
+/// second younger, so that tools that sort by time keep the order.
+const EPOCH: u64 = 1_735_689_600;
+
+/// What becomes a git tree.
+pub struct Contents<'a> {
+    /// The source at its root.
+    pub source: &'a Fetched,
+    /// The overlay and how it is divided.
+    pub overlay: &'a [OverlayFile],
+    /// See there.
+    pub division: &'a Division,
+    /// The patches.
+    pub series: &'a Series,
+}
+
+/// A git tree that is being made.
+struct Tree<'a> {
+    dir: &'a Path,
+    commits: u64,
+    sink: &'a dyn Sink,
+}
+
+/// Makes the tree in `dir`, which must not exist or be empty, up to the patch that `upto` names by
+/// its number or its whole name. Gives the hash of the last commit.
+pub fn apply(
+    contents: &Contents<'_>,
+    dir: &Path,
+    upto: Option<&str>,
+    sink: &dyn Sink,
+) -> Result<String> {
+    let patches = chosen(contents.series, upto)?;
+    let parts = contents.division.divide(contents.overlay)?;
+    refuse_full(dir)?;
+    // Made beside its place: what a failure leaves is no half of a tree.
+    let dir = std::path::absolute(dir).at("looking for", dir)?;
+    let beside = dir.parent().unwrap_or(&dir);
+    create_dir(beside)?;
+    let scratch = tempfile::tempdir_in(beside).at("making a folder in", beside)?;
+    let made = scratch.path().join("tree");
+    create_dir(&made)?;
+    let head = fill(contents, &parts, patches, &made, sink)?;
+    if dir.exists() {
+        std::fs::remove_dir(&dir).at("replacing", &dir)?;
+    }
+    std::fs::rename(&made, &dir).at("renaming to", &dir)?;
+    Ok(head)
+}
+
+/// All commits, in an empty folder; the hash of the last one.
+fn fill(
+    contents: &Contents<'_>,
+    parts: &[Part<'_>],
+    patches: &[Patch],
+    dir: &Path,
+    sink: &dyn Sink,
+) -> Result<String> {
+    let mut tree = Tree {
+        dir,
+        commits: 0,
+        sink,
+    };
+    tree.git(["init", "-q", "-b", "lab"]).read()?;
+    tree.unpack(contents.source)?;
+    tree.commit(LAB, &format!("Linux {}\n", contents.source.version))?;
+    for (commit, files) in parts {
+        for file in files {
+            copy_whole(&file.from, &dir.join(&file.to))?;
+        }
+        tree.commit(
+            LAB,
+            &format!("{}\n\n{}\n", commit.subject, commit.message.trim()),
+        )?;
+    }
+    for patch in patches {
+        tree.patch(contents.series, patch)?;
+    }
+    tree.git(["rev-parse", "HEAD"]).read()
+}
+
+/// The patches up to the one that is named.
+fn chosen<'a>(series: &'a Series, upto: Option<&str>) -> Result<&'a [Patch]> {
+    let Some(upto) = upto else {
+        return Ok(&series.patches);
+    };
+    let is_named = |patch: &Patch| {
+        let number = patch.name.split('-').next();
+        patch.name == upto || number == Some(upto)
+    };
+    let Some(at) = series.patches.iter().position(is_named) else {
+        let names: Vec<&str> = series
+            .patches
+            .iter()
+            .map(|patch| patch.name.as_str())
+            .collect();
+        return Err(Error::usage(
+            "choosing patches",
+            format!(
+                "no patch is called \"{upto}\"; there are {}",
+                names.join(", ")
+            ),
+        ));
+    };
+    Ok(&series.patches[..=at])
+}
+
+/// Refuses a folder that has something in it.
+fn refuse_full(dir: &Path) -> Result<()> {
+    let doing = || format!("making a git tree in {}", dir.display());
+    match std::fs::read_dir(dir) {
+        Ok(mut entries) => match entries.next() {
+            None => Ok(()),
+            Some(_) => Err(Error::usage(doing(), "the folder is not empty")
+                .hint("name one that does not exist")),
+        },
+        Err(err) if err.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(err) => Err(Error::usage(doing(), err.to_string())),
+    }
+}
+
+/// A patch's author, and its message as a commit has it.
+fn message(patch: &Patch) -> Result<(String, String)> {
+    let field = |name: &str| {
+        let mut lines = patch.header.lines();
+        lines
+            .find_map(|line| line.strip_prefix(name))
+            .map(|rest| rest.trim().to_string())
+    };
+    let (Some(author), Some(subject)) = (field("From:"), field("Subject:")) else {
+        return Err(Error::usage(
+            format!("reading {}", patch.name),
+            "its header has no \"From:\" or no \"Subject:\"",
+        ));
+    };
+    let body: Vec<&str> = patch
+        .header
+        .lines()
+        .skip_while(|line| !line.trim().is_empty())
+        .take_while(|line| *line != "---")
+        .collect();
+    let body = body.join("\n");
+    // The last paragraph is the trailers'.
+    let text = format!(
+        "{subject}\n\n{}\n{PATCH_TRAILER}: {}\n",
+        body.trim(),
+        patch.name
+    );
+    Ok((author, text))
+}
+
+/// `A <a@b>` as name and address.
+fn identity(author: &str) -> Option<(&str, &str)> {
+    let (name, rest) = author.split_once('<')?;
+    Some((name.trim(), rest.strip_suffix('>')?))
+}
+
+impl Tree<'_> {
+    /// A git command in the tree that no configuration of the user's changes.
+    fn git<const N: usize>(&self, args: [&str; N]) -> Invocation {
+        tool(
+            format!("making a git tree in {}", self.dir.display()),
+            "git",
+        )
+        .args([
+            "-c",
+            "core.autocrlf=false",
+            "-c",
+            "core.fileMode=true",
+            "-c",
+            "gc.auto=0",
+        ])
+        .args(args)
+        .dir(self.dir)
+        .env("GIT_CONFIG_GLOBAL", "/dev/null")
+        .env("GIT_CONFIG_SYSTEM", "/dev/null")
+        .env_remove("GIT_DIR")
+        .env_remove("GIT_WORK_TREE")
+        .env_remove("GIT_INDEX_FILE")
+        .env("LC_ALL", "C")
+        .failure(Kind::Build)
+    }
+
+    fn tell(&self, text: String) {
+        self.sink.emit(Event::StepProgress {
+            step: Step::once(Stage::Tree),
+            done: self.commits,
+            total: None,
+            text,
+        });
+    }
+
+    fn unpack(&self, source: &Fetched) -> Result<()> {
+        self.tell(format!("unpacking {}", source.origin));
+        tool(format!("unpacking {}", source.tarball.display()), "tar")
+            .arg("-C")
+            .arg(self.dir)
+            .args(["--strip-components=1", "-xf"])
+            .arg(&source.tarball)
+            .failure(Kind::Lab)
+            .read()
+            .map(drop)
+    }
+
+    fn patch(&mut self, series: &Series, patch: &Patch) -> Result<()> {
+        let (author, text) = message(patch)?;
+        let path: PathBuf =
+            std::path::absolute(series.dir.join(&patch.name)).at("looking for", &series.dir)?;
+        tool(format!("applying {}", patch.name), "git")
+            .args(["apply", "--whitespace=nowarn"])
+            .arg(path)
+            .dir(self.dir)
+            .env("GIT_CONFIG_GLOBAL", "/dev/null")
+            .env("LC_ALL", "C")
+            .failure(Kind::Build)
+            .read()
+            .map_err(|err| {
+                let base = &series.base;
+                err.hint(format!(
+                    "the series was made for {base}; refresh this patch for the source at hand"
+                ))
+            })?;
+        self.commit(&author, &text)
+    }
+
+    /// Commits whatever is in the folder, also what the kernel's own rules ignore.
+    fn commit(&mut self, author: &str, text: &str) -> Result<()> {
+        let (name, address) = identity(author).ok_or_else(|| {
+            Error::usage(
+                "committing",
+                format!("expected \"Name <address>\", found \"{author}\""),
+            )
+        })?;
+        self.tell(text.lines().next().unwrap_or_default().to_string());
+        let scratch = tempfile::NamedTempFile::new()
+            .map_err(|err| Error::lab("writing a commit's message", err.to_string()))?;
+        std::fs::write(scratch.path(), text).at("writing", scratch.path())?;
+        self.git(["add", "--all", "--force", "."]).read()?;
+        let date = format!("{} +0000", EPOCH + self.commits);
+        self.git([
+            "commit",
+            "-q",
+            "--no-verify",
+            "--cleanup=verbatim",
+            "--no-gpg-sign",
+            "-F",
+        ])
+        .arg(scratch.path())
+        .env("GIT_AUTHOR_NAME", name)
+        .env("GIT_AUTHOR_EMAIL", address)
+        .env("GIT_AUTHOR_DATE", &date)
+        .env("GIT_COMMITTER_NAME", name)
+        .env("GIT_COMMITTER_EMAIL", address)
+        .env("GIT_COMMITTER_DATE", &date)
+        .read()?;
+        self.commits += 1;
+        Ok(())
+    }
+}

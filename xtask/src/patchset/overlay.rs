@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! How the overlay's files are divided into commits: `kernel-patches/overlay.toml`.
+
+use std::path::Path;
+
+use serde::Deserialize;
+
+use crate::error::{Error, Result};
+use crate::kernel::tree::OverlayFile;
+use crate::layout::read_text;
+
+/// Name of the file, beside the series.
+const FILE: &str = "overlay.toml";
+
+/// The whole file.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Division {
+    /// In order.
+    commit: Vec<OverlayCommit>,
+}
+
+/// One commit of overlay files.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OverlayCommit {
+    /// Its first line.
+    pub subject: String,
+    /// What follows the subject.
+    pub message: String,
+    /// Paths in the kernel tree; a folder ends in `/`.
+    files: Vec<String>,
+}
+
+/// A commit and its files.
+pub type Part<'a> = (&'a OverlayCommit, Vec<&'a OverlayFile>);
+
+impl OverlayCommit {
+    fn names(&self, path: &str) -> bool {
+        self.files.iter().any(|file| match file.ends_with('/') {
+            true => path.starts_with(file.as_str()),
+            false => path == file,
+        })
+    }
+}
+
+impl Division {
+    /// Reads the file in the folder of the series.
+    pub fn read(dir: &Path) -> Result<Division> {
+        let path = dir.join(FILE);
+        toml::from_str(&read_text(&path)?).map_err(|err| {
+            Error::usage(
+                format!("reading {}", path.display()),
+                err.to_string().trim_end().to_string(),
+            )
+        })
+    }
+
+    /// Each commit with its files. A file that none names, and a commit without files, are errors.
+    pub fn divide<'a>(&'a self, overlay: &'a [OverlayFile]) -> Result<Vec<Part<'a>>> {
+        let mut parts: Vec<Part<'_>> = self
+            .commit
+            .iter()
+            .map(|commit| (commit, Vec::new()))
+            .collect();
+        let mut problems = Vec::new();
+        for file in overlay {
+            match parts.iter_mut().find(|(commit, _)| commit.names(&file.to)) {
+                Some((_, files)) => files.push(file),
+                None => problems.push(format!("no commit names {}", file.to)),
+            }
+        }
+        let empty = parts.iter().filter(|(_, files)| files.is_empty());
+        problems.extend(empty.map(|(commit, _)| format!("\"{}\" has no files", commit.subject)));
+        match problems.is_empty() {
+            true => Ok(parts),
+            false => Err(Error::usage(
+                format!("dividing the overlay by {FILE}"),
+                problems.join("\n"),
+            )),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(to: &str) -> OverlayFile {
+        OverlayFile {
+            from: "x".into(),
+            to: to.into(),
+        }
+    }
+
+    fn division(text: &str) -> Division {
+        toml::from_str(text).unwrap()
+    }
+
+    const TWO: &str = "[[commit]]\nsubject = 'a'\nmessage = ''\nfiles = ['k/a.rs', 'k/a/']\n\
+                       [[commit]]\nsubject = 'b'\nmessage = ''\nfiles = ['k/']\n";
+
+    #[test]
+    fn a_file_belongs_to_the_first_commit_that_names_it() {
+        let (division, files) = (
+            division(TWO),
+            [file("k/b.rs"), file("k/a/x.rs"), file("k/a.rs")],
+        );
+        let parts = division.divide(&files).unwrap();
+        let names =
+            |at: usize| -> Vec<&str> { parts[at].1.iter().map(|file| file.to.as_str()).collect() };
+        assert_eq!(
+            (names(0), names(1)),
+            (vec!["k/a/x.rs", "k/a.rs"], vec!["k/b.rs"])
+        );
+    }
+
+    #[test]
+    fn what_nobody_names_and_who_names_nothing_is_told() {
+        let error = division(TWO)
+            .divide(&[file("k/b.rs"), file("other.c")])
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("no commit names other.c") && error.contains("\"a\" has no files"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn the_overlay_of_the_project_is_divided_without_rest() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        let layout = crate::layout::Layout::new(root);
+        let overlay = crate::kernel::tree::overlay_files(&layout).unwrap();
+        let division = Division::read(&layout.series()).unwrap();
+        assert!(division.divide(&overlay).is_ok());
+    }
+}
