@@ -201,6 +201,22 @@ pub enum Patchset {
         after_help = "examples:\n  cargo xtask patchset apply --to ~/linux\n  cargo xtask patchset apply --to ~/linux --upto 210"
     )]
     Apply(Apply),
+    /// Take a git tree's commits back as patches, and its files of the overlay
+    #[command(
+        after_help = "example:\n  cargo xtask patchset apply --to ~/linux\n  (edit and commit there, rebase, reorder)\n  cargo xtask patchset refresh --from ~/linux"
+    )]
+    Refresh(Refresh),
+}
+
+/// `patchset refresh`
+#[derive(Debug, Clone, Args)]
+pub struct Refresh {
+    /// The tree, made by `patchset apply --to`
+    #[arg(long, value_name = "DIR")]
+    pub from: PathBuf,
+    /// Show what would change, and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 /// `patchset apply`

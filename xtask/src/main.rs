@@ -92,6 +92,14 @@ fn patchset_command(session: &Session, command: Patchset, sink: &dyn Sink) -> Re
                 }
             }
         }
+        Patchset::Refresh(flags) => {
+            let _lock = session.layout.lock(sink)?;
+            let changes = patchset::refresh::compare(&session.layout, &flags.from)?;
+            if !flags.dry_run {
+                patchset::refresh::write(&session.layout, &changes)?;
+            }
+            println!("{changes}");
+        }
     }
     Ok(EXIT_PASSED)
 }

@@ -3,8 +3,12 @@
 //! The kernel series: read, applied, checked.
 
 pub mod check;
+pub mod commit;
 pub mod git;
+pub mod number;
+pub mod origin;
 pub mod overlay;
+pub mod refresh;
 pub mod series;
 
 use std::path::Path;
@@ -23,6 +27,7 @@ pub fn apply_to(plan: &Plan, dir: &Path, upto: Option<&str>, sink: &dyn Sink) ->
         overlay: &tree::overlay_files(&plan.layout)?,
         division: &overlay::Division::read(&dir_of_series)?,
         series: &series::Series::read(&dir_of_series)?,
+        root: plan.layout.root(),
     };
     git::apply(&contents, dir, upto, sink)
 }

@@ -13,6 +13,7 @@ use xtask::kernel::tree::{overlay_files, State};
 use xtask::layout::Layout;
 use xtask::patchset::git;
 use xtask::patchset::overlay::Division;
+use xtask::patchset::refresh;
 use xtask::patchset::series::Series;
 
 const PATCH: &str = "From: A <a@b.invalid>\nSubject: x\n\nWhy.\n---\n\
@@ -231,6 +232,7 @@ impl Project {
             overlay: &overlay_files(&self.layout)?,
             division: &Division::read(&dir)?,
             series: &Series::read(&dir)?,
+            root: self.layout.root(),
         };
         git::apply(&contents, &self.path(to), upto, &Silent)
     }
@@ -303,4 +305,141 @@ fn a_git_tree_is_made_whole_or_not_at_all() {
         fs::read_to_string(project.path("full/mine")).unwrap(),
         "precious"
     );
+}
+
+/// A project with a git tree of it in `tree`, to be worked on.
+struct Worked(Project);
+
+impl Worked {
+    fn new() -> Option<Worked> {
+        let project = Project::new().filter(|_| which("git").is_some())?;
+        write(&project.path("kernel-patches/overlay.toml"), DIVISION);
+        write(
+            &project.path("kernel-patches/series"),
+            "# order\n100-fork.patch\n200-exit.patch\n",
+        );
+        write(&project.path("kernel-patches/200-exit.patch"), SECOND);
+        project.git("tree", None).unwrap();
+        Some(Worked(project))
+    }
+
+    /// Runs git in the tree as a user does.
+    fn git(&self, args: &[&str]) {
+        let user = ["-c", "user.name=C", "-c", "user.email=c@c.invalid"];
+        let git = xtask::exec::tool("using git", "git").args(user).args(args);
+        let editor = git
+            .env("GIT_SEQUENCE_EDITOR", "sed -i '1{h;d};2{G}'")
+            .env("GIT_EDITOR", "true");
+        editor.dir(self.0.path("tree")).read().unwrap();
+    }
+
+    fn edit(&self, path: &str, text: &str) {
+        write(&self.0.path("tree").join(path), text);
+        self.git(&["add", "-A"]);
+    }
+
+    fn refresh(&self) -> xtask::error::Result<String> {
+        let changes = refresh::compare(&self.0.layout, &self.0.path("tree"))?;
+        refresh::write(&self.0.layout, &changes)?;
+        Ok(changes.to_string())
+    }
+
+    fn text(&self, path: &str) -> String {
+        fs::read_to_string(self.0.path(path)).unwrap()
+    }
+}
+
+#[test]
+fn what_was_not_edited_keeps_every_byte() {
+    let Some(worked) = Worked::new() else { return };
+    let said = worked.refresh().unwrap();
+    assert_eq!(said, "0 written, 0 removed, 7 as they were");
+    assert_eq!(worked.text("kernel-patches/100-fork.patch"), PATCH);
+}
+
+#[test]
+fn commits_become_patches_and_files_go_back() {
+    let Some(worked) = Worked::new() else { return };
+    // The last patch is amended, one is new, and the overlay is edited, gains a file and loses one.
+    worked.edit("kernel/exit.c", "exit\nrestart\nagain\n");
+    worked.git(&["commit", "-q", "--amend", "--no-edit"]);
+    worked.edit("kernel/fork.c", "zero\none\nrestart\ntwo\n");
+    worked.edit("kernel/checkpoint/cr_main.rs", "edited");
+    worked.edit("rust/kernel/pid.rs", "new");
+    worked.git(&["rm", "-q", "rust/kernel/mm.rs"]);
+    worked.git(&[
+        "commit",
+        "-q",
+        "-m",
+        "kernel: count from Zero, at last\n\nWhy not.",
+    ]);
+    worked.refresh().unwrap();
+    assert_eq!(
+        worked.text("kernel-patches/100-fork.patch"),
+        PATCH,
+        "it was not touched"
+    );
+    assert!(worked
+        .text("kernel-patches/200-exit.patch")
+        .contains("+again\n"));
+    let new = worked.text("kernel-patches/210-count-from-zero-at-last.patch");
+    assert!(new.starts_with("From: C <c@c.invalid>\nSubject: kernel: count from Zero, at last\n\nWhy not.\n---\n kernel/fork.c | 1 +\n"), "{new}");
+    assert!(!new.contains("pid.rs") && !new.contains("cr_main"), "{new}");
+    assert_eq!(
+        worked.text("kernel-patches/series"),
+        "# order\n100-fork.patch\n200-exit.patch\n210-count-from-zero-at-last.patch\n"
+    );
+    assert_eq!(worked.text("rust-syscall/src/cr_main.rs"), "edited");
+    assert_eq!(worked.text("rust-syscall/abstractions/pid.rs"), "new");
+    assert!(!worked.0.path("rust-syscall/abstractions/mm.rs").exists());
+    // And what it became makes the same tree.
+    worked.0.git("again", None).unwrap();
+    let tree = ["rev-parse", "HEAD^{tree}"];
+    assert_eq!(worked.0.ask("again", &tree), worked.0.ask("tree", &tree));
+}
+
+#[test]
+fn patches_that_change_places_change_numbers() {
+    let Some(worked) = Worked::new() else { return };
+    worked.git(&["rebase", "-q", "-i", "HEAD~2"]);
+    assert_eq!(
+        worked.refresh().unwrap(),
+        "written kernel-patches/210-fork.patch\nwritten kernel-patches/series\nremoved kernel-patches/100-fork.patch\n\
+         2 written, 1 removed, 5 as they were"
+    );
+    assert_eq!(worked.text("kernel-patches/210-fork.patch"), PATCH);
+    assert_eq!(
+        worked.text("kernel-patches/series"),
+        "# order\n200-exit.patch\n210-fork.patch\n"
+    );
+}
+
+#[test]
+fn what_cannot_be_taken_back_is_refused() {
+    let Some(worked) = Worked::new() else { return };
+    let refused = |words: &str| {
+        let found = worked.refresh().unwrap_err().to_string();
+        assert!(found.contains(words), "expected {words:?}, found {found}");
+    };
+    write(&worked.0.path("tree/kernel/exit.c"), "dirty");
+    refused("not committed:  M kernel/exit.c");
+    worked.git(&["commit", "-q", "-a", "--amend", "--no-edit"]);
+    write(
+        &worked.0.path("kernel-patches/200-exit.patch"),
+        &SECOND.replace("Why.", "Because."),
+    );
+    refused("edited in the tree and in the project since: kernel-patches/200-exit.patch");
+    write(&worked.0.path("kernel-patches/200-exit.patch"), SECOND);
+    worked.edit("kernel/new.c", "x");
+    worked.git(&["commit", "-q", "-m", "kernel: new"]);
+    refused("kernel/new.c is new, and no patch creates files");
+    assert_eq!(
+        worked.text("kernel-patches/200-exit.patch"),
+        SECOND,
+        "nothing was written"
+    );
+    let elsewhere = refresh::compare(&worked.0.layout, &worked.0.path("linux"))
+        .unwrap_err()
+        .to_string();
+    assert!(elsewhere.contains("was not made by"), "{elsewhere}");
 }

@@ -12,6 +12,7 @@ use crate::exec::{tool, Invocation};
 use crate::kernel::source::Fetched;
 use crate::kernel::tree::OverlayFile;
 use crate::layout::{copy_whole, create_dir};
+use crate::patchset::origin;
 use crate::patchset::overlay::{Division, Part};
 use crate::patchset::series::{Patch, Series};
 
@@ -33,6 +34,8 @@ pub struct Contents<'a> {
     pub division: &'a Division,
     /// The patches.
     pub series: &'a Series,
+    /// Folder of the project, in which both lie.
+    pub root: &'a Path,
 }
 
 /// A git tree that is being made.
@@ -61,6 +64,13 @@ pub fn apply(
     let made = scratch.path().join("tree");
     create_dir(&made)?;
     let head = fill(contents, &parts, patches, &made, sink)?;
+    origin::keep(
+        &made,
+        contents.root,
+        contents.overlay,
+        contents.series,
+        patches,
+    )?;
     if dir.exists() {
         std::fs::remove_dir(&dir).at("replacing", &dir)?;
     }
@@ -140,7 +150,7 @@ fn refuse_full(dir: &Path) -> Result<()> {
 }
 
 /// A patch's author, and its message as a commit has it.
-fn message(patch: &Patch) -> Result<(String, String)> {
+pub fn message(patch: &Patch) -> Result<(String, String)> {
     let field = |name: &str| {
         let mut lines = patch.header.lines();
         lines
@@ -175,23 +185,20 @@ fn identity(author: &str) -> Option<(&str, &str)> {
     Some((name.trim(), rest.strip_suffix('>')?))
 }
 
-impl Tree<'_> {
-    /// A git command in the tree that no configuration of the user's changes.
-    fn git<const N: usize>(&self, args: [&str; N]) -> Invocation {
-        tool(
-            format!("making a git tree in {}", self.dir.display()),
-            "git",
-        )
+/// A git command in a tree that no configuration of the user's changes.
+pub fn git<const N: usize>(doing: &str, dir: &Path, args: [&str; N]) -> Invocation {
+    tool(format!("{doing} ({})", dir.display()), "git")
         .args([
             "-c",
             "core.autocrlf=false",
             "-c",
             "core.fileMode=true",
             "-c",
-            "gc.auto=0",
+            "core.quotePath=false",
         ])
+        .args(["-c", "gc.auto=0"])
         .args(args)
-        .dir(self.dir)
+        .dir(dir)
         .env("GIT_CONFIG_GLOBAL", "/dev/null")
         .env("GIT_CONFIG_SYSTEM", "/dev/null")
         .env_remove("GIT_DIR")
@@ -199,6 +206,11 @@ impl Tree<'_> {
         .env_remove("GIT_INDEX_FILE")
         .env("LC_ALL", "C")
         .failure(Kind::Build)
+}
+
+impl Tree<'_> {
+    fn git<const N: usize>(&self, args: [&str; N]) -> Invocation {
+        git("making a git tree", self.dir, args)
     }
 
     fn tell(&self, text: String) {
