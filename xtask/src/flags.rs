@@ -206,6 +206,28 @@ pub enum Patchset {
         after_help = "example:\n  cargo xtask patchset apply --to ~/linux\n  (edit and commit there, rebase, reorder)\n  cargo xtask patchset refresh --from ~/linux"
     )]
     Refresh(Refresh),
+    /// Write the series as mails, overlay and cover letter included
+    #[command(
+        after_help = "example:\n  cargo xtask patchset export --out /tmp/v2 --version 2\n  git send-email --dry-run /tmp/v2/*.patch"
+    )]
+    Export(Export),
+}
+
+/// `patchset export`
+#[derive(Debug, Clone, Args)]
+pub struct Export {
+    /// Which kernel's source.
+    #[command(flatten)]
+    pub source: SourceFlags,
+    /// Where the mails go, a folder that does not exist or is empty
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// Which version of the series it is
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub version: u32,
+    /// The cover letter: a subject, an empty line, the text (default: kernel-patches/cover-letter)
+    #[arg(long, value_name = "FILE")]
+    pub cover: Option<PathBuf>,
 }
 
 /// `patchset refresh`

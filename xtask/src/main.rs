@@ -92,6 +92,14 @@ fn patchset_command(session: &Session, command: Patchset, sink: &dyn Sink) -> Re
                 }
             }
         }
+        Patchset::Export(flags) => {
+            let _lock = session.layout.lock(sink)?;
+            let plan = session.plan(&target(flags.source))?;
+            let cover = flags.cover.as_deref();
+            for mail in patchset::export_to(&plan, &flags.out, flags.version, cover, sink)? {
+                println!("{}", mail.display());
+            }
+        }
         Patchset::Refresh(flags) => {
             let _lock = session.layout.lock(sink)?;
             let changes = patchset::refresh::compare(&session.layout, &flags.from)?;

@@ -218,11 +218,7 @@ impl Commit {
         let name = self.patch.as_deref().unwrap_or(&self.hash);
         let parsed = Patch::parse(name, &text)?;
         let (author, said) = message(&parsed)?;
-        let said: Vec<&str> = said
-            .lines()
-            .filter(|line| !line.starts_with(PATCH_TRAILER))
-            .collect();
-        let same_words = author == self.author && said.join("\n").trim() == self.message;
+        let same_words = author == self.author && said.trim() == self.message;
         Ok(same_words && changes(&text) == changes(&self.diff))
     }
 

@@ -18,8 +18,8 @@ use crate::patchset::series::{Patch, Series};
 
 /// The trailer by which a commit names its patch.
 pub const PATCH_TRAILER: &str = "Patch-file";
-/// Who commits the source and the overlay.
-const LAB: &str = "Restart Lab <lab@restart-lab.invalid>";
+/// Who commits the source and the overlay: name and address.
+pub const LAB: (&str, &str) = ("Restart Lab", "lab@restart-lab.invalid");
 /// When the first commit was made, in seconds since 1970: the first day of 2025. Each later one is a
 /// second younger, so that tools that sort by time keep the order.
 const EPOCH: u64 = 1_735_689_600;
@@ -36,12 +36,15 @@ pub struct Contents<'a> {
     pub series: &'a Series,
     /// Folder of the project, in which both lie.
     pub root: &'a Path,
+    /// Whether a commit names its patch, which is of use to who refreshes and to nobody else.
+    pub named: bool,
 }
 
 /// A git tree that is being made.
 struct Tree<'a> {
     dir: &'a Path,
     commits: u64,
+    named: bool,
     sink: &'a dyn Sink,
 }
 
@@ -89,6 +92,7 @@ fn fill(
     let mut tree = Tree {
         dir,
         commits: 0,
+        named: contents.named,
         sink,
     };
     tree.git(["init", "-q", "-b", "lab"]).read()?;
@@ -136,7 +140,7 @@ fn chosen<'a>(series: &'a Series, upto: Option<&str>) -> Result<&'a [Patch]> {
 }
 
 /// Refuses a folder that has something in it.
-fn refuse_full(dir: &Path) -> Result<()> {
+pub fn refuse_full(dir: &Path) -> Result<()> {
     let doing = || format!("making a git tree in {}", dir.display());
     match std::fs::read_dir(dir) {
         Ok(mut entries) => match entries.next() {
@@ -149,13 +153,12 @@ fn refuse_full(dir: &Path) -> Result<()> {
     }
 }
 
-/// A patch's author, and its message as a commit has it.
+/// A patch's author, and its message: the subject, and what the header says beside it.
 pub fn message(patch: &Patch) -> Result<(String, String)> {
     let field = |name: &str| {
         let mut lines = patch.header.lines();
-        lines
-            .find_map(|line| line.strip_prefix(name))
-            .map(|rest| rest.trim().to_string())
+        let found = lines.find_map(|line| line.strip_prefix(name));
+        found.map(|rest| rest.trim().to_string())
     };
     let (Some(author), Some(subject)) = (field("From:"), field("Subject:")) else {
         return Err(Error::usage(
@@ -169,14 +172,7 @@ pub fn message(patch: &Patch) -> Result<(String, String)> {
         .skip_while(|line| !line.trim().is_empty())
         .take_while(|line| *line != "---")
         .collect();
-    let body = body.join("\n");
-    // The last paragraph is the trailers'.
-    let text = format!(
-        "{subject}\n\n{}\n{PATCH_TRAILER}: {}\n",
-        body.trim(),
-        patch.name
-    );
-    Ok((author, text))
+    Ok((author, format!("{subject}\n\n{}", body.join("\n").trim())))
 }
 
 /// `A <a@b>` as name and address.
@@ -235,7 +231,18 @@ impl Tree<'_> {
     }
 
     fn patch(&mut self, series: &Series, patch: &Patch) -> Result<()> {
-        let (author, text) = message(patch)?;
+        let (author, mut text) = message(patch)?;
+        text.push('\n');
+        if self.named {
+            // The last paragraph is the trailers'.
+            text.push_str(&format!("{PATCH_TRAILER}: {}\n", patch.name));
+        }
+        let author = identity(&author).ok_or_else(|| {
+            Error::usage(
+                format!("reading {}", patch.name),
+                format!("From: expected \"Name <address>\", found \"{author}\""),
+            )
+        })?;
         let path: PathBuf =
             std::path::absolute(series.dir.join(&patch.name)).at("looking for", &series.dir)?;
         tool(format!("applying {}", patch.name), "git")
@@ -252,17 +259,11 @@ impl Tree<'_> {
                     "the series was made for {base}; refresh this patch for the source at hand"
                 ))
             })?;
-        self.commit(&author, &text)
+        self.commit(author, &text)
     }
 
     /// Commits whatever is in the folder, also what the kernel's own rules ignore.
-    fn commit(&mut self, author: &str, text: &str) -> Result<()> {
-        let (name, address) = identity(author).ok_or_else(|| {
-            Error::usage(
-                "committing",
-                format!("expected \"Name <address>\", found \"{author}\""),
-            )
-        })?;
+    fn commit(&mut self, (name, address): (&str, &str), text: &str) -> Result<()> {
         self.tell(text.lines().next().unwrap_or_default().to_string());
         let scratch = tempfile::NamedTempFile::new()
             .map_err(|err| Error::lab("writing a commit's message", err.to_string()))?;

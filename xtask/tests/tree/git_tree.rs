@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Git trees and mails: the same each time, and nothing is lost on the way back.
+
+use std::fs;
+
+use xtask::exec::which;
+use xtask::patchset::refresh;
+
+use crate::project::{write, Project, Worked, DIVISION, PATCH, SECOND};
+
+#[test]
+fn a_git_tree_has_a_commit_each_and_the_same_hashes_each_time() {
+    let Some(project) = Project::new().filter(|_| which("git").is_some()) else {
+        return;
+    };
+    write(&project.path("kernel-patches/overlay.toml"), DIVISION);
+    write(
+        &project.path("kernel-patches/series"),
+        "100-fork.patch\n200-exit.patch\n",
+    );
+    write(&project.path("kernel-patches/200-exit.patch"), SECOND);
+    let first = project.git("one", None).unwrap();
+    assert_eq!(project.git("deep/two", None).unwrap(), first);
+    assert_eq!(
+        project.ask("one", &["log", "--reverse", "--format=%s by %an"]),
+        "Linux 1.0 by Restart Lab\nrust: mm by Restart Lab\ncheckpoint: all by Restart Lab\nx by A\ny by B"
+    );
+    assert_eq!(
+        project.ask("one", &["log", "-1", "--format=%B"]),
+        "y\n\nWhy.\n\nSigned-off-by: B <b@b.invalid>\nPatch-file: 200-exit.patch"
+    );
+    assert_eq!(
+        project.ask("one", &["status", "--porcelain", "--ignored"]),
+        ""
+    );
+    let upto = project.git("three", Some("100")).unwrap();
+    assert_eq!(project.ask("one", &["rev-parse", "HEAD~1"]), upto);
+}
+
+#[test]
+fn a_git_tree_is_made_whole_or_not_at_all() {
+    let Some(project) = Project::new().filter(|_| which("git").is_some()) else {
+        return;
+    };
+    write(&project.path("kernel-patches/overlay.toml"), DIVISION);
+    write(&project.path("full/mine"), "precious");
+    let full = project.git("full", None).unwrap_err().to_string();
+    assert!(full.contains("the folder is not empty"), "{full}");
+    let unknown = project.git("new", Some("300")).unwrap_err().to_string();
+    assert!(
+        unknown.contains("no patch is called \"300\"; there are 100-fork.patch"),
+        "{unknown}"
+    );
+    let other = PATCH.replace(" one\n", " other\n");
+    write(&project.path("kernel-patches/100-fork.patch"), &other);
+    let stale = project.git("new", None).unwrap_err().to_string();
+    assert!(
+        stale.contains("100-fork.patch") && stale.contains("kernel/fork.c"),
+        "{stale}"
+    );
+    assert!(!project.path("new").exists());
+    assert_eq!(
+        fs::read_to_string(project.path("full/mine")).unwrap(),
+        "precious"
+    );
+}
+
+#[test]
+fn what_was_not_edited_keeps_every_byte() {
+    let Some(worked) = Worked::new() else { return };
+    let said = worked.refresh().unwrap();
+    assert_eq!(said, "0 written, 0 removed, 7 as they were");
+    assert_eq!(worked.text("kernel-patches/100-fork.patch"), PATCH);
+}
+
+#[test]
+fn commits_become_patches_and_files_go_back() {
+    let Some(worked) = Worked::new() else { return };
+    // The last patch is amended, one is new, and the overlay is edited, gains a file and loses one.
+    worked.edit("kernel/exit.c", "exit\nrestart\nagain\n");
+    worked.git(&["commit", "-q", "--amend", "--no-edit"]);
+    worked.edit("kernel/fork.c", "zero\none\nrestart\ntwo\n");
+    worked.edit("kernel/checkpoint/cr_main.rs", "edited");
+    worked.edit("rust/kernel/pid.rs", "new");
+    worked.git(&["rm", "-q", "rust/kernel/mm.rs"]);
+    worked.git(&[
+        "commit",
+        "-q",
+        "-m",
+        "kernel: count from Zero, at last\n\nWhy not.",
+    ]);
+    worked.refresh().unwrap();
+    assert_eq!(
+        worked.text("kernel-patches/100-fork.patch"),
+        PATCH,
+        "it was not touched"
+    );
+    assert!(worked
+        .text("kernel-patches/200-exit.patch")
+        .contains("+again\n"));
+    let new = worked.text("kernel-patches/210-count-from-zero-at-last.patch");
+    assert!(new.starts_with("From: C <c@c.invalid>\nSubject: kernel: count from Zero, at last\n\nWhy not.\n---\n kernel/fork.c | 1 +\n"), "{new}");
+    assert!(!new.contains("pid.rs") && !new.contains("cr_main"), "{new}");
+    assert_eq!(
+        worked.text("kernel-patches/series"),
+        "# order\n100-fork.patch\n200-exit.patch\n210-count-from-zero-at-last.patch\n"
+    );
+    assert_eq!(worked.text("rust-syscall/src/cr_main.rs"), "edited");
+    assert_eq!(worked.text("rust-syscall/abstractions/pid.rs"), "new");
+    assert!(!worked.0.path("rust-syscall/abstractions/mm.rs").exists());
+    // And what it became makes the same tree.
+    worked.0.git("again", None).unwrap();
+    let tree = ["rev-parse", "HEAD^{tree}"];
+    assert_eq!(worked.0.ask("again", &tree), worked.0.ask("tree", &tree));
+}
+
+#[test]
+fn patches_that_change_places_change_numbers() {
+    let Some(worked) = Worked::new() else { return };
+    worked.git(&["rebase", "-q", "-i", "HEAD~2"]);
+    assert_eq!(
+        worked.refresh().unwrap(),
+        "written kernel-patches/210-fork.patch\nwritten kernel-patches/series\nremoved kernel-patches/100-fork.patch\n\
+         2 written, 1 removed, 5 as they were"
+    );
+    assert_eq!(worked.text("kernel-patches/210-fork.patch"), PATCH);
+    assert_eq!(
+        worked.text("kernel-patches/series"),
+        "# order\n200-exit.patch\n210-fork.patch\n"
+    );
+}
+
+#[test]
+fn what_cannot_be_taken_back_is_refused() {
+    let Some(worked) = Worked::new() else { return };
+    let refused = |words: &str| {
+        let found = worked.refresh().unwrap_err().to_string();
+        assert!(found.contains(words), "expected {words:?}, found {found}");
+    };
+    write(&worked.0.path("tree/kernel/exit.c"), "dirty");
+    refused("not committed:  M kernel/exit.c");
+    worked.git(&["commit", "-q", "-a", "--amend", "--no-edit"]);
+    write(
+        &worked.0.path("kernel-patches/200-exit.patch"),
+        &SECOND.replace("Why.", "Because."),
+    );
+    refused("edited in the tree and in the project since: kernel-patches/200-exit.patch");
+    write(&worked.0.path("kernel-patches/200-exit.patch"), SECOND);
+    worked.edit("kernel/new.c", "x");
+    worked.git(&["commit", "-q", "-m", "kernel: new"]);
+    refused("kernel/new.c is new, and no patch creates files");
+    assert_eq!(
+        worked.text("kernel-patches/200-exit.patch"),
+        SECOND,
+        "nothing was written"
+    );
+    let elsewhere = refresh::compare(&worked.0.layout, &worked.0.path("linux"))
+        .unwrap_err()
+        .to_string();
+    assert!(elsewhere.contains("was not made by"), "{elsewhere}");
+}
+
+#[test]
+fn mails_make_the_same_tree() {
+    let Some(Worked(project)) = Worked::new() else {
+        return;
+    };
+    write(&project.path("cover"), "all of it\n\nWhy.\n");
+    let early = project.export("mails", 2).unwrap_err().to_string();
+    assert!(
+        early.contains("does not say what has changed since v1"),
+        "{early}"
+    );
+    let first = project.export("first", 1).unwrap();
+    assert!(fs::read_to_string(&first[0])
+        .unwrap()
+        .contains("\nSubject: [PATCH 0/4] all of it\n"));
+    write(
+        &project.path("cover"),
+        "all of it\n\nWhy.\n\nChanges since v1:\n- all\n",
+    );
+    let mails = project.export("mails", 2).unwrap();
+    let name = |at: usize| mails[at].file_name().unwrap().to_str().unwrap().to_string();
+    assert_eq!(
+        (mails.len(), name(0), name(4)),
+        (
+            5,
+            "v2-0000-cover-letter.patch".into(),
+            "v2-0004-y.patch".into()
+        )
+    );
+    let letter = fs::read_to_string(&mails[0]).unwrap();
+    for part in [
+        "[PATCH v2 0/4] all of it",
+        "Changes since v1:",
+        "kernel/exit.c",
+        "B (1):",
+    ] {
+        assert!(letter.contains(part), "{part}: {letter}");
+    }
+    let last = fs::read_to_string(&mails[4]).unwrap();
+    assert!(
+        last.contains("From: B <b@b.invalid>") && !last.contains("Patch-file"),
+        "{last}"
+    );
+    let again = project.export("again", 2).unwrap();
+    for (one, other) in mails.iter().zip(&again) {
+        assert_eq!(fs::read(one).unwrap(), fs::read(other).unwrap());
+    }
+    // As whoever gets the mails does, on the source.
+    project.ask("linux", &["init", "-q"]);
+    let user = ["-c", "user.name=C", "-c", "user.email=c@c.invalid"];
+    project.ask("linux", &["add", "--all", "--force"]);
+    project.ask(
+        "linux",
+        &[&user[..], &["commit", "-q", "-m", "source"]].concat(),
+    );
+    let paths: Vec<&str> = mails[1..]
+        .iter()
+        .map(|mail| mail.to_str().unwrap())
+        .collect();
+    project.ask("linux", &[&user[..], &["am", "-q"], &paths[..]].concat());
+    let tree = ["rev-parse", "HEAD^{tree}"];
+    assert_eq!(project.ask("linux", &tree), project.ask("tree", &tree));
+}

@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Source, series and overlay made into trees, and back: the tree that the lab
+//! builds, and git trees to work in.
+
+mod git_tree;
+mod lab_tree;
+mod project;

@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! A project with a tiny kernel source, one patch and a few files of the overlay.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use xtask::event::Silent;
+use xtask::exec::which;
+use xtask::kernel::source::Fetched;
+use xtask::kernel::tree::{overlay_files, State};
+use xtask::layout::Layout;
+use xtask::patchset::export::{self, Cover};
+use xtask::patchset::git;
+use xtask::patchset::overlay::Division;
+use xtask::patchset::refresh;
+use xtask::patchset::series::Series;
+
+pub const PATCH: &str = "From: A <a@b.invalid>\nSubject: x\n\nWhy.\n---\n\
+                     --- a/kernel/fork.c\n+++ b/kernel/fork.c\n@@ -1,2 +1,3 @@\n one\n+restart\n two\n";
+
+/// A project with a tiny kernel source, one patch and one overlay file.
+pub struct Project {
+    dir: tempfile::TempDir,
+    pub layout: Layout,
+    pub source: Fetched,
+}
+
+impl Project {
+    /// `None` where the machine lacks the tools that the tree is made with.
+    pub fn new() -> Option<Project> {
+        which("patch").and(which("tar"))?;
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path();
+        write(&root.join("linux/Makefile"), "all:\n");
+        write(&root.join("linux/kernel/fork.c"), "one\ntwo\n");
+        write(&root.join("linux/kernel/exit.c"), "exit\n");
+        // What the kernel's own rules ignore is part of the source all the same.
+        write(&root.join("linux/.gitignore"), "*.mod\n");
+        write(&root.join("linux/kernel/x.mod"), "x\n");
+        let tarball = root.join("linux.tar");
+        let tar = xtask::exec::tool("packing", "tar")
+            .arg("-C")
+            .arg(root)
+            .arg("-cf")
+            .arg(&tarball)
+            .arg("linux");
+        tar.read().unwrap();
+        write(&root.join("kernel-patches/series"), "100-fork.patch\n");
+        write(&root.join("kernel-patches/base"), "1.0\n");
+        write(&root.join("kernel-patches/100-fork.patch"), PATCH);
+        for name in [
+            "Kconfig",
+            "Makefile",
+            "src/cr_main.rs",
+            "src/lib.rs",
+            "abstractions/mm.rs",
+        ] {
+            write(&root.join("rust-syscall").join(name), name);
+        }
+        let source = Fetched {
+            name: "1.0".into(),
+            origin: "linux 1.0".into(),
+            version: "1.0".into(),
+            sha256: "abc".into(),
+            tarball,
+        };
+        Some(Project {
+            layout: Layout::new(root),
+            source,
+            dir,
+        })
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    pub fn tree(&self, name: &str) -> PathBuf {
+        self.layout.tree("1.0").join(name)
+    }
+
+    /// Brings the tree up to date.
+    pub fn sync(&self) -> xtask::error::Result<()> {
+        let state = State::open(&self.layout, &self.source, &Silent)?;
+        state.sync_series(&self.layout, &Series::read(&self.layout.series())?)?;
+        state.sync_overlay(&overlay_files(&self.layout)?)
+    }
+}
+
+pub fn write(path: &Path, text: &str) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, text).unwrap();
+}
+
+pub fn age(path: &Path) -> SystemTime {
+    let old = SystemTime::now() - Duration::from_secs(3600);
+    fs::File::options()
+        .append(true)
+        .open(path)
+        .unwrap()
+        .set_modified(old)
+        .unwrap();
+    fs::metadata(path).unwrap().modified().unwrap()
+}
+
+impl Project {
+    pub fn contents<T>(&self, named: bool, act: impl FnOnce(&git::Contents<'_>) -> T) -> T {
+        let dir = self.layout.series();
+        act(&git::Contents {
+            source: &self.source,
+            overlay: &overlay_files(&self.layout).unwrap(),
+            division: &Division::read(&dir).unwrap(),
+            series: &Series::read(&dir).unwrap(),
+            root: self.layout.root(),
+            named,
+        })
+    }
+
+    /// Makes a git tree of it; its last commit.
+    pub fn git(&self, to: &str, upto: Option<&str>) -> xtask::error::Result<String> {
+        self.contents(true, |contents| {
+            git::apply(contents, &self.path(to), upto, &Silent)
+        })
+    }
+
+    /// Writes it as mails, from the cover letter in `cover`.
+    pub fn export(&self, to: &str, version: u32) -> xtask::error::Result<Vec<PathBuf>> {
+        let cover = Cover::read(&self.path("cover"))?;
+        let scratch = tempfile::tempdir().unwrap();
+        self.contents(false, |contents| {
+            export::export(
+                contents,
+                &cover,
+                version,
+                &self.path(to),
+                scratch.path(),
+                &Silent,
+            )
+        })
+    }
+
+    /// What git says about a tree.
+    pub fn ask(&self, tree: &str, args: &[&str]) -> String {
+        let git = xtask::exec::tool("asking git", "git").args(args);
+        git.dir(self.path(tree)).read().unwrap()
+    }
+}
+
+pub const DIVISION: &str = "[[commit]]\nsubject = 'rust: mm'\nmessage = 'Why.'\nfiles = ['rust/']\n\
+                        [[commit]]\nsubject = 'checkpoint: all'\nmessage = 'Why.'\nfiles = ['kernel/checkpoint/']\n";
+pub const SECOND: &str =
+    "From: B <b@b.invalid>\nSubject: y\n\nWhy.\n\nSigned-off-by: B <b@b.invalid>\n---\n\
+                      --- a/kernel/exit.c\n+++ b/kernel/exit.c\n@@ -1 +1,2 @@\n exit\n+restart\n";
+
+/// A project with a git tree of it in `tree`, to be worked on.
+pub struct Worked(pub Project);
+
+impl Worked {
+    pub fn new() -> Option<Worked> {
+        let project = Project::new().filter(|_| which("git").is_some())?;
+        write(&project.path("kernel-patches/overlay.toml"), DIVISION);
+        write(
+            &project.path("kernel-patches/series"),
+            "# order\n100-fork.patch\n200-exit.patch\n",
+        );
+        write(&project.path("kernel-patches/200-exit.patch"), SECOND);
+        project.git("tree", None).unwrap();
+        Some(Worked(project))
+    }
+
+    /// Runs git in the tree as a user does.
+    pub fn git(&self, args: &[&str]) {
+        let user = ["-c", "user.name=C", "-c", "user.email=c@c.invalid"];
+        let git = xtask::exec::tool("using git", "git").args(user).args(args);
+        let editor = git
+            .env("GIT_SEQUENCE_EDITOR", "sed -i '1{h;d};2{G}'")
+            .env("GIT_EDITOR", "true");
+        editor.dir(self.0.path("tree")).read().unwrap();
+    }
+
+    pub fn edit(&self, path: &str, text: &str) {
+        write(&self.0.path("tree").join(path), text);
+        self.git(&["add", "-A"]);
+    }
+
+    pub fn refresh(&self) -> xtask::error::Result<String> {
+        let changes = refresh::compare(&self.0.layout, &self.0.path("tree"))?;
+        refresh::write(&self.0.layout, &changes)?;
+        Ok(changes.to_string())
+    }
+
+    pub fn text(&self, path: &str) -> String {
+        fs::read_to_string(self.0.path(path)).unwrap()
+    }
+}
