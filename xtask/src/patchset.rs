@@ -3,6 +3,7 @@
 //! The kernel series: read, applied, checked.
 
 pub mod check;
+pub mod checkpatch;
 pub mod commit;
 pub mod export;
 pub mod git;

@@ -11,6 +11,8 @@ use crate::event::Sink;
 use crate::kernel::source;
 use crate::kernel::tree::{overlay_files, OverlayFile, State};
 use crate::layout::{read_text, Layout};
+use crate::patchset::checkpatch;
+use crate::patchset::overlay::Division;
 use crate::patchset::series::{Patch, Series};
 use crate::plan::Plan;
 
@@ -49,6 +51,16 @@ pub fn check(plan: &Plan, sink: &dyn Sink) -> Result<Report> {
     let source = source::fetch(plan, sink)?;
     let state = State::open(layout, &source, sink)?;
     problems.extend(state.overwritten(&overlay));
+    problems.extend(checkpatch::problems(
+        &layout.tree(&source.name),
+        &series,
+        &overlay,
+    )?);
+    if let Err(err) =
+        Division::read(&series.dir).and_then(|division| division.divide(&overlay).map(drop))
+    {
+        problems.push(err.to_string());
+    }
     let scratch = layout.scratch("check")?;
     state.stage_pristine(&series, scratch.path())?;
     match series.apply(scratch.path()) {
