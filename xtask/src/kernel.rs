@@ -4,6 +4,7 @@
 
 pub mod build;
 pub mod config;
+pub mod kconfig;
 pub mod source;
 pub mod toolchain;
 pub mod tree;

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use crate::arch::Arch;
 use crate::error::{AtPath, Error, Result};
 use crate::event::{Sink, Stage, Step};
+use crate::kernel::kconfig::{Symbols, Values};
 use crate::kernel::toolchain::KernelTools;
 use crate::kernel::tree::PatchedTree;
 use crate::layout::{create_dir, read_text, write_whole};
@@ -16,6 +17,9 @@ use crate::pipeline::patched_tree;
 use crate::plan::Plan;
 use crate::stage::Cached;
 use crate::stamp::{self, Inputs};
+
+/// What symbols begin with in a configuration, and not in Kconfig files.
+const PREFIX: &str = "CONFIG_";
 
 /// A configured object folder.
 #[derive(Debug, Clone)]
@@ -118,8 +122,17 @@ fn make_config(
     let result = read_text(&obj.join(".config"))?;
     let lost = lost_symbols(&wanted(fragments)?, &result);
     if !lost.is_empty() {
-        return Err(Error::usage(doing, lost.join("\n"))
-            .hint("a symbol that does not come through depends on another, or does not exist in this version"));
+        let symbols = Symbols::read(&tree.path, arch.kbuild_name());
+        let values = values(&result);
+        let lines: Vec<String> = lost
+            .iter()
+            .map(|(symbol, words)| {
+                let symbol = symbol.trim_start_matches(PREFIX);
+                format!("{words}: {}", symbols.why(symbol, &values))
+            })
+            .collect();
+        return Err(Error::usage(doing, lines.join("\n"))
+            .hint("ask for what it depends on in the same fragment, or take it out"));
     }
     Ok(stamp::hash_bytes(result.as_bytes()))
 }
@@ -140,7 +153,7 @@ pub fn wanted(fragments: &[(String, String)]) -> Result<Wanted> {
                 .map(|symbol| (symbol, "n"))
                 .or_else(|| line.split_once('='));
             match setting {
-                Some((symbol, value)) if symbol.starts_with("CONFIG_") => {
+                Some((symbol, value)) if symbol.starts_with(PREFIX) => {
                     wanted.insert(symbol.to_string(), (value.to_string(), name.clone()));
                 }
                 _ => {
@@ -155,21 +168,25 @@ pub fn wanted(fragments: &[(String, String)]) -> Result<Wanted> {
     Ok(wanted)
 }
 
-/// Symbols whose value in the finished configuration is not the one asked for, in words.
-pub fn lost_symbols(wanted: &Wanted, result: &str) -> Vec<String> {
-    let set: BTreeMap<&str, &str> = result
-        .lines()
-        .filter(|line| line.starts_with("CONFIG_"))
-        .filter_map(|line| line.split_once('='))
-        .collect();
+/// What a finished configuration sets.
+fn values(result: &str) -> Values<'_> {
+    let lines = result.lines().filter_map(|line| line.strip_prefix(PREFIX));
+    lines.filter_map(|line| line.split_once('=')).collect()
+}
+
+/// Symbols whose value in the finished configuration is not the one asked for, each with that in words.
+pub fn lost_symbols(wanted: &Wanted, result: &str) -> Vec<(String, String)> {
+    let set = values(result);
     let mut lost = Vec::new();
     for (symbol, (value, fragment)) in wanted {
-        let found = set.get(symbol.as_str()).copied().unwrap_or("n");
+        let name = symbol.trim_start_matches(PREFIX);
+        let found = set.get(name).copied().unwrap_or("n");
         if found != value {
             let found = if found == "n" { "not set" } else { found };
-            lost.push(format!(
+            let words = format!(
                 "images/kernel/{fragment}: {symbol}={value} did not come through: it is {found}"
-            ));
+            );
+            lost.push((symbol.clone(), words));
         }
     }
     lost
@@ -203,6 +220,7 @@ mod tests {
             &wanted,
             "CONFIG_B=y\nCONFIG_S=\"lab\"\n# CONFIG_A is not set\nCONFIG_N=4\n",
         );
+        let lost: Vec<&str> = lost.iter().map(|(_, words)| words.as_str()).collect();
         insta::assert_snapshot!(lost.join("\n"), @r"
         images/kernel/base.config: CONFIG_A=y did not come through: it is not set
         images/kernel/base.config: CONFIG_B=n did not come through: it is y
