@@ -104,7 +104,7 @@ fn patchset_command(session: &Session, command: Patchset, sink: &dyn Sink) -> Re
             let _lock = session.layout.lock(sink)?;
             let changes = patchset::refresh::compare(&session.layout, &flags.from)?;
             if !flags.dry_run {
-                patchset::refresh::write(&session.layout, &changes)?;
+                patchset::refresh::write(&session.layout, &flags.from, &changes)?;
             }
             println!("{changes}");
         }

@@ -37,6 +37,7 @@ impl Symbols {
             srcarch,
             frames: Vec::new(),
             entry: None,
+            in_comment: false,
             symbols: Symbols::default(),
         };
         reader.file("Kconfig", 0);
@@ -72,7 +73,7 @@ impl Definition {
         }
         match (unmet.is_empty(), self.has_prompt) {
             (false, _) => format!("{} depends on {}", self.place, unmet.join(", ")),
-            (true, false) => format!("{} has no prompt: another symbol selects it", self.place),
+            (true, false) => format!("{} has no prompt: other symbols decide", self.place),
             (true, true) => format!(
                 "{} has all that it depends on: a choice or another symbol decides",
                 self.place
@@ -91,6 +92,8 @@ struct Reader<'a> {
     frames: Vec<Vec<String>>,
     /// The entry that lines belong to, by symbol; `None` directly inside a frame.
     entry: Option<(String, Definition)>,
+    /// A comment's conditions are its own.
+    in_comment: bool,
     symbols: Symbols,
 }
 
@@ -125,7 +128,11 @@ impl Reader<'_> {
                     self.end_entry();
                     self.frames.pop();
                 }
-                "comment" | "mainmenu" => self.end_entry(),
+                "comment" => {
+                    self.end_entry();
+                    self.in_comment = true;
+                }
+                "mainmenu" => self.end_entry(),
                 "source" | "osource" if depth < DEPTH => {
                     self.end_entry();
                     let path = rest.trim_matches('"').replace("$(SRCARCH)", self.srcarch);
@@ -141,6 +148,9 @@ impl Reader<'_> {
     }
 
     fn depend(&mut self, condition: &str) {
+        if self.in_comment {
+            return;
+        }
         let conditions = match &mut self.entry {
             Some((_, definition)) => Some(&mut definition.conditions),
             None => self.frames.last_mut(),
@@ -169,6 +179,7 @@ impl Reader<'_> {
     }
 
     fn end_entry(&mut self) {
+        self.in_comment = false;
         if let Some((symbol, definition)) = self.entry.take() {
             self.symbols.0.entry(symbol).or_default().push(definition);
         }
@@ -266,7 +277,8 @@ mod tests {
 
     const TEXT: &str = "mainmenu \"x\" # comment\n\nmenu \"debugging\"\n\tdepends on EXPERT\n\nif NET && !SMALL\n\n\
                         config KASAN\n\tbool \"find errors\" if HAVE_KASAN\n\tdepends on SLUB || \\\n\t\t(SLAB && 64BIT)\n\
-                        \tselect STACKDEPOT\n\thelp\n\t  config NOT_ONE\n\n\t  depends on NOTHING\n\nendif\nendmenu\n\n\
+                        \tselect STACKDEPOT\n\thelp\n\t  config NOT_ONE\n\n\t  depends on NOTHING\n\nendif\n\
+                        comment \"not now\"\n\tdepends on LATER\nconfig LAST\n\tbool \"last\"\nendmenu\n\n\
                         config STACKDEPOT\n\tbool\n";
 
     #[test]
@@ -286,13 +298,14 @@ mod tests {
         );
         let all = [("EXPERT", "y"), ("NET", "y"), ("SLUB", "y")];
         assert_eq!(why(TEXT, "KASAN", &all), "Kconfig:8 depends on HAVE_KASAN");
+        assert_eq!(why(TEXT, "LAST", &[]), "Kconfig:21 depends on EXPERT");
     }
 
     #[test]
     fn what_cannot_be_set_or_does_not_exist_is_told() {
         assert_eq!(
             why(TEXT, "STACKDEPOT", &[]),
-            "Kconfig:21 has no prompt: another symbol selects it"
+            "Kconfig:25 has no prompt: other symbols decide"
         );
         assert_eq!(
             why(TEXT, "KASON", &[]),

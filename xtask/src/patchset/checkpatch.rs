@@ -41,6 +41,8 @@ fn run(tree: &Path, how: &[&str], files: Vec<PathBuf>) -> Result<Vec<String>> {
         .args(["--terse", "--show-types", "--no-summary"])
         .args(how.iter().copied())
         .args(files)
+        // A user's .checkpatch.conf has no say.
+        .env("HOME", tree)
         .env("LC_ALL", "C")
         .output()?;
     let said = String::from_utf8_lossy(&output.stdout).into_owned();

@@ -5,9 +5,8 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::error::{AtPath, Error, Result};
-use crate::patchset::git::{git, message, PATCH_TRAILER};
-use crate::patchset::series::Patch;
+use crate::error::{Error, Result};
+use crate::patchset::git::{bytes, git, PATCH_TRAILER};
 
 /// Where files of the overlay lie in a kernel tree, and in the project. Longer ones first.
 const PLACES: [(&str, &str); 5] = [
@@ -22,7 +21,8 @@ const DOING: &str = "refreshing the series";
 /// One commit behind the source.
 #[derive(Debug)]
 pub struct Commit {
-    hash: String,
+    /// Its hash.
+    pub hash: String,
     author: String,
     /// Without the trailer that names a patch.
     message: String,
@@ -77,6 +77,15 @@ pub fn refuse_unfinished(dir: &Path) -> Result<()> {
 
 /// The commits behind the source, in order.
 pub fn read_all(dir: &Path) -> Result<Vec<Commit>> {
+    let doing = || format!("{DOING} from {}", dir.display());
+    if !git(DOING, dir, ["symbolic-ref", "-q", "HEAD"])
+        .output()?
+        .status
+        .success()
+    {
+        return Err(Error::usage(doing(), "no branch is checked out")
+            .hint("git switch to the branch with the whole series"));
+    }
     let list = git(DOING, dir, ["rev-list", "--reverse", "--parents", "HEAD"]).read()?;
     let mut commits = Vec::new();
     let mut source = None;
@@ -88,7 +97,7 @@ pub fn read_all(dir: &Path) -> Result<Vec<Commit>> {
             (1, Some(source)) => commits.push(Commit::read(dir, hash, source)?),
             _ => {
                 return Err(Error::usage(
-                    format!("{DOING} from {}", dir.display()),
+                    doing(),
                     format!("{hash} is a merge, or has another beginning than the source"),
                 )
                 .hint("the series is a line of commits: git rebase makes one of a merge"))
@@ -98,21 +107,39 @@ pub fn read_all(dir: &Path) -> Result<Vec<Commit>> {
     Ok(commits)
 }
 
+/// The last commit.
+pub fn last(dir: &Path) -> Result<Commit> {
+    let source = source_of(dir)?;
+    Commit::read(
+        dir,
+        git(DOING, dir, ["rev-parse", "HEAD"]).read()?.trim(),
+        &source,
+    )
+}
+
+/// The commit of the source.
+pub fn source_of(dir: &Path) -> Result<String> {
+    let found = git(DOING, dir, ["rev-list", "--max-parents=0", "HEAD"]).read()?;
+    Ok(found.trim().to_string())
+}
+
 /// Every file of the overlay in the last commit: its path in the project, and its content.
 pub fn overlay_files(dir: &Path) -> Result<Vec<(PathBuf, Vec<u8>)>> {
-    let source = git(DOING, dir, ["rev-list", "--max-parents=0", "HEAD"]).read()?;
+    let source = source_of(dir)?;
     let mut files = Vec::new();
-    for path in names(dir, &[source.trim(), "HEAD"])? {
-        let Some(to) = place_of(dir, source.trim(), &path)? else {
+    for path in names(dir, &[&source, "HEAD"])? {
+        let Some(to) = place_of(dir, &source, &path)? else {
             continue;
         };
-        let from = dir.join(&path);
-        if from.is_file() {
-            files.push((
-                PathBuf::from(to),
-                std::fs::read(&from).at("reading", &from)?,
-            ));
+        if !exists(dir, "HEAD", &path)? {
+            continue;
         }
+        // Not from the folder: a sparse one has not all of them.
+        let blob = format!("HEAD:{path}");
+        files.push((
+            PathBuf::from(to),
+            bytes(&git(DOING, dir, ["cat-file", "blob", &blob]))?,
+        ));
     }
     Ok(files)
 }
@@ -130,29 +157,28 @@ fn names(dir: &Path, commits: &[&str]) -> Result<Vec<String>> {
             "--no-commit-id",
         ],
     );
-    Ok(list
-        .args(commits.iter().copied())
-        .read()?
-        .lines()
-        .map(str::to_string)
-        .collect())
+    let list = list.args(commits.iter().copied()).read()?;
+    Ok(list.lines().map(str::to_string).collect())
+}
+
+fn exists(dir: &Path, commit: &str, path: &str) -> Result<bool> {
+    let found = git(DOING, dir, ["ls-tree", "--name-only", commit, "--", path]).read()?;
+    Ok(!found.is_empty())
 }
 
 /// Where a file of the tree lies in the project, if it is one of the overlay's: in its folders, and
 /// not in the source. A new file elsewhere is refused.
 fn place_of(dir: &Path, source: &str, path: &str) -> Result<Option<String>> {
-    let spec = format!("{source}:{path}");
-    if git(DOING, dir, ["cat-file", "-e", &spec])
-        .output()?
-        .status
-        .success()
-    {
+    if exists(dir, source, path)? {
         return Ok(None);
     }
-    let found = PLACES
-        .iter()
-        .find_map(|(tree, project)| Some(format!("{project}{}", path.strip_prefix(tree)?)));
-    found.map(Some).ok_or_else(|| {
+    let place = |(tree, project): &(&str, &str)| match tree.ends_with('/') {
+        true => path
+            .strip_prefix(tree)
+            .map(|rest| format!("{project}{rest}")),
+        false => (path == *tree).then(|| project.to_string()),
+    };
+    PLACES.iter().find_map(place).map(Some).ok_or_else(|| {
         Error::usage(
             format!("{DOING} from {}", dir.display()),
             format!("{path} is new, and no patch creates files"),
@@ -177,34 +203,57 @@ impl Commit {
                 paths.push(path);
             }
         }
-        let about = |how: [&str; 2]| match paths.is_empty() {
-            true => Ok(String::new()),
-            false => git(
-                DOING,
-                dir,
-                [
-                    "diff-tree",
-                    "-r",
-                    "--no-commit-id",
-                    "--no-renames",
-                    "--no-color",
-                    "--abbrev=12",
-                ],
-            )
-            .args(how)
-            .args([hash, "--"])
-            .args(paths.iter().cloned())
-            .output()
-            .map(|output| String::from_utf8_lossy(&output.stdout).into_owned()),
+        let about = |how: &[&str]| match paths.is_empty() {
+            true => Ok(Vec::new()),
+            false => bytes(
+                &git(
+                    DOING,
+                    dir,
+                    [
+                        "diff-tree",
+                        "-r",
+                        "--no-commit-id",
+                        "--no-renames",
+                        "--no-color",
+                    ],
+                )
+                .args(["--abbrev=12", "--no-ext-diff", "--no-textconv"])
+                .args(how.iter().copied())
+                .args([hash, "--"])
+                .args(paths.iter().cloned()),
+            ),
         };
-        Ok(Commit {
+        let commit = Commit {
             hash: hash.to_string(),
             author: author.trim().to_string(),
             message: rest.join("\n").trim().to_string(),
             patch: patch.map(|name| name.trim().to_string()),
-            diff: about(["-p", "--no-ext-diff"])?,
-            stat: about(["--stat=72", "--summary"])?,
-        })
+            stat: text_of(dir, hash, about(&["--stat=72", "--summary"])?)?,
+            diff: text_of(dir, hash, about(&["-p"])?)?,
+        };
+        commit.refuse_unwritable(dir)?;
+        Ok(commit)
+    }
+
+    /// Refuses what a patch cannot say.
+    fn refuse_unwritable(&self, dir: &Path) -> Result<()> {
+        let refused = |why: &str| {
+            let doing = format!("{DOING} from {}", dir.display());
+            Err(Error::usage(doing, format!("{}: {why}", self.hash)))
+        };
+        if self
+            .diff
+            .lines()
+            .any(|line| line.starts_with("Binary files "))
+        {
+            return refused("it changes a binary file");
+        }
+        let cuts =
+            |line: &str| line == "---" || line.starts_with("--- ") || line.starts_with("diff ");
+        if self.is_patch() && self.message.lines().any(cuts) {
+            return refused("its message has a line that looks like the beginning of a diff");
+        }
+        Ok(())
     }
 
     /// Whether it changes anything of the source.
@@ -212,14 +261,11 @@ impl Commit {
         !self.diff.is_empty()
     }
 
-    /// Whether a patch says the same: author, message and change.
-    pub fn is_made_of(&self, patch: &[u8]) -> Result<bool> {
-        let text = String::from_utf8_lossy(patch);
-        let name = self.patch.as_deref().unwrap_or(&self.hash);
-        let parsed = Patch::parse(name, &text)?;
-        let (author, said) = message(&parsed)?;
-        let same_words = author == self.author && said.trim() == self.message;
-        Ok(same_words && changes(&text) == changes(&self.diff))
+    /// Author, message and change, without the names of blobs, which depend on the other patches.
+    pub fn says(&self) -> String {
+        let lines = self.diff.split_inclusive('\n');
+        let change: String = lines.filter(|line| !line.starts_with("index ")).collect();
+        format!("{}\n{}\n\n{change}", self.author, self.message)
     }
 
     /// The patch as a file.
@@ -260,23 +306,12 @@ impl Commit {
     }
 }
 
-/// The lines of a diff that say what changes: without the names of blobs, which depend on the other
-/// patches, without what names the files once more, and without the function behind a hunk's numbers.
-fn changes(text: &str) -> Vec<String> {
-    let lines = text
-        .lines()
-        .skip_while(|line| !line.starts_with("diff ") && !line.starts_with("--- "));
-    let lines = lines.take_while(|line| *line != "-- ");
-    lines
-        .filter(|line| !line.starts_with("index ") && !line.starts_with("diff "))
-        .map(|line| {
-            match line
-                .strip_prefix("@@ ")
-                .and_then(|rest| rest.split_once(" @@"))
-            {
-                Some((numbers, _)) => format!("@@ {numbers} @@"),
-                None => line.to_string(),
-            }
-        })
-        .collect()
+/// What git wrote, which a patch can carry as text only.
+fn text_of(dir: &Path, hash: &str, bytes: Vec<u8>) -> Result<String> {
+    String::from_utf8(bytes).map_err(|_| {
+        Error::usage(
+            format!("{DOING} from {}", dir.display()),
+            format!("{hash}: it changes a file that is not UTF-8"),
+        )
+    })
 }

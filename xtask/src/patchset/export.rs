@@ -41,12 +41,13 @@ impl Cover {
 
     /// Whether it tells what has changed since the version before this one.
     fn tells_changes(&self, version: u32) -> bool {
-        let before = format!("v{}", version - 1);
-        let named = |line: &str| {
-            let mut words = line.split(|c: char| !c.is_ascii_alphanumeric());
-            words.any(|word| word == before)
+        let heading = format!("changes since v{}", version.saturating_sub(1));
+        let is_heading = |line: &str| {
+            let rest = line.to_lowercase();
+            rest.strip_prefix(&heading)
+                .is_some_and(|rest| !rest.starts_with(|c: char| c.is_ascii_digit()))
         };
-        version < 2 || self.text.lines().any(named)
+        version < 2 || self.text.lines().any(is_heading)
     }
 }
 
@@ -138,6 +139,7 @@ mod tests {
         assert!(cover("Why.\n\nChanges since v1:\n- all").tells_changes(2));
         assert!(!cover("Changes since v1:\n- all").tells_changes(3));
         assert!(!cover("Changes since v12").tells_changes(2));
+        assert!(!cover("Works with cgroup v1.").tells_changes(2));
     }
 
     #[test]

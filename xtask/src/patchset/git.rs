@@ -4,7 +4,7 @@
 //! overlay's commits, then one commit a patch. The same inputs give the same
 //! commits, down to their hashes.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::error::{AtPath, Error, Kind, Result};
 use crate::event::{Event, Sink, Stage, Step};
@@ -12,7 +12,8 @@ use crate::exec::{tool, Invocation};
 use crate::kernel::source::Fetched;
 use crate::kernel::tree::OverlayFile;
 use crate::layout::{copy_whole, create_dir};
-use crate::patchset::origin;
+use crate::patchset::commit;
+use crate::patchset::origin::Origin;
 use crate::patchset::overlay::{Division, Part};
 use crate::patchset::series::{Patch, Series};
 
@@ -67,13 +68,6 @@ pub fn apply(
     let made = scratch.path().join("tree");
     create_dir(&made)?;
     let head = fill(contents, &parts, patches, &made, sink)?;
-    origin::keep(
-        &made,
-        contents.root,
-        contents.overlay,
-        contents.series,
-        patches,
-    )?;
     if dir.exists() {
         std::fs::remove_dir(&dir).at("replacing", &dir)?;
     }
@@ -95,12 +89,23 @@ fn fill(
         named: contents.named,
         sink,
     };
-    tree.git(["init", "-q", "-b", "lab"]).read()?;
+    tree.git(["init", "-q", "-b", "lab", "--template="])
+        .read()?;
+    // From here on the copies are looked at: what is edited meanwhile was not part of the tree.
+    let mut origin = Origin::new(dir);
+    origin.keep(contents.root, contents.overlay, contents.series, patches)?;
     tree.unpack(contents.source)?;
     tree.commit(LAB, &format!("Linux {}\n", contents.source.version))?;
     for (commit, files) in parts {
         for file in files {
-            copy_whole(&file.from, &dir.join(&file.to))?;
+            let to = dir.join(&file.to);
+            if to.exists() {
+                return Err(Error::usage(
+                    "laying the overlay over the kernel",
+                    format!("{} is in the source already", file.to),
+                ));
+            }
+            copy_whole(&origin.copy(contents.root, &file.from)?, &to)?;
         }
         tree.commit(
             LAB,
@@ -108,7 +113,9 @@ fn fill(
         )?;
     }
     for patch in patches {
-        tree.patch(contents.series, patch)?;
+        let file = origin.copy(contents.root, &contents.series.dir.join(&patch.name))?;
+        tree.patch(contents.series, patch, &file)?;
+        origin.remember(&commit::last(dir)?, &patch.name)?;
     }
     tree.git(["rev-parse", "HEAD"]).read()
 }
@@ -183,25 +190,40 @@ fn identity(author: &str) -> Option<(&str, &str)> {
 
 /// A git command in a tree that no configuration of the user's changes.
 pub fn git<const N: usize>(doing: &str, dir: &Path, args: [&str; N]) -> Invocation {
-    tool(format!("{doing} ({})", dir.display()), "git")
-        .args([
-            "-c",
-            "core.autocrlf=false",
-            "-c",
-            "core.fileMode=true",
-            "-c",
-            "core.quotePath=false",
-        ])
-        .args(["-c", "gc.auto=0"])
-        .args(args)
+    let mut git = tool(format!("{doing} ({})", dir.display()), "git");
+    for setting in [
+        "core.autocrlf=false",
+        "core.fileMode=true",
+        "core.quotePath=false",
+        "core.attributesFile=/dev/null",
+        "core.hooksPath=/dev/null",
+        "gc.auto=0",
+    ] {
+        git = git.args(["-c", setting]);
+    }
+    // Whatever the caller's environment says to git: it may be a hook's, or point elsewhere.
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("GIT_") {
+            git = git.env_remove(name);
+        }
+    }
+    git.args(args)
         .dir(dir)
         .env("GIT_CONFIG_GLOBAL", "/dev/null")
         .env("GIT_CONFIG_SYSTEM", "/dev/null")
-        .env_remove("GIT_DIR")
-        .env_remove("GIT_WORK_TREE")
-        .env_remove("GIT_INDEX_FILE")
+        .env("GIT_ATTR_NOSYSTEM", "1")
         .env("LC_ALL", "C")
         .failure(Kind::Build)
+}
+
+/// What a git command writes, byte for byte.
+pub fn bytes(git: &Invocation) -> Result<Vec<u8>> {
+    let output = git.output()?;
+    if output.status.success() {
+        return Ok(output.stdout);
+    }
+    // It says why when it fails again.
+    git.read().map(|_| output.stdout)
 }
 
 impl Tree<'_> {
@@ -230,7 +252,7 @@ impl Tree<'_> {
             .map(drop)
     }
 
-    fn patch(&mut self, series: &Series, patch: &Patch) -> Result<()> {
+    fn patch(&mut self, series: &Series, patch: &Patch, file: &Path) -> Result<()> {
         let (author, mut text) = message(patch)?;
         text.push('\n');
         if self.named {
@@ -243,20 +265,13 @@ impl Tree<'_> {
                 format!("From: expected \"Name <address>\", found \"{author}\""),
             )
         })?;
-        let path: PathBuf =
-            std::path::absolute(series.dir.join(&patch.name)).at("looking for", &series.dir)?;
-        tool(format!("applying {}", patch.name), "git")
-            .args(["apply", "--whitespace=nowarn"])
-            .arg(path)
-            .dir(self.dir)
-            .env("GIT_CONFIG_GLOBAL", "/dev/null")
-            .env("LC_ALL", "C")
-            .failure(Kind::Build)
+        git("applying a patch", self.dir, ["apply", "--whitespace=nowarn"])
+            .arg(file)
             .read()
             .map_err(|err| {
-                let base = &series.base;
+                let (base, name) = (&series.base, &patch.name);
                 err.hint(format!(
-                    "the series was made for {base}; refresh this patch for the source at hand"
+                    "{name} was made for {base}: apply --upto the one before it, put its change in by hand, commit, refresh"
                 ))
             })?;
         self.commit(author, &text)

@@ -13,7 +13,6 @@ use crate::layout::{write_whole, Layout};
 use crate::patchset::commit::{self, Commit};
 use crate::patchset::number;
 use crate::patchset::origin::Origin;
-use crate::patchset::series::Series;
 
 /// Folders of the project that a tree goes back to.
 const PATCHES: &str = "kernel-patches";
@@ -29,20 +28,24 @@ pub struct Changes {
     pub removed: Vec<PathBuf>,
     /// Patches and files that stay as they are.
     pub same: usize,
+    /// All files of the tree that have a place in the project.
+    files: Vec<(PathBuf, Vec<u8>)>,
+    /// The patch that each commit is, by the number of the commit.
+    patches: Vec<(usize, String)>,
 }
 
 impl fmt::Display for Changes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (path, _) in &self.written {
-            writeln!(f, "written {}", path.display())?;
+            writeln!(f, "write {}", path.display())?;
         }
         for path in &self.removed {
-            writeln!(f, "removed {}", path.display())?;
+            writeln!(f, "remove {}", path.display())?;
         }
         let (written, removed) = (self.written.len(), self.removed.len());
         write!(
             f,
-            "{written} written, {removed} removed, {} as they were",
+            "{written} to write, {removed} to remove, {} as they were",
             self.same
         )
     }
@@ -72,11 +75,11 @@ pub fn compare(layout: &Layout, dir: &Path) -> Result<Changes> {
             refresh.conflicts.join(", ")
         ),
     )
-    .hint("put one side's edit away (git stash, in the project), refresh, and take it up again"))
+    .hint("undo one side's edit, refresh, and make it again"))
 }
 
-/// Carries changes out.
-pub fn write(layout: &Layout, changes: &Changes) -> Result<()> {
+/// Carries changes out; the tree is from then on one of what the project has.
+pub fn write(layout: &Layout, dir: &Path, changes: &Changes) -> Result<()> {
     for (path, content) in &changes.written {
         write_whole(&layout.root().join(path), content)?;
     }
@@ -84,7 +87,13 @@ pub fn write(layout: &Layout, changes: &Changes) -> Result<()> {
         let path = layout.root().join(path);
         std::fs::remove_file(&path).at("removing", &path)?;
     }
-    Ok(())
+    let commits = commit::read_all(dir)?;
+    let named = changes
+        .patches
+        .iter()
+        .filter_map(|(at, name)| Some((commits.get(*at)?, name.clone())));
+    let named: Vec<(&Commit, String)> = named.collect();
+    Origin::of(dir)?.replace(&changes.files, &named)
 }
 
 struct Refresh<'a> {
@@ -96,6 +105,8 @@ struct Refresh<'a> {
 
 /// A patch of the refreshed series.
 struct Refreshed {
+    /// The number of its commit.
+    at: usize,
     /// Its name when the tree was made, if it is one of those.
     was: Option<String>,
     /// What it is called by, without number and ending.
@@ -117,6 +128,9 @@ impl Refresh<'_> {
     /// Puts a file of the tree beside that of the project, and what both were.
     fn settle(&mut self, path: PathBuf, wanted: Option<Vec<u8>>) -> Result<()> {
         let (was, is) = (self.origin.text(&path)?, self.present(&path)?);
+        if let Some(content) = &wanted {
+            self.changes.files.push((path.clone(), content.clone()));
+        }
         if wanted == is || wanted == was {
             // The same on both sides, or edited in the project alone.
             self.changes.same += usize::from(is.is_some());
@@ -132,33 +146,42 @@ impl Refresh<'_> {
 
     fn patches(&mut self, commits: &[Commit]) -> Result<()> {
         let mut refreshed: Vec<Refreshed> = Vec::new();
-        for commit in commits.iter().filter(|commit| commit.is_patch()) {
-            let taken = |name: &String| {
+        for (at, commit) in commits
+            .iter()
+            .enumerate()
+            .filter(|(_, commit)| commit.is_patch())
+        {
+            let known = self.origin.patch_of(commit);
+            let taken = |name: &str| {
                 refreshed
                     .iter()
-                    .any(|other| other.was.as_ref() == Some(name))
+                    .any(|other| other.was.as_deref() == Some(name))
             };
             // Of a commit that was split in two the first keeps the name.
-            let was = commit.patch.clone().filter(|name| !taken(name));
-            let kept = match &was {
-                Some(name) => self.origin.text(&Path::new(PATCHES).join(name))?,
-                None => None,
+            let known = known.filter(|(name, _)| !taken(name));
+            let kept = match known {
+                Some((name, true)) => self.origin.text(&Path::new(PATCHES).join(name))?,
+                _ => None,
             };
-            let text = match kept {
-                Some(kept) if commit.is_made_of(&kept)? => kept,
-                _ => commit.text().into_bytes(),
-            };
+            let was = known.map(|(name, _)| name.to_string());
             let slug = match was.as_deref().and_then(number_of) {
                 Some((_, slug)) => slug.to_string(),
                 None => commit.slug(),
             };
-            refreshed.push(Refreshed { was, slug, text });
+            let text = kept.unwrap_or_else(|| commit.text().into_bytes());
+            refreshed.push(Refreshed {
+                at,
+                was,
+                slug,
+                text,
+            });
         }
         let names = self.names(&refreshed)?;
         let mut gone: BTreeSet<PathBuf> = self.origin.files(PATCHES)?.into_iter().collect();
         for (patch, name) in refreshed.into_iter().zip(&names) {
             let path = Path::new(PATCHES).join(name);
             gone.remove(&path);
+            self.changes.patches.push((patch.at, name.clone()));
             self.settle(path, Some(patch.text))?;
         }
         for path in gone {
@@ -168,49 +191,62 @@ impl Refresh<'_> {
     }
 
     fn names(&self, patches: &[Refreshed]) -> Result<Vec<String>> {
-        let have: Vec<Option<u32>> = patches
+        let number = |name: &str| number_of(name).map(|(number, _)| number);
+        let had = patches
             .iter()
-            .map(|patch| {
-                patch
-                    .was
-                    .as_deref()
-                    .and_then(number_of)
-                    .map(|(number, _)| number)
-            })
-            .collect();
+            .map(|patch| patch.was.as_deref().and_then(number));
+        let mut have: Vec<Option<u32>> = had.collect();
+        // Those that the tree stops short of stay behind it.
+        let last = have.iter().flatten().max().copied().unwrap_or(0);
+        let others = self.others()?;
+        have.extend(
+            others
+                .iter()
+                .map(|name| number(name))
+                .filter(|number| *number > Some(last)),
+        );
         let numbers = number::assign(&have).ok_or_else(|| {
             Error::usage(
                 "numbering the patches",
                 "there is no room between two of them for those that are new or have moved",
             )
-            .hint("rename some in kernel-patches/ and its series file, and apply again")
+            .hint("give neighbours other numbers: git mv them in kernel-patches/, and in its series file, then apply again and move the commits over")
         })?;
         let name =
             |(patch, number): (&Refreshed, &u32)| format!("{number:03}-{}.patch", patch.slug);
         Ok(patches.iter().zip(&numbers).map(name).collect())
     }
 
-    /// The list: what it says besides stays, and so do patches that the tree does not know.
+    /// Patches that the project lists and has, and the tree does not know.
+    fn others(&self) -> Result<Vec<String>> {
+        let is = self.present(Path::new(SERIES))?.unwrap_or_default();
+        let known: BTreeSet<PathBuf> = self.origin.files(PATCHES)?.into_iter().collect();
+        let text = String::from_utf8_lossy(&is).into_owned();
+        let listed = text.lines().filter(|line| is_name(line)).map(str::trim);
+        let here = |name: &&str| {
+            let path = Path::new(PATCHES).join(name);
+            !known.contains(&path) && self.layout.root().join(path).is_file()
+        };
+        Ok(listed.filter(here).map(str::to_string).collect())
+    }
+
+    /// The list: what it says besides stays on top, and so do patches that the tree does not know.
     fn series(&mut self, names: &[String]) -> Result<()> {
         let path = PathBuf::from(SERIES);
         let is = self.present(&path)?.unwrap_or_default();
         let is = String::from_utf8_lossy(&is).into_owned();
-        let known: BTreeSet<PathBuf> = self.origin.files(PATCHES)?.into_iter().collect();
-        let is_name = |line: &&str| !line.trim().is_empty() && !line.starts_with('#');
-        let present = Series::read(&self.layout.series())?;
-        let others = present.patches.iter().map(|patch| patch.name.clone());
-        let mut all: Vec<String> = others
-            .filter(|name| !known.contains(&Path::new(PATCHES).join(name)))
-            .collect();
+        let mut all = self.others()?;
         all.extend(names.iter().cloned());
         all.sort();
-        let mut text: String = is
-            .lines()
-            .filter(|line| !is_name(line))
-            .map(|line| format!("{line}\n"))
-            .collect();
+        all.dedup();
+        let besides = is.lines().filter(|line| !is_name(line));
+        let mut text: String = besides.map(|line| format!("{line}\n")).collect();
         text.extend(all.iter().map(|name| format!("{name}\n")));
-        let listed: Vec<&str> = is.lines().filter(is_name).map(str::trim).collect();
+        let listed: Vec<&str> = is
+            .lines()
+            .filter(|line| is_name(line))
+            .map(str::trim)
+            .collect();
         match listed == all {
             true => self.changes.same += 1,
             false => self.changes.written.push((path, text.into_bytes())),
@@ -235,4 +271,9 @@ impl Refresh<'_> {
 fn number_of(name: &str) -> Option<(u32, &str)> {
     let (number, rest) = name.split_once('-')?;
     Some((number.parse().ok()?, rest.strip_suffix(".patch")?))
+}
+
+/// Whether a line of the series file is a patch's name.
+fn is_name(line: &str) -> bool {
+    !line.trim().is_empty() && !line.starts_with('#')
 }

@@ -70,7 +70,7 @@ fn a_git_tree_is_made_whole_or_not_at_all() {
 fn what_was_not_edited_keeps_every_byte() {
     let Some(worked) = Worked::new() else { return };
     let said = worked.refresh().unwrap();
-    assert_eq!(said, "0 written, 0 removed, 7 as they were");
+    assert_eq!(said, "0 to write, 0 to remove, 7 as they were");
     assert_eq!(worked.text("kernel-patches/100-fork.patch"), PATCH);
 }
 
@@ -121,8 +121,8 @@ fn patches_that_change_places_change_numbers() {
     worked.git(&["rebase", "-q", "-i", "HEAD~2"]);
     assert_eq!(
         worked.refresh().unwrap(),
-        "written kernel-patches/210-fork.patch\nwritten kernel-patches/series\nremoved kernel-patches/100-fork.patch\n\
-         2 written, 1 removed, 5 as they were"
+        "write kernel-patches/210-fork.patch\nwrite kernel-patches/series\nremove kernel-patches/100-fork.patch\n\
+         2 to write, 1 to remove, 5 as they were"
     );
     assert_eq!(worked.text("kernel-patches/210-fork.patch"), PATCH);
     assert_eq!(
@@ -223,4 +223,69 @@ fn mails_make_the_same_tree() {
     project.ask("linux", &[&user[..], &["am", "-q"], &paths[..]].concat());
     let tree = ["rev-parse", "HEAD^{tree}"];
     assert_eq!(project.ask("linux", &tree), project.ask("tree", &tree));
+}
+
+#[test]
+fn a_second_refresh_knows_the_first() {
+    let Some(worked) = Worked::new() else { return };
+    let same = |said: String| assert!(said.starts_with("0 to write, 0 to remove, "), "{said}");
+    // Moved, so that it has another number than its commit says; then a new one, then an edit undone.
+    worked.git(&["rebase", "-q", "-i", "HEAD~2"]);
+    worked.refresh().unwrap();
+    same(worked.refresh().unwrap());
+    assert_eq!(worked.text("kernel-patches/210-fork.patch"), PATCH);
+    worked.edit("kernel/exit.c", "exit\nrestart\nagain\n");
+    worked.edit("rust/kernel/mm.rs", "edited");
+    worked.git(&["commit", "-q", "-m", "kernel: again"]);
+    worked.refresh().unwrap();
+    same(worked.refresh().unwrap());
+    assert_eq!(worked.text("rust-syscall/abstractions/mm.rs"), "edited");
+    worked.git(&["reset", "-q", "--hard", "HEAD~1"]);
+    let said = worked.refresh().unwrap();
+    assert!(
+        said.contains("remove kernel-patches/220-again.patch"),
+        "{said}"
+    );
+    assert_eq!(
+        worked.text("rust-syscall/abstractions/mm.rs"),
+        "abstractions/mm.rs"
+    );
+    assert_eq!(
+        worked.text("kernel-patches/series"),
+        "# order\n200-exit.patch\n210-fork.patch\n"
+    );
+}
+
+#[test]
+fn a_tree_that_stops_short_leaves_the_rest_alone() {
+    let Some(worked) = Worked::new() else { return };
+    fs::remove_dir_all(worked.0.path("tree")).unwrap();
+    worked.0.git("tree", Some("100")).unwrap();
+    worked.edit("kernel/fork.c", "one\nrestart\nthree\ntwo\n");
+    worked.git(&["commit", "-q", "-m", "kernel: three"]);
+    worked.refresh().unwrap();
+    assert_eq!(
+        worked.text("kernel-patches/series"),
+        "# order\n100-fork.patch\n150-three.patch\n200-exit.patch\n"
+    );
+    assert_eq!(worked.text("kernel-patches/200-exit.patch"), SECOND);
+}
+
+#[test]
+fn a_tree_that_is_not_all_there_loses_nothing() {
+    let Some(worked) = Worked::new() else { return };
+    worked.git(&["sparse-checkout", "set", "--no-cone", "/kernel/"]);
+    assert!(!worked.0.path("tree/rust").exists());
+    let said = worked.refresh().unwrap();
+    assert_eq!(said, "0 to write, 0 to remove, 7 as they were");
+    worked.git(&["sparse-checkout", "disable"]);
+    worked.git(&["checkout", "-q", "--detach", "HEAD~1"]);
+    let detached = worked.refresh().unwrap_err().to_string();
+    assert!(detached.contains("no branch is checked out"), "{detached}");
+    worked.git(&["checkout", "-q", "lab"]);
+    write(&worked.0.path("tree/kernel/exit.c"), "exit\n\0");
+    worked.git(&["commit", "-q", "-a", "--amend", "--no-edit"]);
+    let binary = worked.refresh().unwrap_err().to_string();
+    assert!(binary.contains("it changes a binary file"), "{binary}");
+    assert!(worked.0.path("kernel-patches/200-exit.patch").is_file());
 }

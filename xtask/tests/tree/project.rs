@@ -187,7 +187,7 @@ impl Worked {
 
     pub fn refresh(&self) -> xtask::error::Result<String> {
         let changes = refresh::compare(&self.0.layout, &self.0.path("tree"))?;
-        refresh::write(&self.0.layout, &changes)?;
+        refresh::write(&self.0.layout, &self.0.path("tree"), &changes)?;
         Ok(changes.to_string())
     }
 

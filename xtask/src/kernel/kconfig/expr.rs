@@ -7,7 +7,10 @@ use super::Values;
 
 /// The parts, joined by `&&`, of a condition that do not hold.
 pub fn unmet(condition: &str, values: &Values<'_>) -> Vec<String> {
-    let parts = split(condition, "&&");
+    let parts = match split(condition, "||").len() {
+        1 => split(condition, "&&"),
+        _ => vec![condition.trim()],
+    };
     parts
         .into_iter()
         .filter(|part| !holds(part, values))
@@ -97,6 +100,8 @@ mod tests {
         assert_eq!(found("A && B && !A"), "B | !A");
         assert_eq!(found("(A && B) && (B || C)"), "B | (B || C)");
         assert_eq!(found("B || A"), "");
+        assert_eq!(found("A || B && C"), "");
+        assert_eq!(found("B || A && C"), "B || A && C");
         assert_eq!(found("!(A || B) && A"), "!(A || B)");
         assert_eq!(found("A=y && A!=n && B=n && S=\"x\""), "");
         assert_eq!(found("A=n && S=\"y\""), "A=n | S=\"y\"");
