@@ -95,6 +95,35 @@ pub fn sleeps_in(pid: i32, call: libc::c_long) -> bool {
     text.split_whitespace().next() == Some(call.to_string().as_str())
 }
 
+/// Where in the kernel each process is, in words, for a failure's text.
+pub fn whereabouts() -> String {
+    /// Frames of a stack that are told.
+    const FRAMES: usize = 6;
+    let one = |stat: &Stat| {
+        let read = |name: &str| fs::read_to_string(format!("/proc/{}/{name}", stat.pid));
+        let stack = read("stack").unwrap_or_else(|err| format!("? {err}"));
+        let call = read("syscall").unwrap_or_default();
+        let call = call.split_whitespace().next().unwrap_or("?").to_owned();
+        let names = stack
+            .lines()
+            .filter_map(|line| line.split_whitespace().nth(1));
+        let names: Vec<&str> = names
+            .take(FRAMES)
+            .map(|name| name.split('+').next().unwrap_or(name))
+            .collect();
+        format!(
+            "{} ({}, {}, child of {}, in call {call}): {}",
+            stat.pid,
+            stat.comm,
+            stat.state,
+            stat.ppid,
+            names.join(" < ")
+        )
+    };
+    let all: Vec<String> = stats().unwrap_or_default().iter().map(one).collect();
+    all.join("; ")
+}
+
 fn whole(stat: Stat, status: &str, cmdline: &[u8]) -> Task {
     let nspid = status.lines().find_map(|line| line.strip_prefix("NSpid:"));
     let nspid = nspid

@@ -161,7 +161,13 @@ pub fn ended(mktree: &mut Child) -> Result<bool, String> {
             .try_wait()
             .map_err(|err| format!("waiting for mktree: {err}"))
     })?;
-    let status = ended.ok_or_else(|| format!("mktree has not ended after {PATIENCE:?}"))?;
+    let status = ended.ok_or_else(|| {
+        let pid = mktree.id();
+        format!(
+            "mktree (pid {pid}) has not ended after {PATIENCE:?}: {}",
+            procfs::whereabouts()
+        )
+    })?;
     Ok(status.success())
 }
 
