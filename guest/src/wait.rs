@@ -3,12 +3,18 @@
 //! Waiting for what nobody tells of: looking again and again, ever less often. Each look costs the
 //! others more than the looker, most of all where a switch between processes empties the TLB.
 
+use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 
-/// Shortest and longest time between two looks; in between it is a part of what has been waited.
-const SHORTEST: Duration = Duration::from_millis(1);
-const LONGEST: Duration = Duration::from_millis(20);
+/// Time between two looks, as [`pause`] has it.
+const LOOK_AGAIN: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_millis(20);
+/// Which part of what has been waited it is.
 const PART: u32 = 8;
+
+/// How long to leave alone what has been waited for so long already, within bounds.
+pub fn pause(waited: Duration, bounds: RangeInclusive<Duration>) -> Duration {
+    (waited / PART).clamp(*bounds.start(), *bounds.end())
+}
 
 /// Looks until there is an answer; `None` when that takes too long.
 pub fn answer<T>(
@@ -24,7 +30,7 @@ pub fn answer<T>(
         if waited > patience {
             return Ok(None);
         }
-        std::thread::sleep((waited / PART).clamp(SHORTEST, LONGEST));
+        std::thread::sleep(pause(waited, LOOK_AGAIN));
     }
 }
 

@@ -187,13 +187,17 @@ impl Invocation {
         Err(on_full_disk(error, &log::tail(log, TAIL)).log(log, log::telling(log, TAIL)))
     }
 
-    /// Runs the program and returns what it wrote to stdout; a failure shows its stderr.
+    /// Runs the program and returns the text that it wrote to stdout; a failure shows its stderr.
     pub fn read(&self) -> Result<String> {
+        let text = self.read_bytes()?;
+        Ok(String::from_utf8_lossy(&text).trim_end().to_string())
+    }
+
+    /// As [`Invocation::read`], byte for byte.
+    pub fn read_bytes(&self) -> Result<Vec<u8>> {
         let output = self.output()?;
         if output.status.success() {
-            return Ok(String::from_utf8_lossy(&output.stdout)
-                .trim_end()
-                .to_string());
+            return Ok(output.stdout);
         }
         let stderr = String::from_utf8_lossy(&output.stderr);
         let stdout = String::from_utf8_lossy(&output.stdout);

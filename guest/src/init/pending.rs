@@ -7,7 +7,9 @@ use super::files;
 use super::serve::Server;
 use crate::procfs;
 use crate::protocol::Answer;
+use crate::wait;
 use std::fs;
+use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 
 /// A request that cannot be answered yet.
@@ -19,11 +21,8 @@ pub(super) struct Pending {
     wanted: Wanted,
 }
 
-/// Between two looks at a file that nobody tells of: a part of what has been waited. Each look costs a
-/// guest under TCG dearly.
-const LOOK_AGAIN: std::ops::RangeInclusive<Duration> =
-    Duration::from_millis(5)..=Duration::from_millis(50);
-const PART: u32 = 8;
+/// Between two looks at a file that nobody tells of, as [`wait::pause`] has it.
+const LOOK_AGAIN: RangeInclusive<Duration> = Duration::from_millis(5)..=Duration::from_millis(50);
 
 impl Pending {
     /// How long it may be left alone if no program ends.
@@ -33,7 +32,7 @@ impl Pending {
             Wanted::End { .. } => left,
             Wanted::Text { .. } => {
                 let waited = now.saturating_duration_since(self.since);
-                left.min((waited / PART).clamp(*LOOK_AGAIN.start(), *LOOK_AGAIN.end()))
+                left.min(wait::pause(waited, LOOK_AGAIN))
             }
         }
     }

@@ -14,7 +14,7 @@ use std::process::ExitCode;
 
 /// The life of one child, which has those of `numbers` itself.
 fn child(stage: &Stage, number: u64, numbers: Range<u64>) -> Result<(), String> {
-    let children = have(stage, numbers)?;
+    let children = have(stage, numbers, 0..0)?;
     if !children.is_empty() {
         stage.say("grown\n")?;
     }
@@ -27,25 +27,17 @@ fn child(stage: &Stage, number: u64, numbers: Range<u64>) -> Result<(), String> 
     end(&children)
 }
 
-/// Forks children with these numbers.
-fn have(stage: &Stage, numbers: Range<u64>) -> Result<Vec<Child>, String> {
-    let deep = stage.args.iter().any(|arg| arg == "--deep");
+/// Forks children with these numbers, of whom the last one has those of `below` itself.
+fn have(stage: &Stage, numbers: Range<u64>, below: Range<u64>) -> Result<Vec<Child>, String> {
     let last = numbers.end.saturating_sub(1);
-    let mut children = Vec::new();
-    for number in numbers {
-        let own = if deep && number + 1 == last { last..last + 1 } else { 0..0 };
-        let has_last = !own.is_empty();
-        children.push(tree::spawn(&format!("child {number}"), || {
-            match child(stage, number, own) {
-                Ok(()) => 0,
-                Err(why) => stage.verdict(Err(format!("child {number}: {why}"))),
-            }
-        })?);
-        if has_last {
-            break;
-        }
-    }
-    Ok(children)
+    let fork = |number: u64| {
+        let own = if number == last { below.clone() } else { 0..0 };
+        tree::spawn(&format!("child {number}"), || match child(stage, number, own) {
+            Ok(()) => 0,
+            Err(why) => stage.verdict(Err(format!("child {number}: {why}"))),
+        })
+    };
+    numbers.map(fork).collect()
 }
 
 fn end(children: &[Child]) -> Result<(), String> {
@@ -59,7 +51,9 @@ fn end(children: &[Child]) -> Result<(), String> {
 
 fn run(stage: &Stage) -> Result<(), String> {
     let tasks = stage.number(0, 64)?.max(1);
-    let children = have(stage, 1..tasks)?;
+    let deep = tasks > 2 && stage.args.iter().any(|arg| arg == "--deep");
+    let below = if deep { tasks - 1 } else { tasks };
+    let children = have(stage, 1..below, below..tasks)?;
     stage.ready()?;
     stage::wait_for_term()?;
     end(&children)

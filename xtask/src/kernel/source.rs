@@ -31,6 +31,20 @@ pub struct Fetched {
     pub sha256: String,
 }
 
+impl Fetched {
+    /// Unpacks it into a folder that is there.
+    pub fn unpack(&self, dir: &Path) -> Result<()> {
+        tool(format!("unpacking {}", self.tarball.display()), "tar")
+            .arg("-C")
+            .arg(dir)
+            .args(["--strip-components=1", "-xf"])
+            .arg(&self.tarball)
+            .failure(Kind::Lab)
+            .read()
+            .map(drop)
+    }
+}
+
 /// Fetches the plan's source, unless the cache has it.
 pub fn fetch(plan: &Plan, sink: &dyn Sink) -> Result<Fetched> {
     let name = &plan.kernel.source_name;

@@ -11,9 +11,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{AtPath, Error, Kind, Result};
+use crate::error::{AtPath, Error, Result};
 use crate::event::{Event, Sink, Stage, Step};
-use crate::exec::tool;
 use crate::kernel::source::Fetched;
 use crate::layout::{copy_whole, create_dir, read_text, remove_dir, write_whole, Layout};
 use crate::patchset::series::Series;
@@ -108,40 +107,37 @@ fn kconfig_files(series: &Series, overlay: &[OverlayFile]) -> Vec<String> {
         .collect()
 }
 
+/// Where files of the overlay lie: in the kernel tree, and in the project. Folders end in `/`; files come
+/// before the folder that they would be in.
+pub const PLACES: [(&str, &str); 5] = [
+    ("kernel/checkpoint/Kconfig", "rust-syscall/Kconfig"),
+    ("kernel/checkpoint/Makefile", "rust-syscall/Makefile"),
+    ("kernel/checkpoint/", "rust-syscall/src/"),
+    ("rust/kernel/", "rust-syscall/abstractions/"),
+    ("rust/helpers/", "rust-syscall/helpers/"),
+];
+/// Cargo's root of the same modules; the kernel has its own.
+const CARGO_ROOT: &str = "kernel/checkpoint/lib.rs";
+
 /// Every file of the project that is laid over the kernel tree.
 pub fn overlay_files(layout: &Layout) -> Result<Vec<OverlayFile>> {
-    let rust = layout.rust_syscall();
     let mut files = Vec::new();
-    for name in ["Kconfig", "Makefile"] {
-        files.push(OverlayFile {
-            from: rust.join(name),
-            to: format!("kernel/checkpoint/{name}"),
-        });
-    }
-    for (folder, over) in [
-        ("src", "kernel/checkpoint"),
-        ("abstractions", "rust/kernel"),
-        ("helpers", "rust/helpers"),
-    ] {
-        let folder = rust.join(folder);
-        if !folder.is_dir() {
-            continue;
-        }
-        for from in files_below(&folder)? {
-            let below = from
-                .strip_prefix(&folder)
-                .unwrap_or(&from)
-                .display()
-                .to_string();
-            // lib.rs is cargo's root of the same modules; the kernel has its own.
-            if over != "kernel/checkpoint" || below != "lib.rs" {
-                files.push(OverlayFile {
-                    to: format!("{over}/{below}"),
-                    from,
-                });
+    for (over, place) in PLACES {
+        let place = layout.root().join(place);
+        if !over.ends_with('/') {
+            files.push(OverlayFile {
+                from: place,
+                to: over.to_string(),
+            });
+        } else if place.is_dir() {
+            for from in files_below(&place)? {
+                let below = from.strip_prefix(&place).unwrap_or(&from).display();
+                let to = format!("{over}{below}");
+                files.push(OverlayFile { from, to });
             }
         }
     }
+    files.retain(|file| file.to != CARGO_ROOT);
     Ok(files)
 }
 
@@ -186,13 +182,7 @@ impl State {
         let scratch = layout.scratch("tree")?;
         let fresh = scratch.path().join("tree");
         create_dir(&fresh)?;
-        tool(format!("unpacking {}", source.tarball.display()), "tar")
-            .arg("-C")
-            .arg(&fresh)
-            .args(["--strip-components=1", "-xf"])
-            .arg(&source.tarball)
-            .failure(Kind::Lab)
-            .read()?;
+        source.unpack(&fresh)?;
         if !fresh.join("Makefile").is_file() {
             return Err(Error::lab(
                 format!("unpacking {}", source.tarball.display()),

@@ -6,20 +6,13 @@
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
-use crate::patchset::git::{bytes, git, PATCH_TRAILER};
+use crate::kernel::tree::PLACES;
+use crate::patchset::git::{git, PATCH_TRAILER};
 
-/// Where files of the overlay lie in a kernel tree, and in the project. Longer ones first.
-const PLACES: [(&str, &str); 5] = [
-    ("kernel/checkpoint/Kconfig", "rust-syscall/Kconfig"),
-    ("kernel/checkpoint/Makefile", "rust-syscall/Makefile"),
-    ("kernel/checkpoint/", "rust-syscall/src/"),
-    ("rust/kernel/", "rust-syscall/abstractions/"),
-    ("rust/helpers/", "rust-syscall/helpers/"),
-];
 const DOING: &str = "refreshing the series";
 
 /// One commit behind the source.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub struct Commit {
     /// Its hash.
     pub hash: String,
@@ -138,7 +131,7 @@ pub fn overlay_files(dir: &Path) -> Result<Vec<(PathBuf, Vec<u8>)>> {
         let blob = format!("HEAD:{path}");
         files.push((
             PathBuf::from(to),
-            bytes(&git(DOING, dir, ["cat-file", "blob", &blob]))?,
+            git(DOING, dir, ["cat-file", "blob", &blob]).read_bytes()?,
         ));
     }
     Ok(files)
@@ -205,23 +198,21 @@ impl Commit {
         }
         let about = |how: &[&str]| match paths.is_empty() {
             true => Ok(Vec::new()),
-            false => bytes(
-                &git(
-                    DOING,
-                    dir,
-                    [
-                        "diff-tree",
-                        "-r",
-                        "--no-commit-id",
-                        "--no-renames",
-                        "--no-color",
-                    ],
-                )
-                .args(["--abbrev=12", "--no-ext-diff", "--no-textconv"])
-                .args(how.iter().copied())
-                .args([hash, "--"])
-                .args(paths.iter().cloned()),
-            ),
+            false => git(
+                DOING,
+                dir,
+                ["diff-tree", "-r", "--no-commit-id", "--no-renames"],
+            )
+            .args([
+                "--no-color",
+                "--abbrev=12",
+                "--no-ext-diff",
+                "--no-textconv",
+            ])
+            .args(how.iter().copied())
+            .args([hash, "--"])
+            .args(paths.iter().cloned())
+            .read_bytes(),
         };
         let commit = Commit {
             hash: hash.to_string(),

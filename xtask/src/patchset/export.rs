@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::error::{AtPath, Error, Result};
 use crate::event::Sink;
 use crate::layout::{create_dir, read_text, write_whole};
+use crate::patchset::commit;
 use crate::patchset::git::{self, git, Contents};
 
 const DOING: &str = "exporting the series";
@@ -71,7 +72,7 @@ pub fn export(
     git::refuse_full(out)?;
     let tree = scratch.join("tree");
     git::apply(contents, &tree, None, sink)?;
-    let source = git(DOING, &tree, ["rev-list", "--max-parents=0", "HEAD"]).read()?;
+    let source = commit::source_of(&tree)?;
     let out = std::path::absolute(out).at("looking for", out)?;
     create_dir(&out)?;
     // The letter has no commit that it could take its date from: it is that of the last one.
@@ -95,7 +96,7 @@ pub fn export(
     .args(["--no-renames", "--stat=72", "--abbrev=12"])
     .arg("--output-directory")
     .arg(&out)
-    .arg(format!("{}..HEAD", source.trim()))
+    .arg(format!("{source}..HEAD"))
     .env("GIT_COMMITTER_NAME", name)
     .env("GIT_COMMITTER_EMAIL", address)
     .env("GIT_COMMITTER_DATE", date.trim());

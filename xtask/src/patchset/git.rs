@@ -94,7 +94,8 @@ fn fill(
     // From here on the copies are looked at: what is edited meanwhile was not part of the tree.
     let mut origin = Origin::new(dir);
     origin.keep(contents.root, contents.overlay, contents.series, patches)?;
-    tree.unpack(contents.source)?;
+    tree.tell(format!("unpacking {}", contents.source.origin));
+    contents.source.unpack(dir)?;
     tree.commit(LAB, &format!("Linux {}\n", contents.source.version))?;
     for (commit, files) in parts {
         for file in files {
@@ -115,8 +116,9 @@ fn fill(
     for patch in patches {
         let file = origin.copy(contents.root, &contents.series.dir.join(&patch.name))?;
         tree.patch(contents.series, patch, &file)?;
-        origin.remember(&commit::last(dir)?, &patch.name)?;
+        origin.remember(&commit::last(dir)?, &patch.name);
     }
+    origin.write()?;
     tree.git(["rev-parse", "HEAD"]).read()
 }
 
@@ -216,16 +218,6 @@ pub fn git<const N: usize>(doing: &str, dir: &Path, args: [&str; N]) -> Invocati
         .failure(Kind::Build)
 }
 
-/// What a git command writes, byte for byte.
-pub fn bytes(git: &Invocation) -> Result<Vec<u8>> {
-    let output = git.output()?;
-    if output.status.success() {
-        return Ok(output.stdout);
-    }
-    // It says why when it fails again.
-    git.read().map(|_| output.stdout)
-}
-
 impl Tree<'_> {
     fn git<const N: usize>(&self, args: [&str; N]) -> Invocation {
         git("making a git tree", self.dir, args)
@@ -238,18 +230,6 @@ impl Tree<'_> {
             total: None,
             text,
         });
-    }
-
-    fn unpack(&self, source: &Fetched) -> Result<()> {
-        self.tell(format!("unpacking {}", source.origin));
-        tool(format!("unpacking {}", source.tarball.display()), "tar")
-            .arg("-C")
-            .arg(self.dir)
-            .args(["--strip-components=1", "-xf"])
-            .arg(&source.tarball)
-            .failure(Kind::Lab)
-            .read()
-            .map(drop)
     }
 
     fn patch(&mut self, series: &Series, patch: &Patch, file: &Path) -> Result<()> {

@@ -61,7 +61,7 @@ impl Origin {
 
     /// Keeps copies of what a tree is made from, under their paths in the project.
     pub fn keep(
-        &mut self,
+        &self,
         root: &Path,
         overlay: &[OverlayFile],
         series: &Series,
@@ -71,7 +71,7 @@ impl Origin {
         for from in overlay.iter().map(|file| file.from.clone()).chain(patches) {
             copy_whole(&from, &self.copy(root, &from)?)?;
         }
-        self.write()
+        Ok(())
     }
 
     /// Where the copy of a file of the project is.
@@ -86,7 +86,7 @@ impl Origin {
     }
 
     /// Remembers which patch a commit is, and what it says.
-    pub fn remember(&mut self, commit: &Commit, patch: &str) -> Result<()> {
+    pub fn remember(&mut self, commit: &Commit, patch: &str) {
         let known = Known {
             patch: patch.to_string(),
             says: commit.says(),
@@ -98,7 +98,6 @@ impl Origin {
                 .or_insert_with(|| known.clone());
         }
         self.commits.insert(commit.hash.clone(), known);
-        self.write()
     }
 
     /// The patch that a commit is, as the project had it last; and whether it says still the same.
@@ -133,7 +132,7 @@ impl Origin {
     pub fn replace(
         &mut self,
         files: &[(PathBuf, Vec<u8>)],
-        commits: &[(&Commit, String)],
+        commits: &[(Commit, String)],
     ) -> Result<()> {
         let all = self.folder.join(FILES);
         remove_dir(&all)?;
@@ -142,12 +141,13 @@ impl Origin {
         }
         self.commits.clear();
         for (commit, patch) in commits {
-            self.remember(commit, patch)?;
+            self.remember(commit, patch);
         }
         self.write()
     }
 
-    fn write(&self) -> Result<()> {
+    /// Keeps what is remembered.
+    pub fn write(&self) -> Result<()> {
         let text = serde_json::to_string_pretty(&self.commits)
             .map_err(|err| Error::lab("keeping what a git tree is made from", err.to_string()))?;
         write_whole(&self.folder.join(COMMITS), text.as_bytes())

@@ -13,6 +13,7 @@ use crate::layout::{write_whole, Layout};
 use crate::patchset::commit::{self, Commit};
 use crate::patchset::number;
 use crate::patchset::origin::Origin;
+use crate::patchset::series::is_name;
 
 /// Folders of the project that a tree goes back to.
 const PATCHES: &str = "kernel-patches";
@@ -30,8 +31,8 @@ pub struct Changes {
     pub same: usize,
     /// All files of the tree that have a place in the project.
     files: Vec<(PathBuf, Vec<u8>)>,
-    /// The patch that each commit is, by the number of the commit.
-    patches: Vec<(usize, String)>,
+    /// The commits that are patches, each with the name of its patch.
+    patches: Vec<(Commit, String)>,
 }
 
 impl fmt::Display for Changes {
@@ -63,7 +64,7 @@ pub fn compare(layout: &Layout, dir: &Path) -> Result<Changes> {
         changes: Changes::default(),
         conflicts: Vec::new(),
     };
-    refresh.patches(&commits)?;
+    refresh.patches(commits)?;
     refresh.overlay(&dir)?;
     if refresh.conflicts.is_empty() {
         return Ok(refresh.changes);
@@ -87,13 +88,7 @@ pub fn write(layout: &Layout, dir: &Path, changes: &Changes) -> Result<()> {
         let path = layout.root().join(path);
         std::fs::remove_file(&path).at("removing", &path)?;
     }
-    let commits = commit::read_all(dir)?;
-    let named = changes
-        .patches
-        .iter()
-        .filter_map(|(at, name)| Some((commits.get(*at)?, name.clone())));
-    let named: Vec<(&Commit, String)> = named.collect();
-    Origin::of(dir)?.replace(&changes.files, &named)
+    Origin::of(dir)?.replace(&changes.files, &changes.patches)
 }
 
 struct Refresh<'a> {
@@ -105,8 +100,7 @@ struct Refresh<'a> {
 
 /// A patch of the refreshed series.
 struct Refreshed {
-    /// The number of its commit.
-    at: usize,
+    commit: Commit,
     /// Its name when the tree was made, if it is one of those.
     was: Option<String>,
     /// What it is called by, without number and ending.
@@ -144,14 +138,10 @@ impl Refresh<'_> {
         Ok(())
     }
 
-    fn patches(&mut self, commits: &[Commit]) -> Result<()> {
+    fn patches(&mut self, commits: Vec<Commit>) -> Result<()> {
         let mut refreshed: Vec<Refreshed> = Vec::new();
-        for (at, commit) in commits
-            .iter()
-            .enumerate()
-            .filter(|(_, commit)| commit.is_patch())
-        {
-            let known = self.origin.patch_of(commit);
+        for commit in commits.into_iter().filter(Commit::is_patch) {
+            let known = self.origin.patch_of(&commit);
             let taken = |name: &str| {
                 refreshed
                     .iter()
@@ -170,27 +160,28 @@ impl Refresh<'_> {
             };
             let text = kept.unwrap_or_else(|| commit.text().into_bytes());
             refreshed.push(Refreshed {
-                at,
+                commit,
                 was,
                 slug,
                 text,
             });
         }
-        let names = self.names(&refreshed)?;
+        let others = self.others()?;
+        let names = self.names(&refreshed, &others)?;
         let mut gone: BTreeSet<PathBuf> = self.origin.files(PATCHES)?.into_iter().collect();
         for (patch, name) in refreshed.into_iter().zip(&names) {
             let path = Path::new(PATCHES).join(name);
             gone.remove(&path);
-            self.changes.patches.push((patch.at, name.clone()));
+            self.changes.patches.push((patch.commit, name.clone()));
             self.settle(path, Some(patch.text))?;
         }
         for path in gone {
             self.settle(path, None)?;
         }
-        self.series(&names)
+        self.series(others, &names)
     }
 
-    fn names(&self, patches: &[Refreshed]) -> Result<Vec<String>> {
+    fn names(&self, patches: &[Refreshed], others: &[String]) -> Result<Vec<String>> {
         let number = |name: &str| number_of(name).map(|(number, _)| number);
         let had = patches
             .iter()
@@ -198,7 +189,6 @@ impl Refresh<'_> {
         let mut have: Vec<Option<u32>> = had.collect();
         // Those that the tree stops short of stay behind it.
         let last = have.iter().flatten().max().copied().unwrap_or(0);
-        let others = self.others()?;
         have.extend(
             others
                 .iter()
@@ -230,12 +220,11 @@ impl Refresh<'_> {
         Ok(listed.filter(here).map(str::to_string).collect())
     }
 
-    /// The list: what it says besides stays on top, and so do patches that the tree does not know.
-    fn series(&mut self, names: &[String]) -> Result<()> {
+    /// The list of `names` and of those that the tree does not know; what it says besides stays on top.
+    fn series(&mut self, mut all: Vec<String>, names: &[String]) -> Result<()> {
         let path = PathBuf::from(SERIES);
         let is = self.present(&path)?.unwrap_or_default();
         let is = String::from_utf8_lossy(&is).into_owned();
-        let mut all = self.others()?;
         all.extend(names.iter().cloned());
         all.sort();
         all.dedup();
@@ -271,9 +260,4 @@ impl Refresh<'_> {
 fn number_of(name: &str) -> Option<(u32, &str)> {
     let (number, rest) = name.split_once('-')?;
     Some((number.parse().ok()?, rest.strip_suffix(".patch")?))
-}
-
-/// Whether a line of the series file is a patch's name.
-fn is_name(line: &str) -> bool {
-    !line.trim().is_empty() && !line.starts_with('#')
 }

@@ -49,11 +49,7 @@ impl Series {
     pub fn read(dir: &Path) -> Result<Series> {
         let list = read_text(&dir.join("series"))?;
         let mut patches = Vec::new();
-        for name in list
-            .lines()
-            .map(str::trim)
-            .filter(|line| !line.is_empty() && !line.starts_with('#'))
-        {
+        for name in list.lines().map(str::trim).filter(|line| is_name(line)) {
             let path = dir.join(name);
             if !path.is_file() {
                 return Err(Error::usage(
@@ -118,6 +114,12 @@ impl Series {
         }
         Ok(offsets)
     }
+}
+
+/// Whether a line of the list is a patch's name, and not empty or a comment.
+pub fn is_name(line: &str) -> bool {
+    let line = line.trim();
+    !line.is_empty() && !line.starts_with('#')
 }
 
 impl Patch {
