@@ -224,7 +224,8 @@ pub fn jobs(
     Ok(jobs)
 }
 
-/// Runs the jobs on at most `width` guests at once.
+/// Runs the jobs on at most `width` guests at once, and on no more virtual processors than so many
+/// guests of the usual size have.
 pub fn play_all(ready: &Ready, jobs: Vec<Job>, width: usize, sink: &dyn Sink) -> Result<RunReport> {
     let started = Instant::now();
     let total = jobs.len();
@@ -232,8 +233,10 @@ pub fn play_all(ready: &Ready, jobs: Vec<Job>, width: usize, sink: &dyn Sink) ->
         total,
         machines: ready.machines.clone(),
     }));
+    let usual = ready.guests.values().map(|guest| guest.spec.cpus).max();
+    let cpus = usual.unwrap_or(1).max(1) * width.max(1) as u32;
+    let queue = Queue::new(jobs, cpus);
     let width = width.clamp(1, total);
-    let queue = Queue::new(jobs);
     let outcomes = Mutex::new(worker::Outcomes::default());
     let errors = Mutex::new(Vec::new());
     std::thread::scope(|scope| {

@@ -70,9 +70,7 @@ pub fn work(
     sink: &dyn Sink,
 ) -> Result<()> {
     let mut kept: Option<Kept> = None;
-    let mut arch = None;
-    while let Some(job) = queue.take(kept.as_ref().map(|kept| &kept.bench.spec), arch) {
-        arch = Some(job.spec.arch);
+    while let Some(job) = queue.take(kept.as_ref().map(|kept| &kept.bench.spec)) {
         let fits = |kept: &Kept| kept.bench.spec == job.spec && !job.scenario.file.fresh_guest;
         // The old guest ends before a new one begins: both would share a processor.
         let guest = kept.take().filter(fits);
