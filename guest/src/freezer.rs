@@ -13,8 +13,10 @@ use std::time::{Duration, Instant};
 /// Where cgroup v2 is mounted.
 pub const MOUNT: &str = "/sys/fs/cgroup";
 
-/// How long a cgroup may take to be frozen, or to be empty after a kill.
+/// How long a cgroup may take to be frozen, or to be empty after a kill,
 const PATIENCE: Duration = Duration::from_secs(10);
+/// and how much longer for each of its processes: every one has to get a processor for that.
+const FOR_EACH: Duration = Duration::from_millis(50);
 
 /// A cgroup v2 that can be frozen.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -95,16 +97,22 @@ impl Cgroup {
 
     /// Freezes all tasks and waits until they are.
     pub fn freeze(&self) -> Result<(), String> {
+        let patience = self.patience();
         self.write("cgroup.freeze", "1")?;
-        let result = self.wait_event("frozen 1");
+        let result = self.wait_event("frozen 1", patience);
         if result.is_err() {
             let _ = self.thaw();
         }
         result
     }
 
+    /// How long its processes, as many as they are now, may take to do what they are told.
+    fn patience(&self) -> Duration {
+        PATIENCE + FOR_EACH * processes_below(&self.folder)
+    }
+
     /// Waits for a line of cgroup.events.
-    fn wait_event(&self, wanted: &str) -> Result<(), String> {
+    fn wait_event(&self, wanted: &str, patience: Duration) -> Result<(), String> {
         let path = self.folder.join("cgroup.events");
         let failure = |e: &dyn std::fmt::Display| format!("{}: {e}", path.display());
         let mut events = File::open(&path).map_err(|e| failure(&e))?;
@@ -118,8 +126,11 @@ impl Cgroup {
             if text.lines().any(|line| line == wanted) {
                 return Ok(());
             }
-            let Some(left) = PATIENCE.checked_sub(start.elapsed()) else {
-                return Err(failure(&format_args!("no `{wanted}` after {PATIENCE:?}")));
+            let Some(left) = patience.checked_sub(start.elapsed()) else {
+                let left = processes_below(&self.folder);
+                return Err(failure(&format_args!(
+                    "no `{wanted}` after {patience:?}, {left} processes are in it"
+                )));
             };
             let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
             let mut fds = [PollFd::new(events.as_fd(), PollFlags::POLLPRI)];
@@ -137,8 +148,33 @@ impl Cgroup {
 
     /// Kills every task, frozen or not, thaws, and waits until all have ended.
     pub fn kill(&self) -> Result<(), String> {
+        let patience = self.patience();
         self.write("cgroup.kill", "1")?;
         self.thaw()?;
-        self.wait_event("populated 0")
+        self.wait_event("populated 0", patience)
+    }
+}
+
+/// How many processes are in a cgroup and those below it, as far as it can be seen.
+fn processes_below(folder: &Path) -> u32 {
+    let procs = fs::read_to_string(folder.join("cgroup.procs")).unwrap_or_default();
+    let below = fs::read_dir(folder).into_iter().flatten().flatten();
+    let below = below.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+    let below: u32 = below.map(|entry| processes_below(&entry.path())).sum();
+    procs.lines().count() as u32 + below
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn processes_of_cgroups_below_count_too() {
+        let top = tempfile::tempdir().unwrap();
+        let below = top.path().join("a/b");
+        fs::create_dir_all(&below).unwrap();
+        fs::write(top.path().join("cgroup.procs"), "12\n13\n").unwrap();
+        fs::write(below.join("cgroup.procs"), "7\n").unwrap();
+        assert_eq!(processes_below(top.path()), 3);
     }
 }

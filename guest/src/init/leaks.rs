@@ -6,13 +6,11 @@ use super::files;
 use crate::protocol::Answer;
 use std::fs;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const FILE: &str = "/sys/kernel/debug/kmemleak";
 /// Younger objects are not told of: the kernel's MSECS_MIN_AGE, and some more.
 const AGE: Duration = Duration::from_millis(5_200);
-/// An object that the first scan finds is told of when the second one finds it unchanged.
-const SCANS: u32 = 2;
 /// Bytes of a report that are told.
 const MAX_REPORT: u64 = 1 << 20;
 
@@ -26,12 +24,14 @@ fn write(word: &str) -> Result<(), String> {
 }
 
 /// Looks for memory that nothing refers to any more; the kernel's report, empty if there is none.
-/// What has been told is not told again. Takes as long as objects must be old, and the scans.
+/// What has been told is not told again. Takes as long as objects must be old, and a scan.
 pub fn find() -> Result<Answer, String> {
-    thread::sleep(AGE);
-    for _ in 0..SCANS {
-        write("scan")?;
-    }
+    let start = Instant::now();
+    // The first scan notes what every object that it finds holds; the second, for which they have to be
+    // old enough, tells of those that have not changed.
+    write("scan")?;
+    thread::sleep(AGE.saturating_sub(start.elapsed()));
+    write("scan")?;
     let report = files::read(FILE, MAX_REPORT)?;
     write("clear")?;
     Ok(report)
