@@ -30,6 +30,10 @@ pub struct Request {
     pub op: Op,
 }
 
+/// In the environment of every program that is started: a number, by how much the machine is slower than
+/// the one that limits are made for. The lab measures it.
+pub const SCALE: &str = "LAB_SCALE";
+
 /// What the host can ask for. Relative paths start from [`CASE_DIR`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "op", rename_all = "kebab-case")]

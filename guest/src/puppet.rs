@@ -4,7 +4,7 @@
 //! it, so that a test can put every step of a restart in the order it wants.
 
 use crate::procfs;
-use crate::restarts::PATIENCE;
+use crate::restarts::patience;
 use crate::shared::Words;
 use crate::sys::{self, Birth, Forked};
 use nix::errno::Errno;
@@ -109,7 +109,7 @@ impl Puppet {
         loop {
             if !self
                 .words
-                .wait_at_least(self.at(ORDERS), done + 1, PATIENCE)
+                .wait_at_least(self.at(ORDERS), done + 1, patience())
             {
                 if procfs::is_exiting(self.owner) {
                     std::process::exit(0);
@@ -129,7 +129,7 @@ impl Puppet {
 
     /// Its pid as its maker sees it, once it is there and has done what comes first.
     pub fn pid(&self) -> Result<i32, String> {
-        let there = |word| self.words.wait_at_least(self.at(word), 1, PATIENCE);
+        let there = |word| self.words.wait_at_least(self.at(word), 1, patience());
         match there(BORN) && there(PID) {
             true => Ok(self.get(PID) as i32),
             false => Err(format!("{} was not made", self.name)),
@@ -146,7 +146,7 @@ impl Puppet {
     pub fn expect(&self, expected: Result<(), Errno>) -> Result<(), String> {
         let name = self.name;
         let orders = self.get(ORDERS);
-        if !self.words.wait_at_least(self.at(DONE), orders, PATIENCE) {
+        if !self.words.wait_at_least(self.at(DONE), orders, patience()) {
             return Err(format!(
                 "{name}: expected {expected:?}, found no end of its call"
             ));

@@ -15,7 +15,9 @@ use std::process::{Child, Command};
 use std::time::Duration;
 
 /// How long anything may take: being held, ending, being gone.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub fn patience() -> Duration {
+    wait::scaled(Duration::from_secs(30))
+}
 
 /// Who owns a restart, as an option of `mktree`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,7 +109,7 @@ impl Tree {
     /// Waits until nobody is left, burying who has become the caller's child.
     pub fn nobody_left(&self) -> Result<(), String> {
         self.until_gone(|_| ())?;
-        knobs::no_context(PATIENCE)
+        knobs::no_context(patience())
     }
 
     /// Ends every restart of the tree.
@@ -116,13 +118,13 @@ impl Tree {
         self.until_gone(|task| {
             let _ = kill(Pid::from_raw(task.pid), Signal::SIGKILL);
         })?;
-        knobs::no_context(PATIENCE)
+        knobs::no_context(patience())
     }
 
     /// Buries and looks who is left, until nobody is; whoever is seen is given to `urge`.
     fn until_gone(&self, urge: impl Fn(&Stat)) -> Result<(), String> {
         let mut left = Vec::new();
-        let gone = wait::answer(PATIENCE, || {
+        let gone = wait::answer(patience(), || {
             bury();
             left = self.found()?;
             left.iter().for_each(&urge);
@@ -156,15 +158,15 @@ impl Tree {
 
 /// Waits for the end of `mktree`; whether the tree runs.
 pub fn ended(mktree: &mut Child) -> Result<bool, String> {
-    let ended = wait::answer(PATIENCE, || {
+    let ended = wait::answer(patience(), || {
         mktree
             .try_wait()
             .map_err(|err| format!("waiting for mktree: {err}"))
     })?;
     let status = ended.ok_or_else(|| {
-        let pid = mktree.id();
+        let (pid, limit) = (mktree.id(), patience());
         format!(
-            "mktree (pid {pid}) has not ended after {PATIENCE:?}: {}",
+            "mktree (pid {pid}) has not ended after {limit:?}: {}",
             procfs::whereabouts()
         )
     })?;

@@ -4,6 +4,7 @@
 
 use crate::procfs;
 use crate::sys::{self, Birth, Forked};
+use crate::wait;
 use nix::errno::Errno;
 use nix::sys::signal::{kill, Signal};
 use nix::sys::wait::{waitpid, WaitPidFlag, WaitStatus};
@@ -11,7 +12,9 @@ use nix::unistd::{getpid, Pid};
 use std::time::{Duration, Instant};
 
 /// How long a parent waits for a child that should be ending.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub fn patience() -> Duration {
+    wait::scaled(Duration::from_secs(60))
+}
 
 /// A child of the calling task.
 #[derive(Debug)]
@@ -77,18 +80,18 @@ pub fn terminate_children() -> Result<(), String> {
 /// Reaps as many children as there should be, each with exit status 0.
 /// `same_pids`: they must be the ones that were made, by pid.
 pub fn reap(children: &[Child], same_pids: bool) -> Result<(), String> {
-    let start = Instant::now();
+    let (start, limit) = (Instant::now(), patience());
     let mut left: Vec<&Child> = children.iter().collect();
     while !left.is_empty() {
         let status = match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
-            Ok(WaitStatus::StillAlive) if start.elapsed() < PATIENCE => {
+            Ok(WaitStatus::StillAlive) if start.elapsed() < limit => {
                 std::thread::sleep(Duration::from_millis(2));
                 continue;
             }
             Err(Errno::EINTR) => continue,
             Ok(WaitStatus::StillAlive) => {
                 return Err(format!(
-                    "child {} has not ended after {PATIENCE:?}",
+                    "child {} has not ended after {limit:?}",
                     left[0].name
                 ))
             }

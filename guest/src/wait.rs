@@ -3,13 +3,22 @@
 //! Waiting for what nobody tells of: looking again and again, ever less often. Each look costs the
 //! others more than the looker, most of all where a switch between processes empties the TLB.
 
+use crate::protocol::SCALE;
 use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 
 /// Time between two looks, as [`pause`] has it.
 const LOOK_AGAIN: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_millis(20);
+/// The most by which a limit grows.
+const MOST: f64 = 100.0;
 /// Which part of what has been waited it is.
 const PART: u32 = 8;
+
+/// A limit of a test as this machine has it: as much longer as it is slower than usual, by [`SCALE`].
+pub fn scaled(usual: Duration) -> Duration {
+    let factor = std::env::var(SCALE).ok().and_then(|text| text.parse().ok());
+    usual.mul_f64(factor.unwrap_or(1.0_f64).clamp(1.0, MOST))
+}
 
 /// How long to leave alone what has been waited for so long already, within bounds.
 pub fn pause(waited: Duration, bounds: RangeInclusive<Duration>) -> Duration {

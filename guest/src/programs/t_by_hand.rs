@@ -11,7 +11,7 @@ use crate::edit::{file_of, word, Image};
 use crate::knobs;
 use crate::procfs;
 use crate::puppet::{self, Puppet};
-use crate::restarts::{bury, PATIENCE};
+use crate::restarts::{bury, patience};
 use crate::stage::{self, expect, Stage};
 use crate::sys::{self, RESTART_COORDINATOR};
 use crate::user::become_user;
@@ -141,7 +141,7 @@ impl Cast {
     fn ended(&self, who: &[Puppet]) -> Result<(), String> {
         let pids: Vec<i32> = who.iter().map(Puppet::pid).collect::<Result<_, _>>()?;
         let otherwise = format!("expected the end of pids {pids:?}, found some of them alive");
-        wait::until(PATIENCE, &otherwise, || pids.iter().all(|pid| procfs::is_exiting(*pid)))
+        wait::until(patience(), &otherwise, || pids.iter().all(|pid| procfs::is_exiting(*pid)))
     }
 
     /// Ends everybody who is left, and sees to it that nobody and nothing is.
@@ -155,7 +155,7 @@ impl Cast {
         }
         self.ended(&self.all())?;
         bury();
-        knobs::no_context(PATIENCE)
+        knobs::no_context(patience())
     }
 }
 
@@ -163,7 +163,7 @@ impl Cast {
 fn entered(slot: u32, puppet: Puppet, order: impl FnOnce()) -> Result<(), String> {
     knobs::hold(slot, Point::Entered as u32)?;
     order();
-    let held = knobs::held(PATIENCE)?;
+    let held = knobs::held(patience())?;
     expect("who has entered", Some(puppet.pid()?), held)
 }
 
@@ -277,7 +277,7 @@ impl Play<'_> {
 fn asleep(puppet: &Puppet) -> Result<(), String> {
     let pid = puppet.pid()?;
     let otherwise = format!("{puppet:?} does not sleep in restart");
-    wait::until(PATIENCE, &otherwise, || procfs::sleeps_in(pid, sys::SYS_RESTART))
+    wait::until(patience(), &otherwise, || procfs::sleeps_in(pid, sys::SYS_RESTART))
 }
 
 fn run(stage: &Stage) -> Result<(), String> {

@@ -31,7 +31,9 @@ use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
 /// Longest that a refusal may take: a second more than the kernel's interval between two looks.
-const AT_ONCE: Duration = Duration::from_secs(5);
+fn at_once() -> Duration {
+    wait::scaled(Duration::from_secs(5))
+}
 /// Longest delay at a point of a restart.
 const DELAY_US: u32 = 2_000;
 /// A pid that nobody has.
@@ -59,10 +61,10 @@ fn refused(what: &str, expected: Errno, call: impl FnOnce() -> nix::Result<i64>)
     if found != Err(expected) {
         return Err(format!("{what}: expected {expected}, found {found:?}"));
     }
-    if start.elapsed() > AT_ONCE {
+    if start.elapsed() > at_once() {
         return Err(format!("{what}: refused after {:?}", start.elapsed()));
     }
-    knobs::no_context(AT_ONCE).map_err(|why| format!("{what}: {why}"))
+    knobs::no_context(at_once()).map_err(|why| format!("{what}: {why}"))
 }
 
 fn arguments(image: &Image) -> Result<(), String> {
@@ -266,12 +268,12 @@ fn stalled_writer() -> Result<(), String> {
         .map_err(|e| format!("checkpoint: {e}"))?;
     let saver = checkpoint.id() as i32;
     let waits = || procfs::sleeps_in(saver, sys::SYS_CHECKPOINT) && is_full(&write);
-    wait::until(AT_ONCE, "checkpoint does not wait for the reader of its image", waits)?;
+    wait::until(at_once(), "checkpoint does not wait for the reader of its image", waits)?;
     // It takes the lock for writing.
     let path = format!("/proc/{}/clear_refs", saved.pid);
     let writer = tree::spawn("writer", || u8::from(fs::write(path, "1").is_err()))?;
     let otherwise = "who needs the lock of a memory that is being saved waits";
-    wait::until(AT_ONCE, otherwise, || procfs::is_exiting(writer.pid))?;
+    wait::until(at_once(), otherwise, || procfs::is_exiting(writer.pid))?;
     expect("whether checkpoint still waits", true, waits())?;
     drop(read);
     drop(write);

@@ -10,7 +10,7 @@
 
 use crate::shared::Words;
 use crate::stage::{self, expect, Stage};
-use crate::tree::{self, PATIENCE};
+use crate::tree::{self, patience};
 use nix::unistd::{getpgrp, getppid, getsid, setsid};
 use std::process::ExitCode;
 use std::sync::atomic::Ordering;
@@ -65,7 +65,7 @@ pub fn main() -> ExitCode {
         let words = Words::map(2)?;
         let how = stage.args.first().map_or("", String::as_str);
         tree::spawn("leader", || lead(stage, words, how))?;
-        match words.wait_at_least(READY, 1, PATIENCE) {
+        match words.wait_at_least(READY, 1, patience()) {
             true => Ok(()),
             false => Err("the daemon did not become ready".into()),
         }

@@ -31,7 +31,7 @@ fn wait(stage: &Stage, word: &AtomicU32, timeout: Option<Duration>) -> Result<()
 /// Wakes the one waiter of a word, which may be on its way back into the wait.
 fn wake(name: &str, word: &AtomicU32) -> Result<(), String> {
     let start = Instant::now();
-    while start.elapsed() < tree::PATIENCE {
+    while start.elapsed() < tree::patience() {
         word.store(1, Ordering::SeqCst);
         match futex_wake(word, Scope::Shared, 1) {
             Ok(1) => return Ok(()),

@@ -12,7 +12,7 @@ mod edits;
 
 use crate::edit::{file_of, Image};
 use crate::knobs;
-use crate::restarts::PATIENCE;
+use crate::restarts::patience;
 use crate::stage::{self, Stage};
 use crate::sys::{self, RESTART_COORDINATOR};
 use crate::tree;
@@ -121,7 +121,7 @@ fn attempt(case: &Case, user: u32) -> Result<(), String> {
     if !says {
         return Err(format!("{}: expected the log to say {:?}, found {said:?}", case.what, case.says));
     }
-    knobs::no_context(PATIENCE).map_err(|why| format!("{}: {why}", case.what))
+    knobs::no_context(patience()).map_err(|why| format!("{}: {why}", case.what))
 }
 
 fn run(stage: &Stage) -> Result<(), String> {

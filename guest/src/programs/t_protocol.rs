@@ -10,7 +10,7 @@
 //! Runs as root outside any container.
 
 use crate::knobs;
-use crate::restarts::{ended, Mode, Tree, PATIENCE};
+use crate::restarts::{ended, Mode, Tree, patience};
 use crate::stage::{self, Stage};
 use checkpoint::restart::Point;
 use nix::sys::signal::{kill, Signal};
@@ -107,7 +107,7 @@ fn comes_by(mode: Mode, slot: u32, point: Point) -> bool {
 fn play(tree: &Tree, attack: &Attack) -> Result<(), String> {
     knobs::hold(attack.slot, attack.point as u32)?;
     let mut mktree = tree.start(attack.mode)?;
-    let held = knobs::held(PATIENCE)?.ok_or("nobody came to the point")?;
+    let held = knobs::held(patience())?.ok_or("nobody came to the point")?;
     let victim = match attack.victim {
         Victim::Held => held,
         Victim::Mktree => mktree.id() as i32,

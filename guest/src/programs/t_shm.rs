@@ -8,7 +8,7 @@
 use crate::pattern::PAGE;
 use crate::shared::Words;
 use crate::stage::{self, expect, Stage};
-use crate::tree::{self, PATIENCE};
+use crate::tree::{self, patience};
 use std::process::ExitCode;
 use std::sync::atomic::Ordering;
 
@@ -29,7 +29,7 @@ fn child(stage: &Stage, words: Words) -> Result<(), String> {
     }
     words.set(TURN, FILLED);
     stage.ready()?;
-    if !words.wait_at_least(TURN, ASKED, PATIENCE) {
+    if !words.wait_at_least(TURN, ASKED, patience()) {
         return Err("the parent's write did not arrive".to_owned());
     }
     for at in 1..words.count() {
@@ -48,7 +48,7 @@ fn run(stage: &Stage) -> Result<(), String> {
     let children = [tree::spawn("child", || {
         stage.verdict_of("child", |stage| child(stage, words))
     })?];
-    if !words.wait_at_least(TURN, FILLED, PATIENCE) {
+    if !words.wait_at_least(TURN, FILLED, patience()) {
         return Err("the child did not fill the memory".to_owned());
     }
     stage.ready()?;
@@ -62,7 +62,7 @@ fn run(stage: &Stage) -> Result<(), String> {
         words.word(at).store(value(at, 0xbeef), Ordering::SeqCst);
     }
     words.set(TURN, ASKED);
-    if !words.wait_at_least(TURN, ANSWERED, PATIENCE) {
+    if !words.wait_at_least(TURN, ANSWERED, patience()) {
         return Err("the child's answer did not arrive".to_owned());
     }
     tree::reap(&children, false)
