@@ -21,6 +21,8 @@ pub enum Stage {
     Config,
     /// Kernel build.
     Kernel,
+    /// Prefixes of the series, each built.
+    Prefix,
     /// Guest programs.
     Guest,
     /// Packages of a distribution for the guest.
@@ -37,6 +39,7 @@ impl fmt::Display for Stage {
             Stage::Tree => "kernel tree",
             Stage::Config => "kernel config",
             Stage::Kernel => "kernel",
+            Stage::Prefix => "series",
             Stage::Guest => "guest programs",
             Stage::Packages => "guest packages",
             Stage::Initramfs => "initramfs",

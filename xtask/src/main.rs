@@ -74,9 +74,15 @@ fn patchset_command(session: &Session, command: Patchset, sink: &dyn Sink) -> Re
     };
     match command {
         Patchset::Check(flags) => {
-            let _lock = session.layout.lock(sink)?;
-            let report = patchset::check::check(&session.plan(&target(flags))?, sink)?;
-            println!("{report}");
+            let plan = session.plan(&Target {
+                arch: flags.arch,
+                ..target(flags.source)
+            })?;
+            let _lock = match flags.build {
+                true => session.make_ready(&plan, sink)?,
+                false => session.layout.lock(sink)?,
+            };
+            println!("{}", patchset::check::check(&plan, flags.build, sink)?);
         }
         Patchset::Apply(flags) => {
             let _lock = session.layout.lock(sink)?;
@@ -99,6 +105,11 @@ fn patchset_command(session: &Session, command: Patchset, sink: &dyn Sink) -> Re
             for mail in patchset::export_to(&plan, &flags.out, flags.version, cover, sink)? {
                 println!("{}", mail.display());
             }
+        }
+        Patchset::New(flags) => {
+            patchset::new::begin(&flags.tree, &flags.subject)?;
+            let dir = flags.tree.display();
+            println!("{dir}: begun; git -C {dir} commit --amend --all puts in its change");
         }
         Patchset::Refresh(flags) => {
             let _lock = session.layout.lock(sink)?;
@@ -147,7 +158,7 @@ fn test(session: &Session, flags: Test) -> Result<i32> {
     }
     println!("== kernel series");
     let lock = session.layout.lock(&sink)?;
-    println!("{}", patchset::check::check(&plan, &sink)?);
+    println!("{}", patchset::check::check(&plan, false, &sink)?);
     drop(lock);
     if flags.host_only {
         return Ok(EXIT_PASSED);

@@ -7,9 +7,11 @@ pub mod checkpatch;
 pub mod commit;
 pub mod export;
 pub mod git;
+pub mod new;
 pub mod number;
 pub mod origin;
 pub mod overlay;
+pub mod prefix;
 pub mod refresh;
 pub mod series;
 

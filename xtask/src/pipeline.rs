@@ -66,7 +66,7 @@ pub fn kernels(plan: &Plan, sink: &dyn Sink) -> Result<Vec<KernelBuild>> {
 
 /// Does the same for all architectures at once: most of a small rebuild is waiting for one linker.
 /// The first failure ends the others' programs and is the one that is reported.
-fn for_each_arch<T: Send>(
+pub fn for_each_arch<T: Send>(
     arches: &[Arch],
     work: impl Fn(Arch) -> Result<T> + Sync,
 ) -> Result<Vec<T>> {

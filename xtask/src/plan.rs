@@ -48,6 +48,8 @@ pub struct KernelPlan {
     pub source: Source,
     /// Names of its configuration fragments; `{arch}` stands for the architecture.
     pub config: Vec<String>,
+    /// Symbols that are switched off whatever the fragments say, without `CONFIG_`.
+    pub without: Vec<String>,
     /// Factor on every deadline.
     pub slowdown: f64,
 }
@@ -86,6 +88,7 @@ impl Plan {
                 source_name: kernel.source.clone(),
                 source: config.source[&kernel.source].clone(),
                 config: kernel.config.clone(),
+                without: Vec::new(),
                 slowdown: kernel.slowdown,
             },
             toolchain: ToolchainPlan {

@@ -65,7 +65,8 @@ pub fn build(
     stage.get(
         |build: &KernelBuild| vec![build.image.clone()],
         || {
-            make(plan, tree, tools, arch, &configured, sink)?;
+            let doing = format!("building the kernel ({}, {arch})", plan.kernel.name);
+            make(plan, tree, tools, arch, &configured, doing, sink)?;
             collect(plan, tree, tools, arch, &configured)
         },
     )
@@ -99,24 +100,21 @@ fn collect(
     })
 }
 
-fn make(
+/// Has make bring the object folder up to date; `doing` is said of a failure.
+pub fn make(
     plan: &Plan,
     tree: &PatchedTree,
     tools: &KernelTools,
     arch: Arch,
     configured: &Configured,
+    doing: String,
     sink: &dyn Sink,
 ) -> Result<()> {
     let name = &plan.kernel.name;
     let step = Step::of(Stage::Kernel, arch);
     let log = plan.layout.log(&format!("kernel-{name}-{arch}"));
     tools
-        .make(
-            format!("building the kernel ({name}, {arch})"),
-            &tree.path,
-            &configured.obj,
-            arch.kbuild_name(),
-        )
+        .make(doing, &tree.path, &configured.obj, arch.kbuild_name())
         .arg(format!("-j{}", plan.build_jobs))
         .arg(arch.kernel_target())
         .run_logged(&log, |done, last| {

@@ -93,6 +93,11 @@ fn read_fragments(plan: &Plan, arch: Arch) -> Result<Vec<(String, String)>> {
         }
         fragments.push((fragment, read_text(&path)?));
     }
+    let off = |symbol: &String| format!("{PREFIX}{symbol}=n\n");
+    let without: String = plan.kernel.without.iter().map(off).collect();
+    if !without.is_empty() {
+        fragments.push(("(switched off)".to_string(), without));
+    }
     Ok(fragments)
 }
 

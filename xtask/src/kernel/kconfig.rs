@@ -44,6 +44,11 @@ impl Symbols {
         reader.symbols
     }
 
+    /// Whether any file defines a symbol.
+    pub fn defines(&self, symbol: &str) -> bool {
+        self.0.contains_key(symbol)
+    }
+
     /// Why a symbol may not have come through, in words.
     pub fn why(&self, symbol: &str, values: &Values<'_>) -> String {
         let Some(definitions) = self.0.get(symbol) else {

@@ -65,7 +65,7 @@ pub fn prepare(plan: &Plan, source: &Fetched, sink: &dyn Sink) -> Result<Patched
     stage.get(
         |()| vec![tree.path.join("Makefile")],
         || {
-            let state = State::open(layout, source, sink)?;
+            let state = State::open(layout, &source.name, source, sink)?;
             state.sync_series(layout, &series)?;
             state.sync_overlay(&overlay)
         },
@@ -73,7 +73,8 @@ pub fn prepare(plan: &Plan, source: &Fetched, sink: &dyn Sink) -> Result<Patched
     Ok(tree)
 }
 
-fn tree_inputs(source: &Fetched, series: &Series, overlay: &[OverlayFile]) -> Result<Inputs> {
+/// What a tree is made from.
+pub fn tree_inputs(source: &Fetched, series: &Series, overlay: &[OverlayFile]) -> Result<Inputs> {
     let mut inputs = Inputs::new();
     inputs.text(
         "kernel source",
@@ -93,7 +94,7 @@ fn tree_inputs(source: &Fetched, series: &Series, overlay: &[OverlayFile]) -> Re
 }
 
 /// What of series and overlay configuration reads.
-fn kconfig_files(series: &Series, overlay: &[OverlayFile]) -> Vec<String> {
+pub fn kconfig_files(series: &Series, overlay: &[OverlayFile]) -> Vec<String> {
     let laid_in = overlay.iter().map(|file| file.to.clone());
     let of_kconfig = |path: &String| {
         let name = path.rsplit('/').next().unwrap_or(path);
@@ -156,11 +157,11 @@ pub struct State {
 }
 
 impl State {
-    /// The tree of a source, unpacked if it is not there yet.
-    pub fn open(layout: &Layout, source: &Fetched, sink: &dyn Sink) -> Result<State> {
-        let dir = layout.tree_state(&source.name);
+    /// The tree of this name, of a source, unpacked if it is not there yet.
+    pub fn open(layout: &Layout, name: &str, source: &Fetched, sink: &dyn Sink) -> Result<State> {
+        let dir = layout.tree_state(name);
         let state = State {
-            tree: layout.tree(&source.name),
+            tree: layout.tree(name),
             pristine: dir.join("pristine"),
             manifest_path: dir.join("manifest.json"),
         };

@@ -13,6 +13,7 @@ use crate::kernel::tree::{overlay_files, OverlayFile, State};
 use crate::layout::{read_text, Layout};
 use crate::patchset::checkpatch;
 use crate::patchset::overlay::Division;
+use crate::patchset::prefix::{self, Built};
 use crate::patchset::series::{Patch, Series};
 use crate::plan::Plan;
 
@@ -30,6 +31,8 @@ pub struct Report {
     pub c_lines: usize,
     /// The source version it was checked against.
     pub source: String,
+    /// Builds of its prefixes, if they were wanted.
+    pub built: Option<Built>,
 }
 
 impl fmt::Display for Report {
@@ -38,18 +41,26 @@ impl fmt::Display for Report {
             f,
             "{} patches apply to {}, {} files laid over it, {} lines of C of at most {LINE_LIMIT}",
             self.patches, self.source, self.overlay_files, self.c_lines
-        )
+        )?;
+        match self.built {
+            None => Ok(()),
+            Some(Built { all, before }) => write!(
+                f,
+                "\nevery prefix builds: {all} builds, {before} of them before"
+            ),
+        }
     }
 }
 
-/// Checks the series against the plan's source. The caller holds the lock.
-pub fn check(plan: &Plan, sink: &dyn Sink) -> Result<Report> {
+/// Checks the series against the plan's source, and with `build` that each prefix of it builds. The
+/// caller holds the lock and has, for building, seen to the tools.
+pub fn check(plan: &Plan, build: bool, sink: &dyn Sink) -> Result<Report> {
     let layout = &plan.layout;
     let series = Series::read(&layout.series())?;
     let overlay = overlay_files(layout)?;
     let mut problems = lint(&series, layout)?;
     let source = source::fetch(plan, sink)?;
-    let state = State::open(layout, &source, sink)?;
+    let state = State::open(layout, &source.name, &source, sink)?;
     problems.extend(state.overwritten(&overlay));
     problems.extend(checkpatch::problems(
         &layout.tree(&source.name),
@@ -80,11 +91,16 @@ pub fn check(plan: &Plan, sink: &dyn Sink) -> Result<Report> {
             problems.join("\n"),
         ));
     }
+    let built = match build {
+        true => Some(prefix::build_all(plan, &source, &series, &overlay, sink)?),
+        false => None,
+    };
     Ok(Report {
         patches: series.patches.len(),
         overlay_files: overlay.len(),
         c_lines,
         source: source.origin,
+        built,
     })
 }
 

@@ -27,10 +27,8 @@ pub struct Commit {
 }
 
 /// Refuses a tree in which something is not committed, or in the middle of something.
-pub fn refuse_unfinished(dir: &Path) -> Result<()> {
-    let refused = |why: String, hint: &str| {
-        Err(Error::usage(format!("{DOING} from {}", dir.display()), why).hint(hint))
-    };
+pub fn refuse_unfinished(doing: &str, dir: &Path) -> Result<()> {
+    let refused = |why: String, hint: &str| Err(Error::usage(doing, why).hint(hint));
     for (file, what, end) in [
         (
             "rebase-merge",

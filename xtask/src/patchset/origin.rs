@@ -45,17 +45,16 @@ impl Origin {
     }
 
     /// Of a tree that this lab has made.
-    pub fn of(tree: &Path) -> Result<Origin> {
+    pub fn of(doing: &str, tree: &Path) -> Result<Origin> {
         let folder = tree.join(FOLDER);
-        let doing = || format!("refreshing from {}", tree.display());
         if !folder.join(COMMITS).is_file() {
             return Err(Error::usage(
-                doing(),
+                doing,
                 "it was not made by `cargo xtask patchset apply --to`",
             ));
         }
         let commits = serde_json::from_str(&read_text(&folder.join(COMMITS))?)
-            .map_err(|err| Error::usage(doing(), format!("{COMMITS}: {err}")))?;
+            .map_err(|err| Error::usage(doing, format!("{COMMITS}: {err}")))?;
         Ok(Origin { folder, commits })
     }
 

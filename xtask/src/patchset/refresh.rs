@@ -52,11 +52,16 @@ impl fmt::Display for Changes {
     }
 }
 
+fn doing(dir: &Path) -> String {
+    format!("refreshing from {}", dir.display())
+}
+
 /// Finds out what the tree in `dir` changes in the project; writes nothing.
 pub fn compare(layout: &Layout, dir: &Path) -> Result<Changes> {
     let dir = std::fs::canonicalize(dir).at("looking for", dir)?;
-    let origin = Origin::of(&dir)?;
-    commit::refuse_unfinished(&dir)?;
+    let doing = doing(&dir);
+    let origin = Origin::of(&doing, &dir)?;
+    commit::refuse_unfinished(&doing, &dir)?;
     let commits = commit::read_all(&dir)?;
     let mut refresh = Refresh {
         layout,
@@ -70,7 +75,7 @@ pub fn compare(layout: &Layout, dir: &Path) -> Result<Changes> {
         return Ok(refresh.changes);
     }
     Err(Error::usage(
-        format!("refreshing from {}", dir.display()),
+        doing,
         format!(
             "edited in the tree and in the project since: {}",
             refresh.conflicts.join(", ")
@@ -88,7 +93,7 @@ pub fn write(layout: &Layout, dir: &Path, changes: &Changes) -> Result<()> {
         let path = layout.root().join(path);
         std::fs::remove_file(&path).at("removing", &path)?;
     }
-    Origin::of(dir)?.replace(&changes.files, &changes.patches)
+    Origin::of(&doing(dir), dir)?.replace(&changes.files, &changes.patches)
 }
 
 struct Refresh<'a> {
@@ -256,7 +261,7 @@ impl Refresh<'_> {
     }
 }
 
-/// `210-kconfig.patch` as 210 and `kconfig`.
+/// `500-kconfig.patch` as 500 and `kconfig`.
 fn number_of(name: &str) -> Option<(u32, &str)> {
     let (number, rest) = name.split_once('-')?;
     Some((number.parse().ok()?, rest.strip_suffix(".patch")?))

@@ -67,6 +67,14 @@ impl Series {
         })
     }
 
+    /// Its first `count` patches.
+    pub fn prefix(&self, count: usize) -> Series {
+        Series {
+            patches: self.patches.iter().take(count).cloned().collect(),
+            ..self.clone()
+        }
+    }
+
     /// Every file the series changes, sorted.
     pub fn touched(&self) -> BTreeSet<String> {
         self.patches

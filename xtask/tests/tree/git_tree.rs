@@ -5,7 +5,7 @@
 use std::fs;
 
 use xtask::exec::which;
-use xtask::patchset::refresh;
+use xtask::patchset::{new, refresh};
 
 use crate::project::{write, Project, Worked, DIVISION, PATCH, SECOND};
 
@@ -128,6 +128,39 @@ fn patches_that_change_places_change_numbers() {
     assert_eq!(
         worked.text("kernel-patches/series"),
         "# order\n200-exit.patch\n210-fork.patch\n"
+    );
+}
+
+#[test]
+fn a_patch_is_begun_by_its_subject_and_is_one_when_it_changes_something() {
+    let Some(worked) = Worked::new() else { return };
+    let tree = worked.0.path("tree");
+    worked.git(&["config", "user.name", "C Dee"]);
+    worked.git(&["config", "user.email", "c@c.invalid"]);
+    let unnamed = new::begin(&tree, "count pages").unwrap_err().to_string();
+    assert!(unnamed.contains("does not name the subsystem"), "{unnamed}");
+    new::begin(&tree, "fork: count").unwrap();
+    // Begun, and nothing in it yet.
+    assert_eq!(
+        worked.refresh().unwrap(),
+        "0 to write, 0 to remove, 7 as they were"
+    );
+    worked.edit("kernel/fork.c", "zero\none\nrestart\ntwo\n");
+    worked.git(&["commit", "-q", "--amend", "--no-edit"]);
+    let said = worked.refresh().unwrap();
+    assert!(
+        said.contains("write kernel-patches/210-count.patch"),
+        "{said}"
+    );
+    let patch = worked.text("kernel-patches/210-count.patch");
+    let header = "From: C Dee <c@c.invalid>\nSubject: fork: count\n\n\
+                  Patch-mainline: not yet, out of tree\nSigned-off-by: C Dee <c@c.invalid>\n---\n";
+    assert!(patch.starts_with(header), "{patch}");
+    worked.edit("kernel/exit.c", "dirty");
+    let dirty = new::begin(&tree, "fork: more").unwrap_err().to_string();
+    assert!(
+        dirty.contains("beginning a patch") && dirty.contains("not committed"),
+        "{dirty}"
     );
 }
 

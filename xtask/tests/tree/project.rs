@@ -83,7 +83,7 @@ impl Project {
 
     /// Brings the tree up to date.
     pub fn sync(&self) -> xtask::error::Result<()> {
-        let state = State::open(&self.layout, &self.source, &Silent)?;
+        let state = State::open(&self.layout, &self.source.name, &self.source, &Silent)?;
         state.sync_series(&self.layout, &Series::read(&self.layout.series())?)?;
         state.sync_overlay(&overlay_files(&self.layout)?)
     }
