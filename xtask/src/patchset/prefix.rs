@@ -85,7 +85,8 @@ pub fn build_all(
             None => "without a patch".to_string(),
         };
         let at = (count as u64, series.patches.len() as u64 + 1);
-        if checker.is_known(&tree, count)? {
+        let stale = checker.not_built(&tree, count)?;
+        if stale.is_empty() {
             continue;
         }
         let state = match &state {
@@ -94,9 +95,7 @@ pub fn build_all(
         };
         state.sync_series(&plan.layout, &prefix)?;
         state.sync_overlay(overlay)?;
-        for_each_arch(&plan.arches, |arch| {
-            checker.build(&tree, count, arch, &title, at)
-        })?;
+        for_each_arch(&stale, |arch| checker.build(&tree, count, arch, &title, at))?;
     }
     Ok(Built {
         all: checker.all.into_inner(),
@@ -147,19 +146,20 @@ impl Checker<'_> {
         self.plan.layout.stamp(&format!("{name}-{count}-{arch}"))
     }
 
-    /// Whether this prefix has been built for all architectures as it is now.
-    fn is_known(&self, tree: &PatchedTree, count: usize) -> Result<bool> {
-        let mut builds = 0;
+    /// The architectures for which this prefix has not been built as it is now.
+    fn not_built(&self, tree: &PatchedTree, count: usize) -> Result<Vec<Arch>> {
+        let mut stale = Vec::new();
         for arch in &self.plan.arches {
             let inputs = self.inputs(tree, *arch)?;
             match stamp::check::<u64>(&self.stamp(count, *arch), &inputs) {
-                Freshness::Fresh(made) => builds += made,
-                Freshness::Stale(_) => return Ok(false),
+                Freshness::Fresh(builds) => {
+                    self.all.fetch_add(builds, Ordering::Relaxed);
+                    self.before.fetch_add(builds, Ordering::Relaxed);
+                }
+                Freshness::Stale(_) => stale.push(*arch),
             }
         }
-        self.all.fetch_add(builds, Ordering::Relaxed);
-        self.before.fetch_add(builds, Ordering::Relaxed);
-        Ok(true)
+        Ok(stale)
     }
 
     /// Builds a prefix for an architecture; `at`: how many prefixes are behind it, of how many.
