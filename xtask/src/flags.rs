@@ -9,6 +9,10 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::arch::Arch;
 
+mod patchset;
+
+pub use patchset::{Apply, Check, Export, New, Patchset, Refresh, SourceFlags};
+
 /// The restart lab: kernels with checkpoint and restart in Rust, built, booted and tested.
 #[derive(Debug, Parser)]
 #[command(
@@ -192,111 +196,6 @@ pub struct Clean {
     pub runs: bool,
 }
 
-/// `cargo xtask patchset ...`
-#[derive(Debug, Subcommand)]
-pub enum Patchset {
-    /// Check that the series applies cleanly and keeps its rules, and that each prefix of it builds
-    #[command(
-        after_help = "examples:\n  cargo xtask patchset check\n  cargo xtask patchset check --build --arch arm64   (goes on where it was cut)"
-    )]
-    Check(Check),
-    /// Apply the series and the overlay to the lab's tree, or make a git tree of them
-    #[command(
-        after_help = "examples:\n  cargo xtask patchset apply --to ~/linux\n  cargo xtask patchset apply --to ~/linux --upto 200"
-    )]
-    Apply(Apply),
-    /// Begin a patch in a git tree of the series: an empty commit with the header of a patch
-    #[command(
-        after_help = "example:\n  cargo xtask patchset apply --to ~/linux\n  cargo xtask patchset new --in ~/linux \"mm: let mremap be called from inside the kernel\"\n  (edit there, git commit --amend --all, and say why)\n  cargo xtask patchset refresh --from ~/linux"
-    )]
-    New(New),
-    /// Take a git tree's commits back as patches, and its files of the overlay
-    #[command(
-        after_help = "example:\n  cargo xtask patchset apply --to ~/linux\n  (edit and commit there, rebase, reorder)\n  cargo xtask patchset refresh --from ~/linux"
-    )]
-    Refresh(Refresh),
-    /// Write the series as mails, overlay and cover letter included
-    #[command(
-        after_help = "example:\n  cargo xtask patchset export --out /tmp/v2 --version 2\n  git send-email --dry-run /tmp/v2/*.patch"
-    )]
-    Export(Export),
-}
-
-/// `patchset check`
-#[derive(Debug, Clone, Default, Args)]
-pub struct Check {
-    /// Which kernel's source.
-    #[command(flatten)]
-    pub source: SourceFlags,
-    /// Build every prefix of the series too, with its options off and on
-    #[arg(long)]
-    pub build: bool,
-    /// x86_64, arm64 or all
-    #[arg(long, value_name = "ARCH", default_value = "all", requires = "build")]
-    pub arch: ArchSet,
-}
-
-/// `patchset export`
-#[derive(Debug, Clone, Args)]
-pub struct Export {
-    /// Which kernel's source.
-    #[command(flatten)]
-    pub source: SourceFlags,
-    /// Where the mails go, a folder that does not exist or is empty
-    #[arg(long, value_name = "DIR")]
-    pub out: PathBuf,
-    /// Which version of the series it is
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
-    pub version: u32,
-    /// The cover letter: a subject, an empty line, the text (default: kernel-patches/cover-letter)
-    #[arg(long, value_name = "FILE")]
-    pub cover: Option<PathBuf>,
-}
-
-/// `patchset new`
-#[derive(Debug, Clone, Args)]
-pub struct New {
-    /// The tree, made by `patchset apply --to`
-    #[arg(long = "in", value_name = "DIR")]
-    pub tree: PathBuf,
-    /// The subsystem, a colon, what the patch does
-    #[arg(value_name = "SUBJECT")]
-    pub subject: String,
-}
-
-/// `patchset refresh`
-#[derive(Debug, Clone, Args)]
-pub struct Refresh {
-    /// The tree, made by `patchset apply --to`
-    #[arg(long, value_name = "DIR")]
-    pub from: PathBuf,
-    /// Show what would change, and change nothing
-    #[arg(long)]
-    pub dry_run: bool,
-}
-
-/// `patchset apply`
-#[derive(Debug, Clone, Default, Args)]
-pub struct Apply {
-    /// Which kernel's source.
-    #[command(flatten)]
-    pub source: SourceFlags,
-    /// Make a git tree there: the source, the overlay's commits, one commit a patch
-    #[arg(long, value_name = "DIR")]
-    pub to: Option<PathBuf>,
-    /// Stop after this patch, by its number or name
-    #[arg(long, value_name = "PATCH", requires = "to")]
-    pub upto: Option<String>,
-}
-
-/// Which kernel's source.
-#[derive(Debug, Clone, Default, Args)]
-pub struct SourceFlags {
-    /// A kernel of lab.toml (default: its default-kernel)
-    #[arg(long, value_name = "NAME")]
-    pub kernel: Option<String>,
-}
-
 /// `cargo xtask kernel ...`
 #[derive(Debug, Subcommand)]
 pub enum Kernel {
@@ -305,7 +204,18 @@ pub enum Kernel {
     /// Configure
     Config(Target),
     /// Build
-    Build(Target),
+    Build(KernelBuild),
+}
+
+/// `kernel build`
+#[derive(Debug, Clone, Default, Args)]
+pub struct KernelBuild {
+    /// What to build.
+    #[command(flatten)]
+    pub target: Target,
+    /// Build a second time from nothing, and fail if the images differ
+    #[arg(long)]
+    pub check_reproducible: bool,
 }
 
 /// `cargo xtask test`

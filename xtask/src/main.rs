@@ -137,11 +137,15 @@ fn kernel_command(session: &Session, command: Kernel, sink: &dyn Sink) -> Result
                 println!("{}", session.layout.show(&configured.obj.join(".config")));
             }
         }
-        Kernel::Build(target) => {
-            let plan = session.plan(&target)?;
+        Kernel::Build(flags) => {
+            let plan = session.plan(&flags.target)?;
             let _lock = session.make_ready(&plan, sink)?;
-            for build in pipeline::kernels(&plan, sink)? {
-                println!("{}", session.layout.show(&build.image));
+            for build in pipeline::kernels(&plan, flags.check_reproducible, sink)? {
+                let image = session.layout.show(&build.image);
+                match flags.check_reproducible {
+                    true => println!("{image}: the same twice, sha256 {}", build.image_sha256),
+                    false => println!("{image}"),
+                }
             }
         }
     }

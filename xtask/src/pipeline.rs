@@ -55,12 +55,13 @@ pub fn patched_tree(plan: &Plan, sink: &dyn Sink) -> Result<tree::PatchedTree> {
     tree::prepare(plan, &source, sink)
 }
 
-/// The plan's kernel for each of its architectures.
-pub fn kernels(plan: &Plan, sink: &dyn Sink) -> Result<Vec<KernelBuild>> {
+/// The plan's kernel for each of its architectures; with `twice`, built again and compared.
+pub fn kernels(plan: &Plan, twice: bool, sink: &dyn Sink) -> Result<Vec<KernelBuild>> {
     let tree = patched_tree(plan, sink)?;
     let tools = KernelTools::find(plan)?;
-    for_each_arch(&plan.arches, |arch| {
-        build::build(plan, &tree, &tools, arch, sink)
+    for_each_arch(&plan.arches, |arch| match twice {
+        true => build::check_reproducible(plan, &tree, &tools, arch, sink),
+        false => build::build(plan, &tree, &tools, arch, sink),
     })
 }
 

@@ -3,16 +3,17 @@
 //! The kernel build: make in an object folder, its image copied out whole.
 
 use std::path::PathBuf;
+use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
 use crate::arch::Arch;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::event::{Event, Sink, Stage, Step};
 use crate::kernel::config::{configure, kernel_release, Configured};
 use crate::kernel::toolchain::KernelTools;
 use crate::kernel::tree::PatchedTree;
-use crate::layout::copy_whole;
+use crate::layout::{copy_whole, remove_dir};
 use crate::plan::Plan;
 use crate::stage::Cached;
 use crate::stamp;
@@ -70,6 +71,53 @@ pub fn build(
             collect(plan, tree, tools, arch, &configured)
         },
     )
+}
+
+/// Builds the kernel a second time from nothing, in another object folder, and compares the images. That
+/// the first one may have grown by many small builds is part of the proof.
+pub fn check_reproducible(
+    plan: &Plan,
+    tree: &PatchedTree,
+    tools: &KernelTools,
+    arch: Arch,
+    sink: &dyn Sink,
+) -> Result<KernelBuild> {
+    let first = build(plan, tree, tools, arch, sink)?;
+    let mut plan = plan.clone();
+    plan.kernel.name = format!("{}-again", plan.kernel.name);
+    let obj = plan.layout.obj(&plan.kernel.name, arch);
+    remove_dir(&obj)?;
+    let configured = configure(&plan, tree, tools, arch, sink)?;
+    let (step, start) = (Step::of(Stage::Kernel, arch), Instant::now());
+    sink.emit(Event::StepBegin {
+        step,
+        why: "a second time, from nothing".to_string(),
+    });
+    let doing = format!("building the kernel a second time ({}, {arch})", first.name);
+    make(&plan, tree, tools, arch, &configured, doing, sink)?;
+    sink.emit(Event::StepEnd {
+        step,
+        elapsed: start.elapsed(),
+    });
+    let second = obj.join(arch.kernel_image());
+    let found = stamp::hash_file(&second)?;
+    if found != first.image_sha256 {
+        return Err(Error::build(
+            format!(
+                "comparing two builds of one kernel ({}, {arch})",
+                first.name
+            ),
+            format!(
+                "{} has sha256 {}, {} has {found}",
+                plan.layout.show(&first.image),
+                first.image_sha256,
+                plan.layout.show(&second)
+            ),
+        )
+        .hint("diffoscope on both shows where they differ; both are kept"));
+    }
+    remove_dir(&obj)?;
+    Ok(first)
 }
 
 /// Takes the image out of the object folder.

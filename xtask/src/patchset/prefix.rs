@@ -5,6 +5,7 @@
 //! changes; what was built is remembered, and a cut check goes on where it was.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use crate::arch::Arch;
 use crate::error::Result;
@@ -84,7 +85,7 @@ pub fn build_all(
             Some(patch) => format!("up to {}", patch.name),
             None => "without a patch".to_string(),
         };
-        let at = (count as u64, series.patches.len() as u64 + 1);
+        let of_all = (count, series.patches.len());
         let stale = checker.not_built(&tree, count)?;
         if stale.is_empty() {
             continue;
@@ -95,7 +96,7 @@ pub fn build_all(
         };
         state.sync_series(&plan.layout, &prefix)?;
         state.sync_overlay(overlay)?;
-        for_each_arch(&stale, |arch| checker.build(&tree, count, arch, &title, at))?;
+        for_each_arch(&stale, |arch| checker.build(&tree, of_all, arch, &title))?;
     }
     Ok(Built {
         all: checker.all.into_inner(),
@@ -162,14 +163,13 @@ impl Checker<'_> {
         Ok(stale)
     }
 
-    /// Builds a prefix for an architecture; `at`: how many prefixes are behind it, of how many.
+    /// Builds the prefix of `count` patches, of all that there are, for an architecture.
     fn build(
         &self,
         tree: &PatchedTree,
-        count: usize,
+        (count, all): (usize, usize),
         arch: Arch,
         title: &str,
-        at: (u64, u64),
     ) -> Result<()> {
         let (inputs, stamp) = (self.inputs(tree, arch)?, self.stamp(count, arch));
         stamp::forget(&stamp)?;
@@ -181,12 +181,22 @@ impl Checker<'_> {
             false => &[Options::Off],
         };
         for options in ways {
-            self.sink.emit(Event::StepProgress {
-                step: Step::of(Stage::Prefix, arch),
-                done: at.0,
-                total: Some(at.1),
-                text: format!("{title}, options {}", options.word()),
+            let (step, start) = (Step::of(Stage::Prefix, arch), Instant::now());
+            self.sink.emit(Event::StepBegin {
+                step,
+                why: format!("{count} of {all}, {title}, options {}", options.word()),
             });
+            let make_says = |event| match event {
+                Event::StepProgress {
+                    done, total, text, ..
+                } => self.sink.emit(Event::StepProgress {
+                    step,
+                    done,
+                    total,
+                    text,
+                }),
+                other => self.sink.emit(other),
+            };
             let mut plan = self.plan.clone();
             if *options == Options::Off {
                 plan.kernel.without = self.own.to_vec();
@@ -196,7 +206,19 @@ impl Checker<'_> {
                 "building the series {title}, its options {}, for {arch}",
                 options.word()
             );
-            build::make(&plan, tree, self.tools, arch, &configured, doing, self.sink)?;
+            build::make(
+                &plan,
+                tree,
+                self.tools,
+                arch,
+                &configured,
+                doing,
+                &make_says,
+            )?;
+            self.sink.emit(Event::StepEnd {
+                step,
+                elapsed: start.elapsed(),
+            });
         }
         let builds = ways.len() as u64;
         self.all.fetch_add(builds, Ordering::Relaxed);
