@@ -21,6 +21,8 @@ const DEBIAN_KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 pub struct PrivateApt {
     dir: PathBuf,
     debian_arch: &'static str,
+    /// Another suite than that of the host's release.
+    suite: Option<String>,
 }
 
 impl PrivateApt {
@@ -29,6 +31,22 @@ impl PrivateApt {
         let apt = PrivateApt {
             dir: layout.cache().join("apt").join(arch.debian()),
             debian_arch: arch.debian(),
+            suite: None,
+        };
+        apt.set_up()?;
+        Ok(apt)
+    }
+
+    /// For packages of another suite of Debian's archive and this machine's architecture.
+    pub fn for_suite(layout: &Layout, suite: &str) -> Result<Self> {
+        let host = Self::for_host(layout)?;
+        let apt = PrivateApt {
+            dir: layout
+                .cache()
+                .join("apt")
+                .join(format!("{}-{suite}", host.debian_arch)),
+            suite: Some(suite.to_string()),
+            ..host
         };
         apt.set_up()?;
         Ok(apt)
@@ -92,7 +110,11 @@ impl PrivateApt {
         if done.is_file() && !again {
             return Ok(());
         }
-        write_whole(&self.dir.join("sources.list"), host_sources()?.as_bytes())?;
+        let sources = match &self.suite {
+            None => host_sources()?,
+            Some(suite) => of_suite(&host_sources()?, suite),
+        };
+        write_whole(&self.dir.join("sources.list"), sources.as_bytes())?;
         self.apt_get(format!("fetching package lists ({})", self.debian_arch))
             .args(["-q", "update"])
             .read()
@@ -198,6 +220,19 @@ fn host_sources() -> Result<String> {
     Ok(lines)
 }
 
+/// The same archives with another suite: the release's own, as security and updates have suites of
+/// their own.
+fn of_suite(sources: &str, suite: &str) -> String {
+    let lines = sources.lines().filter_map(|line| {
+        let (before, rest) = line.rsplit_once('/')?;
+        let mut words = rest.split_whitespace().rev();
+        let (component, release) = (words.next()?, words.next()?);
+        let main = !release.contains('-');
+        main.then(|| format!("{before}/ {suite} {component}\n"))
+    });
+    lines.collect()
+}
+
 /// One `deb` line for each archive of this release; other vendors' archives are left out.
 fn sources_list(targets: &str, codename: &str, keyring: Option<&str>) -> String {
     let options = keyring
@@ -223,6 +258,17 @@ fn sources_list(targets: &str, codename: &str, keyring: Option<&str>) -> String 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn another_suite_comes_from_the_same_archive() {
+        let sources = "deb [signed-by=/k.gpg] http://a/debian/ bookworm main\n\
+                       deb [signed-by=/k.gpg] http://a/debian/ bookworm-updates main\n\
+                       deb [signed-by=/k.gpg] http://a/security/ bookworm-security main\n";
+        assert_eq!(
+            of_suite(sources, "sid"),
+            "deb [signed-by=/k.gpg] http://a/debian/ sid main\n"
+        );
+    }
 
     #[test]
     fn only_the_releases_own_archives_are_used() {

@@ -122,6 +122,7 @@ fn bare(
         spec,
         boot_limit: Duration::from_secs(60),
         scale: 4.0,
+        plain: false,
     };
     let started = Instant::now();
     let guest = Guest::boot(&bench.spec, &folder.join("guest"), bench.boot_limit)

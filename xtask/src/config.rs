@@ -54,6 +54,8 @@ pub struct Source {
 pub struct Origin {
     /// A Debian source package of the `linux-source-*` kind, with a tar.xz under usr/src.
     pub debian: Option<String>,
+    /// The suite of Debian's archive to look for it in, with `debian` (default: this machine's release).
+    pub suite: Option<String>,
     /// A tarball on this machine, relative to the project's root.
     pub file: Option<PathBuf>,
     /// What the file's sha256 must be; required with `file`.
@@ -68,9 +70,30 @@ pub struct Kernel {
     pub source: String,
     /// Fragments of `images/kernel/` over allnoconfig, without `.config`; `{arch}` stands for the architecture.
     pub config: Vec<String>,
+    /// The patches that are applied to it.
+    #[serde(default)]
+    pub series: SeriesChoice,
+    /// Whether the project's new files are laid in (default: with the project's own series).
+    pub overlay: Option<bool>,
     /// How much longer than a plain kernel it may take, for every deadline (default 1.0).
     #[serde(default = "one")]
     pub slowdown: f64,
+}
+
+/// Which patches a kernel carries.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(untagged)]
+pub enum SeriesChoice {
+    /// The project's own, or none.
+    Own(bool),
+    /// Those of another folder, relative to the project's root.
+    Folder(PathBuf),
+}
+
+impl Default for SeriesChoice {
+    fn default() -> Self {
+        SeriesChoice::Own(true)
+    }
 }
 
 /// A virtual machine.
@@ -185,6 +208,9 @@ impl Source {
     fn problems(&self) -> impl Iterator<Item = String> + '_ {
         let empty = self.origin.is_empty().then(|| "has no origin".to_string());
         let wrong = self.origin.iter().enumerate().filter_map(|(at, origin)| {
+            if origin.suite.is_some() && origin.debian.is_none() {
+                return Some(format!("origin {}: a suite goes with debian", at + 1));
+            }
             let why = match (&origin.debian, &origin.file, &origin.sha256) {
                 (Some(_), None, None) | (None, Some(_), Some(_)) => return None,
                 (None, Some(_), None) => "a file needs its sha256",
@@ -200,6 +226,12 @@ impl Source {
 }
 
 impl Kernel {
+    /// Whether the project's new files are laid in.
+    pub fn has_overlay(&self) -> bool {
+        self.overlay
+            .unwrap_or(self.series == SeriesChoice::Own(true))
+    }
+
     fn problems(&self) -> impl Iterator<Item = String> + '_ {
         let slowdown = (!(1.0..=100.0).contains(&self.slowdown))
             .then(|| format!("slowdown {} is not in 1.0..100.0", self.slowdown));

@@ -41,7 +41,7 @@ pub fn export_to(
     cover: Option<&Path>,
     sink: &dyn Sink,
 ) -> Result<Vec<PathBuf>> {
-    let usual = plan.layout.series().join(COVER);
+    let usual = plan.series()?.join(COVER);
     let cover = export::Cover::read(cover.unwrap_or(&usual))?;
     let scratch = plan.layout.scratch("export")?;
     with_contents(plan, false, sink, |contents| {
@@ -55,12 +55,12 @@ fn with_contents<T>(
     sink: &dyn Sink,
     act: impl FnOnce(&git::Contents<'_>) -> Result<T>,
 ) -> Result<T> {
-    let dir = plan.layout.series();
+    let dir = plan.series()?;
     act(&git::Contents {
         source: &source::fetch(plan, sink)?,
-        overlay: &tree::overlay_files(&plan.layout)?,
-        division: &overlay::Division::read(&dir)?,
-        series: &series::Series::read(&dir)?,
+        overlay: &tree::overlay_of(plan)?,
+        division: &overlay::Division::read(dir)?,
+        series: &series::Series::read(dir)?,
         root: plan.layout.root(),
         named,
     })

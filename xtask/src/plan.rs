@@ -3,11 +3,11 @@
 //! Decides what is to be built and booted: flags, `lab.toml` and the host in, a
 //! [`Plan`] out. Touches nothing; after it nothing reads the environment.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::arch::Arch;
-use crate::config::{LabConfig, Machine, Source};
-use crate::error::Result;
+use crate::config::{Kernel, LabConfig, Machine, SeriesChoice, Source};
+use crate::error::{Error, Result};
 use crate::flags::{Accel, Target};
 use crate::host::Host;
 use crate::layout::Layout;
@@ -46,6 +46,12 @@ pub struct KernelPlan {
     pub source_name: String,
     /// Its source.
     pub source: Source,
+    /// The folder of its patches, if it has any.
+    pub series: Option<PathBuf>,
+    /// Whether the project's new files are laid in.
+    pub overlay: bool,
+    /// Name of its patched tree: kernels with the same source, series and overlay share one.
+    pub tree_name: String,
     /// Names of its configuration fragments; `{arch}` stands for the architecture.
     pub config: Vec<String>,
     /// Symbols that are switched off whatever the fragments say, without `CONFIG_`.
@@ -75,11 +81,28 @@ pub struct ToolchainPlan {
     pub rustc: Option<PathBuf>,
 }
 
+/// What tells a kernel's tree from others of the same source.
+fn tree_name(kernel: &Kernel) -> String {
+    let patches = match &kernel.series {
+        SeriesChoice::Own(true) if kernel.has_overlay() => return kernel.source.clone(),
+        SeriesChoice::Own(true) => "own".to_string(),
+        SeriesChoice::Own(false) => "plain".to_string(),
+        SeriesChoice::Folder(folder) => folder.display().to_string().replace('/', "+"),
+    };
+    let overlay = if kernel.has_overlay() { "+overlay" } else { "" };
+    format!("{}+{patches}{overlay}", kernel.source)
+}
+
 impl Plan {
     /// Decides.
     pub fn new(layout: &Layout, config: &LabConfig, target: &Target, host: &Host) -> Result<Plan> {
         let (kernel_name, kernel) = config.kernel(target.kernel.as_deref())?;
         let (machine_name, machine) = config.machine(target.machine.as_deref())?;
+        let series = match &kernel.series {
+            SeriesChoice::Own(true) => Some(layout.series()),
+            SeriesChoice::Own(false) => None,
+            SeriesChoice::Folder(folder) => Some(layout.root().join(folder)),
+        };
         Ok(Plan {
             layout: layout.clone(),
             arches: target.arch.arches(),
@@ -87,6 +110,9 @@ impl Plan {
                 name: kernel_name.to_string(),
                 source_name: kernel.source.clone(),
                 source: config.source[&kernel.source].clone(),
+                tree_name: tree_name(kernel),
+                series,
+                overlay: kernel.has_overlay(),
                 config: kernel.config.clone(),
                 without: Vec::new(),
                 slowdown: kernel.slowdown,
@@ -105,6 +131,17 @@ impl Plan {
             setup: !target.no_setup,
             cargo: host.cargo.clone(),
             build_jobs: host.cpus,
+        })
+    }
+
+    /// The folder of the kernel's patches.
+    pub fn series(&self) -> Result<&Path> {
+        self.kernel.series.as_deref().ok_or_else(|| {
+            let name = &self.kernel.name;
+            Error::usage(
+                format!("looking for the series of kernel \"{name}\""),
+                "lab.toml says that it has none",
+            )
         })
     }
 }

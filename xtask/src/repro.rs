@@ -112,6 +112,7 @@ pub fn run(flags: &flags::Repro) -> Result<i32> {
                 spec,
                 boot_limit: BOOT_LIMIT,
                 scale: SCALE,
+                plain: false,
             };
             let count = scenario.file.step.len();
             let watch = |number: usize, title: &str| eprintln!("{}/{count} {title}", number + 1);

@@ -56,6 +56,8 @@ pub struct Ready {
     pub machines: Vec<MachineReport>,
     /// Factor on every deadline.
     pub slowdown: f64,
+    /// Whether the kernel is one without the project's files.
+    pub plain: bool,
 }
 
 /// What the guests of one architecture are booted from.
@@ -80,6 +82,7 @@ pub fn prepare(
         guests: BTreeMap::new(),
         machines: Vec::new(),
         slowdown: plan.kernel.slowdown,
+        plain: !plan.kernel.overlay,
     };
     for prepared in pipeline::prepare(plan, sink)? {
         let arch = prepared.arch;

@@ -37,7 +37,7 @@ fn the_default_plan_is_both_architectures() {
     assert_eq!(plan.kernel.name, "6.12");
     assert_eq!(
         plan.kernel.fragments(Arch::Arm64),
-        ["base.config", "arm64.config"]
+        ["base.config", "arm64.config", "checkpoint.config"]
     );
     assert!(plan.setup);
 }
@@ -53,9 +53,28 @@ fn the_debug_kernel_shares_the_source_and_takes_longer() {
     assert_eq!(plan.kernel.source_name, "6.12");
     assert_eq!(
         plan.kernel.fragments(Arch::X86_64),
-        ["base.config", "x86_64.config", "debug.config"]
+        [
+            "base.config",
+            "x86_64.config",
+            "checkpoint.config",
+            "debug.config"
+        ]
     );
     assert!(plan.kernel.slowdown > 1.0);
+    assert_eq!(plan.kernel.tree_name, "6.12", "one tree for both");
+}
+
+#[test]
+fn a_plain_kernel_has_a_tree_of_its_own_and_no_series() {
+    let target = Target {
+        kernel: Some("6.12-plain".into()),
+        ..Target::default()
+    };
+    let plan = plan(&target, &host(Arch::X86_64)).unwrap();
+    assert_eq!(plan.kernel.tree_name, "6.12+plain");
+    assert!(!plan.kernel.overlay);
+    let error = plan.series().unwrap_err().to_string();
+    assert!(error.contains("lab.toml says that it has none"), "{error}");
 }
 
 #[test]

@@ -82,7 +82,7 @@ fn fetch_first(plan: &Plan, origins: &[Origin], sink: &dyn Sink) -> Result<Fetch
 
 fn fetch_origin(plan: &Plan, origin: &Origin, sink: &dyn Sink) -> Result<Fetched> {
     if let Some(package) = &origin.debian {
-        return fetch_debian(plan, package, sink);
+        return fetch_debian(plan, package, origin.suite.as_deref(), sink);
     }
     match (&origin.file, &origin.sha256) {
         (Some(file), Some(sha256)) => use_file(plan, file, sha256),
@@ -112,12 +112,37 @@ fn use_file(plan: &Plan, file: &Path, sha256: &str) -> Result<Fetched> {
     })
 }
 
+/// The meta-package that depends on the newest `linux-source-*` package.
+const NEWEST: &str = "linux-source";
+
 /// A `linux-source-*` package: downloaded without root, its tarball taken out.
-fn fetch_debian(plan: &Plan, package: &str, sink: &dyn Sink) -> Result<Fetched> {
+fn fetch_debian(
+    plan: &Plan,
+    package: &str,
+    suite: Option<&str>,
+    sink: &dyn Sink,
+) -> Result<Fetched> {
     let layout = &plan.layout;
     let scratch = layout.scratch("source")?;
     progress(sink, format!("downloading {package}"));
-    let deb = download(layout, package, scratch.path(), sink)?;
+    let deb = download(layout, package, suite, scratch.path(), sink)?;
+    if package == NEWEST {
+        let depends = tool(format!("reading {package}"), "dpkg-deb")
+            .arg("-f")
+            .arg(&deb)
+            .arg("Depends")
+            .read()?;
+        let newest = newest(&depends).ok_or_else(|| {
+            Error::lab(
+                format!("reading {package}"),
+                format!(
+                    "it depends on no version of itself, but on: {}",
+                    depends.trim()
+                ),
+            )
+        })?;
+        return fetch_debian(plan, &newest, suite, sink);
+    }
     let version = tool(format!("reading {package}"), "dpkg-deb")
         .arg("-f")
         .arg(&deb)
@@ -152,14 +177,34 @@ fn fetch_debian(plan: &Plan, package: &str, sink: &dyn Sink) -> Result<Fetched> 
     })
 }
 
+/// `linux-source-7.2 (= 7.2.13-1)` as the package's name.
+fn newest(depends: &str) -> Option<String> {
+    let names = depends
+        .split(',')
+        .filter_map(|part| part.split_whitespace().next());
+    let mut names =
+        names.filter(|name| name.strip_prefix(NEWEST).is_some_and(|rest| rest.len() > 1));
+    names.next().map(str::to_string)
+}
+
 /// The package's file, through the host's package lists or, where they do not have it, through lists of the lab's own.
-fn download(layout: &Layout, package: &str, into: &Path, sink: &dyn Sink) -> Result<PathBuf> {
-    let direct = tool(format!("downloading {package}"), "apt-get")
-        .args(["-q", "download", package])
-        .dir(into)
-        .failure(Kind::Host)
-        .read();
-    if let Err(first) = direct {
+fn download(
+    layout: &Layout,
+    package: &str,
+    suite: Option<&str>,
+    into: &Path,
+    sink: &dyn Sink,
+) -> Result<PathBuf> {
+    let direct = || {
+        tool(format!("downloading {package}"), "apt-get")
+            .args(["-q", "download", package])
+            .dir(into)
+            .failure(Kind::Host)
+            .read()
+    };
+    if let Some(suite) = suite {
+        PrivateApt::for_suite(layout, suite)?.download(package, into)?;
+    } else if let Err(first) = direct() {
         if first.kind() == Kind::Interrupted {
             return Err(first);
         }

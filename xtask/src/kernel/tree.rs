@@ -45,10 +45,14 @@ pub struct OverlayFile {
 /// Brings the tree up to date.
 pub fn prepare(plan: &Plan, source: &Fetched, sink: &dyn Sink) -> Result<PatchedTree> {
     let layout = &plan.layout;
-    let series = Series::read(&layout.series())?;
-    let overlay = overlay_files(layout)?;
+    let series = match &plan.kernel.series {
+        Some(dir) => Series::read(dir)?,
+        None => Series::none(),
+    };
+    let overlay = overlay_of(plan)?;
+    let name = &plan.kernel.tree_name;
     let inputs = tree_inputs(source, &series, &overlay)?;
-    let path = layout.tree(&source.name);
+    let path = layout.tree(name);
     let kconfig_files = kconfig_files(&series, &overlay);
     let tree = PatchedTree {
         path,
@@ -58,14 +62,14 @@ pub fn prepare(plan: &Plan, source: &Fetched, sink: &dyn Sink) -> Result<Patched
     };
     let stage = Cached {
         step: Step::once(Stage::Tree),
-        stamp: layout.stamp(&format!("tree-{}", source.name)),
+        stamp: layout.stamp(&format!("tree-{name}")),
         inputs: &tree.inputs,
         sink,
     };
     stage.get(
         |()| vec![tree.path.join("Makefile")],
         || {
-            let state = State::open(layout, &source.name, source, sink)?;
+            let state = State::open(layout, name, source, sink)?;
             state.sync_series(layout, &series)?;
             state.sync_overlay(&overlay)
         },
@@ -80,7 +84,9 @@ pub fn tree_inputs(source: &Fetched, series: &Series, overlay: &[OverlayFile]) -
         "kernel source",
         format!("{} {}", source.origin, source.sha256),
     );
-    inputs.file("kernel-patches/series", &series.dir.join("series"))?;
+    if !series.patches.is_empty() {
+        inputs.file("kernel-patches/series", &series.dir.join("series"))?;
+    }
     for patch in &series.patches {
         inputs.file(
             format!("kernel-patches/{}", patch.name),
@@ -119,6 +125,14 @@ pub const PLACES: [(&str, &str); 5] = [
 ];
 /// Cargo's root of the same modules; the kernel has its own.
 const CARGO_ROOT: &str = "kernel/checkpoint/lib.rs";
+
+/// What is laid over the plan's kernel.
+pub fn overlay_of(plan: &Plan) -> Result<Vec<OverlayFile>> {
+    match plan.kernel.overlay {
+        true => overlay_files(&plan.layout),
+        false => Ok(Vec::new()),
+    }
+}
 
 /// Every file of the project that is laid over the kernel tree.
 pub fn overlay_files(layout: &Layout) -> Result<Vec<OverlayFile>> {

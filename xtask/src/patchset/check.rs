@@ -9,7 +9,7 @@ use std::path::Path;
 use crate::error::{Error, Result};
 use crate::event::Sink;
 use crate::kernel::source;
-use crate::kernel::tree::{overlay_files, OverlayFile, State};
+use crate::kernel::tree::{overlay_of, OverlayFile, State};
 use crate::layout::{read_text, Layout};
 use crate::patchset::checkpatch;
 use crate::patchset::overlay::Division;
@@ -56,14 +56,14 @@ impl fmt::Display for Report {
 /// caller holds the lock and has, for building, seen to the tools.
 pub fn check(plan: &Plan, build: bool, sink: &dyn Sink) -> Result<Report> {
     let layout = &plan.layout;
-    let series = Series::read(&layout.series())?;
-    let overlay = overlay_files(layout)?;
+    let series = Series::read(plan.series()?)?;
+    let overlay = overlay_of(plan)?;
     let mut problems = lint(&series, layout)?;
     let source = source::fetch(plan, sink)?;
-    let state = State::open(layout, &source.name, &source, sink)?;
+    let state = State::open(layout, &plan.kernel.tree_name, &source, sink)?;
     problems.extend(state.overwritten(&overlay));
     problems.extend(checkpatch::problems(
-        &layout.tree(&source.name),
+        &layout.tree(&plan.kernel.tree_name),
         &series,
         &overlay,
     )?);
@@ -115,7 +115,7 @@ fn lint(series: &Series, layout: &Layout) -> Result<Vec<String>> {
         }
         last.clone_from(&patch.name);
     }
-    let dir = layout.series();
+    let dir = series.dir.clone();
     let entries = std::fs::read_dir(&dir)
         .map_err(|err| Error::lab(format!("listing {}", dir.display()), err.to_string()))?;
     for entry in entries.flatten() {

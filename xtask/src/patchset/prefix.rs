@@ -70,7 +70,7 @@ pub fn build_all(
         all: AtomicU64::new(0),
         before: AtomicU64::new(0),
     };
-    let name = format!("{}-{NAME}", source.name);
+    let name = format!("{}-{NAME}", plan.kernel.tree_name);
     // Opened when the first prefix has to be built.
     let mut state = None;
     for count in 0..=series.patches.len() {

@@ -67,6 +67,15 @@ impl Series {
         })
     }
 
+    /// No patches at all.
+    pub fn none() -> Series {
+        Series {
+            dir: PathBuf::new(),
+            base: String::new(),
+            patches: Vec::new(),
+        }
+    }
+
     /// Its first `count` patches.
     pub fn prefix(&self, count: usize) -> Series {
         Series {

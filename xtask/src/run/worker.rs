@@ -156,6 +156,7 @@ fn boot(
             spec: spec.clone(),
             boot_limit,
             scale,
+            plain: ready.plain,
         },
     })
 }

@@ -66,6 +66,9 @@ pub struct Bench {
     pub boot_limit: Duration,
     /// Factor on every deadline, at least 1.
     pub scale: f64,
+    /// Whether the kernel is one without the project's files: that it has no checkpoint and restart is
+    /// no fault then.
+    pub plain: bool,
 }
 
 /// A program that the scenario has started.

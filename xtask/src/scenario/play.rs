@@ -47,7 +47,10 @@ pub fn play(
     let log_start = guest.console().offset();
     let seen = guest.console().advance()?.len();
     let mut case = Case::new(scenario, bench, folder, guest)?;
-    let mut judgement = run_steps(&mut case, watch);
+    let mut judgement = match missing(&case) {
+        Some(why) => Judgement::skip(why),
+        None => run_steps(&mut case, watch),
+    };
     let elapsed = started.elapsed();
     let mut alive = judgement.verdict.leaves_guest_sound() || judgement.verdict == Verdict::Timeout;
     let (mut taint, mut leaks) = (0, String::new());
@@ -98,6 +101,19 @@ pub fn play(
         elapsed,
         guest,
     })
+}
+
+/// What the scenario needs and the guest does not have.
+fn missing(case: &Case) -> Option<&'static str> {
+    if !case.bench.plain {
+        return None;
+    }
+    let has = case
+        .guest
+        .as_ref()
+        .is_some_and(|guest| guest.hello().syscalls);
+    let needs = case.scenario.file.step.iter().any(Step::needs_syscalls);
+    (needs && !has).then_some("this kernel has no checkpoint and restart")
 }
 
 fn run_steps(case: &mut Case, watch: &dyn Fn(usize, &str)) -> Judgement {

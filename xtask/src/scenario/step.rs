@@ -49,6 +49,16 @@ pub enum Step {
     Keep(String),
 }
 
+impl Step {
+    /// Whether it takes a kernel with checkpoint and restart.
+    pub fn needs_syscalls(&self) -> bool {
+        matches!(
+            self,
+            Step::Checkpoint(_) | Step::Restart(_) | Step::ForEachRecord(_)
+        )
+    }
+}
+
 /// See [`Step::Spawn`].
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]

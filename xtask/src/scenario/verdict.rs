@@ -134,6 +134,11 @@ impl Judgement {
         Self::new(Verdict::Pass, "")
     }
 
+    /// It cannot be run here; the reason.
+    pub fn skip(why: impl Into<String>) -> Self {
+        Self::new(Verdict::Skip, why)
+    }
+
     /// An expectation did not hold.
     pub fn fail(why: impl Into<String>) -> Self {
         Self::new(Verdict::Fail, why)
