@@ -28,39 +28,32 @@ pub struct PrivateApt {
 impl PrivateApt {
     /// For packages of an architecture.
     pub fn new(layout: &Layout, arch: Arch) -> Result<Self> {
-        let apt = PrivateApt {
-            dir: layout.cache().join("apt").join(arch.debian()),
-            debian_arch: arch.debian(),
-            suite: None,
-        };
-        apt.set_up()?;
-        Ok(apt)
-    }
-
-    /// For packages of another suite of Debian's archive and this machine's architecture.
-    pub fn for_suite(layout: &Layout, suite: &str) -> Result<Self> {
-        let host = Self::for_host(layout)?;
-        let apt = PrivateApt {
-            dir: layout
-                .cache()
-                .join("apt")
-                .join(format!("{}-{suite}", host.debian_arch)),
-            suite: Some(suite.to_string()),
-            ..host
-        };
-        apt.set_up()?;
-        Ok(apt)
+        Self::of(layout, arch, None)
     }
 
     /// For packages of this machine's architecture.
     pub fn for_host(layout: &Layout) -> Result<Self> {
-        let arch = Arch::host().ok_or_else(|| {
-            Error::host(
-                "asking the package archive",
-                "this machine's architecture is not known",
-            )
-        })?;
-        Self::new(layout, arch)
+        Self::of(layout, host_arch()?, None)
+    }
+
+    /// For packages of another suite of Debian's archive and this machine's architecture.
+    pub fn for_suite(layout: &Layout, suite: &str) -> Result<Self> {
+        Self::of(layout, host_arch()?, Some(suite))
+    }
+
+    fn of(layout: &Layout, arch: Arch, suite: Option<&str>) -> Result<Self> {
+        let debian_arch = arch.debian();
+        let name = match suite {
+            None => debian_arch.to_string(),
+            Some(suite) => format!("{debian_arch}-{suite}"),
+        };
+        let apt = PrivateApt {
+            dir: layout.cache().join("apt").join(name),
+            debian_arch,
+            suite: suite.map(str::to_string),
+        };
+        apt.set_up()?;
+        Ok(apt)
     }
 
     fn set_up(&self) -> Result<()> {
@@ -110,10 +103,7 @@ impl PrivateApt {
         if done.is_file() && !again {
             return Ok(());
         }
-        let sources = match &self.suite {
-            None => host_sources()?,
-            Some(suite) => of_suite(&host_sources()?, suite),
-        };
+        let sources = host_sources(self.suite.as_deref())?;
         write_whole(&self.dir.join("sources.list"), sources.as_bytes())?;
         self.apt_get(format!("fetching package lists ({})", self.debian_arch))
             .args(["-q", "update"])
@@ -188,8 +178,18 @@ impl PrivateApt {
     }
 }
 
-/// The host's own sources of its release's main component, as a sources.list.
-fn host_sources() -> Result<String> {
+fn host_arch() -> Result<Arch> {
+    Arch::host().ok_or_else(|| {
+        Error::host(
+            "asking the package archive",
+            "this machine's architecture is not known",
+        )
+    })
+}
+
+/// The host's own sources of its release's main component, as a sources.list; with a suite, that one of
+/// the same archive.
+fn host_sources(suite: Option<&str>) -> Result<String> {
     let release =
         std::fs::read_to_string("/etc/os-release").at("reading", Path::new("/etc/os-release"))?;
     let field = |name: &str| {
@@ -210,7 +210,7 @@ fn host_sources() -> Result<String> {
     let signed =
         field("ID").is_some_and(|id| id == "debian") && Path::new(DEBIAN_KEYRING).is_file();
     let codename = field("VERSION_CODENAME").unwrap_or_default();
-    let lines = sources_list(&targets, &codename, signed.then_some(DEBIAN_KEYRING));
+    let lines = sources_list(&targets, &codename, suite, signed.then_some(DEBIAN_KEYRING));
     if lines.is_empty() {
         return Err(Error::host(
             "asking apt for its sources",
@@ -220,21 +220,15 @@ fn host_sources() -> Result<String> {
     Ok(lines)
 }
 
-/// The same archives with another suite: the release's own, as security and updates have suites of
-/// their own.
-fn of_suite(sources: &str, suite: &str) -> String {
-    let lines = sources.lines().filter_map(|line| {
-        let (before, rest) = line.rsplit_once('/')?;
-        let mut words = rest.split_whitespace().rev();
-        let (component, release) = (words.next()?, words.next()?);
-        let main = !release.contains('-');
-        main.then(|| format!("{before}/ {suite} {component}\n"))
-    });
-    lines.collect()
-}
-
-/// One `deb` line for each archive of this release; other vendors' archives are left out.
-fn sources_list(targets: &str, codename: &str, keyring: Option<&str>) -> String {
+/// One `deb` line for each archive of this release, or, with a suite, for that suite of the archive that
+/// has the release itself: security and updates have suites of their own. Other vendors' archives are
+/// left out.
+fn sources_list(
+    targets: &str,
+    codename: &str,
+    suite: Option<&str>,
+    keyring: Option<&str>,
+) -> String {
     let options = keyring
         .map(|path| format!("[signed-by={path}] "))
         .unwrap_or_default();
@@ -243,10 +237,11 @@ fn sources_list(targets: &str, codename: &str, keyring: Option<&str>) -> String 
         .filter_map(|line| {
             let mut words = line.split_whitespace();
             let (uri, release, component) = (words.next()?, words.next()?, words.next()?);
-            let ours = release == codename
-                || release
-                    .strip_prefix(codename)
-                    .is_some_and(|rest| rest.starts_with('-'));
+            let beside = release
+                .strip_prefix(codename)
+                .is_some_and(|rest| rest.starts_with('-'));
+            let ours = release == codename || (beside && suite.is_none());
+            let release = suite.unwrap_or(release);
             (ours && component == "main").then(|| format!("deb {options}{uri} {release} main\n"))
         })
         .collect();
@@ -261,11 +256,10 @@ mod tests {
 
     #[test]
     fn another_suite_comes_from_the_same_archive() {
-        let sources = "deb [signed-by=/k.gpg] http://a/debian/ bookworm main\n\
-                       deb [signed-by=/k.gpg] http://a/debian/ bookworm-updates main\n\
-                       deb [signed-by=/k.gpg] http://a/security/ bookworm-security main\n";
+        let targets = "http://a/debian/ bookworm main\nhttp://a/debian/ bookworm-updates main\n\
+                       http://a/security/ bookworm-security main\n";
         assert_eq!(
-            of_suite(sources, "sid"),
+            sources_list(targets, "bookworm", Some("sid"), Some("/k.gpg")),
             "deb [signed-by=/k.gpg] http://a/debian/ sid main\n"
         );
     }
@@ -275,7 +269,7 @@ mod tests {
         let targets = "http://a/debian/ bookworm main\nhttp://a/debian/ bookworm contrib\nhttp://v/apt cloud-bookworm main\n\
                        http://a/security/ bookworm-security main\nhttp://a/debian/ bookworm main\n";
         assert_eq!(
-            sources_list(targets, "bookworm", None),
+            sources_list(targets, "bookworm", None, None),
             "deb http://a/debian/ bookworm main\ndeb http://a/security/ bookworm-security main\n"
         );
     }

@@ -46,18 +46,31 @@ impl Cached<'_> {
             }
             Freshness::Stale(why) => why,
         };
-        sink.emit(Event::StepBegin { step, why });
-        let start = Instant::now();
-        // Before anything is touched: what a cut run leaves must not be believed.
-        stamp::forget(&stamp)?;
-        let made = work()?;
-        let outputs = outputs(&made);
-        let outputs: Vec<&Path> = outputs.iter().map(PathBuf::as_path).collect();
-        stamp::record(&stamp, inputs, &outputs, &made)?;
-        sink.emit(Event::StepEnd {
-            step,
-            elapsed: start.elapsed(),
-        });
-        Ok(made)
+        announced(step, why, sink, || {
+            // Before anything is touched: what a cut run leaves must not be believed.
+            stamp::forget(&stamp)?;
+            let made = work()?;
+            let outputs = outputs(&made);
+            let outputs: Vec<&Path> = outputs.iter().map(PathBuf::as_path).collect();
+            stamp::record(&stamp, inputs, &outputs, &made)?;
+            Ok(made)
+        })
     }
+}
+
+/// Says that a step begins and why, does its work, and says how long it took; of a failure the error tells.
+pub fn announced<T>(
+    step: Step,
+    why: String,
+    sink: &dyn Sink,
+    work: impl FnOnce() -> Result<T>,
+) -> Result<T> {
+    sink.emit(Event::StepBegin { step, why });
+    let start = Instant::now();
+    let made = work()?;
+    sink.emit(Event::StepEnd {
+        step,
+        elapsed: start.elapsed(),
+    });
+    Ok(made)
 }

@@ -3,7 +3,6 @@
 //! The kernel build: make in an object folder, its image copied out whole.
 
 use std::path::PathBuf;
-use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
@@ -15,7 +14,7 @@ use crate::kernel::toolchain::KernelTools;
 use crate::kernel::tree::PatchedTree;
 use crate::layout::{copy_whole, remove_dir};
 use crate::plan::Plan;
-use crate::stage::Cached;
+use crate::stage::{announced, Cached};
 use crate::stamp;
 
 /// A finished kernel.
@@ -55,8 +54,9 @@ pub fn build(
     let mut inputs = tree.inputs.clone();
     inputs.text("kernel config", configured.config_sha256.clone());
     tools.describe(&mut inputs)?;
+    let step = Step::of(Stage::Kernel, arch);
     let stage = Cached {
-        step: Step::of(Stage::Kernel, arch),
+        step,
         stamp: plan
             .layout
             .stamp(&format!("kernel-{}-{arch}", plan.kernel.name)),
@@ -67,8 +67,8 @@ pub fn build(
         |build: &KernelBuild| vec![build.image.clone()],
         || {
             let doing = format!("building the kernel ({}, {arch})", plan.kernel.name);
-            make(plan, tree, tools, arch, &configured, doing, sink)?;
-            collect(plan, tree, tools, arch, &configured)
+            make(plan, tree, tools, &configured, step, doing, sink)?;
+            collect(plan, tree, tools, &configured)
         },
     )
 }
@@ -88,17 +88,12 @@ pub fn check_reproducible(
     let obj = plan.layout.obj(&plan.kernel.name, arch);
     remove_dir(&obj)?;
     let configured = configure(&plan, tree, tools, arch, sink)?;
-    let (step, start) = (Step::of(Stage::Kernel, arch), Instant::now());
-    sink.emit(Event::StepBegin {
-        step,
-        why: "a second time, from nothing".to_string(),
-    });
+    let step = Step::of(Stage::Kernel, arch);
     let doing = format!("building the kernel a second time ({}, {arch})", first.name);
-    make(&plan, tree, tools, arch, &configured, doing, sink)?;
-    sink.emit(Event::StepEnd {
-        step,
-        elapsed: start.elapsed(),
-    });
+    let why = "a second time, from nothing".to_string();
+    announced(step, why, sink, || {
+        make(&plan, tree, tools, &configured, step, doing, sink)
+    })?;
     let second = obj.join(arch.kernel_image());
     let found = stamp::hash_file(&second)?;
     if found != first.image_sha256 {
@@ -125,10 +120,9 @@ fn collect(
     plan: &Plan,
     tree: &PatchedTree,
     tools: &KernelTools,
-    arch: Arch,
     configured: &Configured,
 ) -> Result<KernelBuild> {
-    let name = &plan.kernel.name;
+    let (name, arch) = (&plan.kernel.name, configured.arch);
     let image = plan
         .layout
         .kernel_out(name, arch)
@@ -148,18 +142,17 @@ fn collect(
     })
 }
 
-/// Has make bring the object folder up to date; `doing` is said of a failure.
+/// Has make bring the object folder up to date: `step` is what goes on, `doing` is said of a failure.
 pub fn make(
     plan: &Plan,
     tree: &PatchedTree,
     tools: &KernelTools,
-    arch: Arch,
     configured: &Configured,
+    step: Step,
     doing: String,
     sink: &dyn Sink,
 ) -> Result<()> {
-    let name = &plan.kernel.name;
-    let step = Step::of(Stage::Kernel, arch);
+    let (name, arch) = (&plan.kernel.name, configured.arch);
     let log = plan.layout.log(&format!("kernel-{name}-{arch}"));
     tools
         .make(doing, &tree.path, &configured.obj, arch.kbuild_name())

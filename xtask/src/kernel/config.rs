@@ -24,6 +24,8 @@ const PREFIX: &str = "CONFIG_";
 /// A configured object folder.
 #[derive(Debug, Clone)]
 pub struct Configured {
+    /// For which architecture.
+    pub arch: Arch,
     /// The object folder.
     pub obj: PathBuf,
     /// sha256 of its `.config`.
@@ -77,7 +79,11 @@ pub fn configure(
         |_| vec![obj.join(".config")],
         || make_config(plan, tree, tools, arch, &fragments),
     )?;
-    Ok(Configured { obj, config_sha256 })
+    Ok(Configured {
+        arch,
+        obj,
+        config_sha256,
+    })
 }
 
 /// The fragments of the plan's kernel: name and text.

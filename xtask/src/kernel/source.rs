@@ -126,12 +126,15 @@ fn fetch_debian(
     let scratch = layout.scratch("source")?;
     progress(sink, format!("downloading {package}"));
     let deb = download(layout, package, suite, scratch.path(), sink)?;
-    if package == NEWEST {
-        let depends = tool(format!("reading {package}"), "dpkg-deb")
+    let field = |name: &str| {
+        tool(format!("reading {package}"), "dpkg-deb")
             .arg("-f")
             .arg(&deb)
-            .arg("Depends")
-            .read()?;
+            .arg(name)
+            .read()
+    };
+    if package == NEWEST {
+        let depends = field("Depends")?;
         let newest = newest(&depends).ok_or_else(|| {
             Error::lab(
                 format!("reading {package}"),
@@ -143,11 +146,7 @@ fn fetch_debian(
         })?;
         return fetch_debian(plan, &newest, suite, sink);
     }
-    let version = tool(format!("reading {package}"), "dpkg-deb")
-        .arg("-f")
-        .arg(&deb)
-        .arg("Version")
-        .read()?;
+    let version = field("Version")?;
     progress(sink, format!("unpacking {package} {version}"));
     let unpacked = scratch.path().join("unpacked");
     tool(format!("unpacking {package}"), "dpkg")

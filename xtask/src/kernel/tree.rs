@@ -51,15 +51,7 @@ pub fn prepare(plan: &Plan, source: &Fetched, sink: &dyn Sink) -> Result<Patched
     };
     let overlay = overlay_of(plan)?;
     let name = &plan.kernel.tree_name;
-    let inputs = tree_inputs(source, &series, &overlay)?;
-    let path = layout.tree(name);
-    let kconfig_files = kconfig_files(&series, &overlay);
-    let tree = PatchedTree {
-        path,
-        source: source.clone(),
-        inputs,
-        kconfig_files,
-    };
+    let tree = PatchedTree::of(layout, name, source, &series, &overlay)?;
     let stage = Cached {
         step: Step::once(Stage::Tree),
         stamp: layout.stamp(&format!("tree-{name}")),
@@ -77,8 +69,25 @@ pub fn prepare(plan: &Plan, source: &Fetched, sink: &dyn Sink) -> Result<Patched
     Ok(tree)
 }
 
-/// What a tree is made from.
-pub fn tree_inputs(source: &Fetched, series: &Series, overlay: &[OverlayFile]) -> Result<Inputs> {
+impl PatchedTree {
+    /// The tree of this name, as series and overlay make it.
+    pub fn of(
+        layout: &Layout,
+        name: &str,
+        source: &Fetched,
+        series: &Series,
+        overlay: &[OverlayFile],
+    ) -> Result<PatchedTree> {
+        Ok(PatchedTree {
+            path: layout.tree(name),
+            source: source.clone(),
+            inputs: tree_inputs(source, series, overlay)?,
+            kconfig_files: kconfig_files(series, overlay),
+        })
+    }
+}
+
+fn tree_inputs(source: &Fetched, series: &Series, overlay: &[OverlayFile]) -> Result<Inputs> {
     let mut inputs = Inputs::new();
     inputs.text(
         "kernel source",
@@ -100,7 +109,7 @@ pub fn tree_inputs(source: &Fetched, series: &Series, overlay: &[OverlayFile]) -
 }
 
 /// What of series and overlay configuration reads.
-pub fn kconfig_files(series: &Series, overlay: &[OverlayFile]) -> Vec<String> {
+fn kconfig_files(series: &Series, overlay: &[OverlayFile]) -> Vec<String> {
     let laid_in = overlay.iter().map(|file| file.to.clone());
     let of_kconfig = |path: &String| {
         let name = path.rsplit('/').next().unwrap_or(path);

@@ -185,7 +185,7 @@ pub fn message(patch: &Patch) -> Result<(String, String)> {
 }
 
 /// `A <a@b>` as name and address.
-fn identity(author: &str) -> Option<(&str, &str)> {
+pub fn identity(author: &str) -> Option<(&str, &str)> {
     let (name, rest) = author.split_once('<')?;
     Some((name.trim(), rest.strip_suffix('>')?))
 }

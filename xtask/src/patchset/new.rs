@@ -8,7 +8,7 @@ use std::path::Path;
 use crate::error::{AtPath, Error, Result};
 use crate::exec::tool;
 use crate::patchset::commit::refuse_unfinished;
-use crate::patchset::git::git;
+use crate::patchset::git::{git, identity};
 use crate::patchset::origin::Origin;
 
 const DOING: &str = "beginning a patch";
@@ -24,20 +24,19 @@ pub fn begin(dir: &Path, subject: &str) -> Result<()> {
     Origin::of(&doing, &dir)?;
     refuse_unfinished(&doing, &dir)?;
     let subject = checked(subject)?;
-    let who = author(&dir)?;
+    let (name, address) = author(&dir)?;
     git(
         DOING,
         &dir,
         ["commit", "-q", "--allow-empty", "--no-verify", "-m"],
     )
     .arg(format!(
-        "{subject}\n\n{MAINLINE}\nSigned-off-by: {} <{}>\n",
-        who.0, who.1
+        "{subject}\n\n{MAINLINE}\nSigned-off-by: {name} <{address}>\n"
     ))
-    .env("GIT_AUTHOR_NAME", &who.0)
-    .env("GIT_AUTHOR_EMAIL", &who.1)
-    .env("GIT_COMMITTER_NAME", &who.0)
-    .env("GIT_COMMITTER_EMAIL", &who.1)
+    .env("GIT_AUTHOR_NAME", &name)
+    .env("GIT_AUTHOR_EMAIL", &address)
+    .env("GIT_COMMITTER_NAME", &name)
+    .env("GIT_COMMITTER_EMAIL", &address)
     .read()
     .map(drop)
 }
@@ -74,12 +73,10 @@ fn author(dir: &Path) -> Result<(String, String)> {
                 "git config --global user.name \"Your Name\"; git config --global user.email you@example.com",
             )
         })?;
-    // NAME <ADDRESS> TIME ZONE
-    let parts = said.split_once(" <").and_then(|(name, rest)| {
-        let (address, _) = rest.split_once('>')?;
-        Some((name.to_string(), address.to_string()))
-    });
-    parts.ok_or_else(|| {
+    // A time and its zone come behind.
+    let who = said.split_inclusive('>').next().and_then(identity);
+    let who = who.map(|(name, address)| (name.to_string(), address.to_string()));
+    who.ok_or_else(|| {
         Error::lab(
             DOING,
             format!("git says that the author is {}", said.trim()),

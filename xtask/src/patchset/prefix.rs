@@ -4,21 +4,20 @@
 //! their own go from the bare source to the whole series, so that each build is what its patch
 //! changes; what was built is remembered, and a cut check goes on where it was.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
-
 use crate::arch::Arch;
 use crate::error::Result;
-use crate::event::{Event, Sink, Stage, Step};
+use crate::event::{Sink, Stage, Step};
+use crate::kernel::build::make;
+use crate::kernel::config::configure;
 use crate::kernel::kconfig::Symbols;
 use crate::kernel::source::Fetched;
 use crate::kernel::toolchain::KernelTools;
-use crate::kernel::tree::{kconfig_files, tree_inputs, OverlayFile, PatchedTree, State};
-use crate::kernel::{build, config};
+use crate::kernel::tree::{OverlayFile, PatchedTree, State};
 use crate::layout::read_text;
 use crate::patchset::series::Series;
 use crate::pipeline::for_each_arch;
 use crate::plan::Plan;
+use crate::stage::announced;
 use crate::stamp::{self, Freshness, Inputs};
 
 /// What tree, object folders, stamps and logs of these builds are called by.
@@ -67,26 +66,22 @@ pub fn build_all(
         tools: &tools,
         own: &own,
         sink,
-        all: AtomicU64::new(0),
-        before: AtomicU64::new(0),
     };
     let name = format!("{}-{NAME}", plan.kernel.tree_name);
     // Opened when the first prefix has to be built.
     let mut state = None;
+    let mut built = Built { all: 0, before: 0 };
     for count in 0..=series.patches.len() {
         let prefix = series.prefix(count);
-        let tree = PatchedTree {
-            path: plan.layout.tree(&name),
-            source: source.clone(),
-            inputs: tree_inputs(source, &prefix, overlay)?,
-            kconfig_files: kconfig_files(&prefix, overlay),
-        };
+        let tree = PatchedTree::of(&plan.layout, &name, source, &prefix, overlay)?;
         let title = match prefix.patches.last() {
             Some(patch) => format!("up to {}", patch.name),
             None => "without a patch".to_string(),
         };
         let of_all = (count, series.patches.len());
-        let stale = checker.not_built(&tree, count)?;
+        let (before, stale) = checker.known(&tree, count)?;
+        built.before += before;
+        built.all += before;
         if stale.is_empty() {
             continue;
         }
@@ -96,12 +91,10 @@ pub fn build_all(
         };
         state.sync_series(&plan.layout, &prefix)?;
         state.sync_overlay(overlay)?;
-        for_each_arch(&stale, |arch| checker.build(&tree, of_all, arch, &title))?;
+        let builds = for_each_arch(&stale, |arch| checker.build(&tree, of_all, arch, &title))?;
+        built.all += builds.iter().sum::<u64>();
     }
-    Ok(Built {
-        all: checker.all.into_inner(),
-        before: checker.before.into_inner(),
-    })
+    Ok(built)
 }
 
 /// The symbols that the overlay's Kconfig files define.
@@ -124,8 +117,6 @@ struct Checker<'a> {
     tools: &'a KernelTools,
     own: &'a [String],
     sink: &'a dyn Sink,
-    all: AtomicU64,
-    before: AtomicU64,
 }
 
 impl Checker<'_> {
@@ -147,30 +138,28 @@ impl Checker<'_> {
         self.plan.layout.stamp(&format!("{name}-{count}-{arch}"))
     }
 
-    /// The architectures for which this prefix has not been built as it is now.
-    fn not_built(&self, tree: &PatchedTree, count: usize) -> Result<Vec<Arch>> {
-        let mut stale = Vec::new();
+    /// How many builds of this prefix are known as it is now, and the architectures that lack theirs.
+    fn known(&self, tree: &PatchedTree, count: usize) -> Result<(u64, Vec<Arch>)> {
+        let (mut known, mut stale) = (0, Vec::new());
         for arch in &self.plan.arches {
             let inputs = self.inputs(tree, *arch)?;
             match stamp::check::<u64>(&self.stamp(count, *arch), &inputs) {
-                Freshness::Fresh(builds) => {
-                    self.all.fetch_add(builds, Ordering::Relaxed);
-                    self.before.fetch_add(builds, Ordering::Relaxed);
-                }
+                Freshness::Fresh(builds) => known += builds,
                 Freshness::Stale(_) => stale.push(*arch),
             }
         }
-        Ok(stale)
+        Ok((known, stale))
     }
 
-    /// Builds the prefix of `count` patches, of all that there are, for an architecture.
+    /// Builds the prefix of `count` patches, of all that there are, for an architecture; how many builds
+    /// that took.
     fn build(
         &self,
         tree: &PatchedTree,
         (count, all): (usize, usize),
         arch: Arch,
         title: &str,
-    ) -> Result<()> {
+    ) -> Result<u64> {
         let (inputs, stamp) = (self.inputs(tree, arch)?, self.stamp(count, arch));
         stamp::forget(&stamp)?;
         // Off first: the next prefix is nearer to it.
@@ -181,48 +170,21 @@ impl Checker<'_> {
             false => &[Options::Off],
         };
         for options in ways {
-            let (step, start) = (Step::of(Stage::Prefix, arch), Instant::now());
-            self.sink.emit(Event::StepBegin {
-                step,
-                why: format!("{count} of {all}, {title}, options {}", options.word()),
-            });
-            let make_says = |event| match event {
-                Event::StepProgress {
-                    done, total, text, ..
-                } => self.sink.emit(Event::StepProgress {
-                    step,
-                    done,
-                    total,
-                    text,
-                }),
-                other => self.sink.emit(other),
-            };
+            let (step, word) = (Step::of(Stage::Prefix, arch), options.word());
+            let why = format!("{count} of {all}, {title}, options {word}");
+            let doing = format!("building the series {title}, its options {word}, for {arch}");
             let mut plan = self.plan.clone();
             if *options == Options::Off {
                 plan.kernel.without = self.own.to_vec();
             }
-            let configured = config::configure(&plan, tree, self.tools, arch, self.sink)?;
-            let doing = format!(
-                "building the series {title}, its options {}, for {arch}",
-                options.word()
-            );
-            build::make(
-                &plan,
-                tree,
-                self.tools,
-                arch,
-                &configured,
-                doing,
-                &make_says,
-            )?;
-            self.sink.emit(Event::StepEnd {
-                step,
-                elapsed: start.elapsed(),
-            });
+            announced(step, why, self.sink, || {
+                let configured = configure(&plan, tree, self.tools, arch, self.sink)?;
+                make(&plan, tree, self.tools, &configured, step, doing, self.sink)
+            })?;
         }
         let builds = ways.len() as u64;
-        self.all.fetch_add(builds, Ordering::Relaxed);
-        stamp::record(&stamp, &inputs, &[], &builds)
+        stamp::record(&stamp, &inputs, &[], &builds)?;
+        Ok(builds)
     }
 }
 

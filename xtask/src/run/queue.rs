@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 //! Who runs what next: a guest keeps what fits it, a free place goes to the architecture that has
-//! most left to do, and nobody begins what would crowd the others' processors.
+//! most left to do, and nobody begins what would crowd the host's processors.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Deref;
@@ -26,7 +26,7 @@ pub struct Job {
 ///
 /// Under TCG a virtual processor waits for all others of its guest again and again (each TLB flush of
 /// arm64 does). With more of them than the host can run, guests slow each other down by far more than
-/// they share: a guest with more processors than usual does not run beside others.
+/// they share: a guest with more processors than usual counts for several.
 pub struct Queue {
     /// Virtual processors that may be in use at once.
     cpus: u32,
