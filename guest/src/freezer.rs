@@ -2,7 +2,7 @@
 
 //! Freezing, thawing and killing the cgroup (v2) of a process tree.
 
-use crate::procfs;
+use crate::{procfs, wait};
 use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
 use std::fs::{self, File};
 use std::io::{Read, Seek};
@@ -108,7 +108,7 @@ impl Cgroup {
 
     /// How long its processes, as many as they are now, may take to do what they are told.
     fn patience(&self) -> Duration {
-        PATIENCE + FOR_EACH * processes_below(&self.folder)
+        wait::scaled(PATIENCE + FOR_EACH * processes_below(&self.folder))
     }
 
     /// Waits for a line of cgroup.events.

@@ -50,7 +50,9 @@ fn delay(us: u32, seed: u64) -> Result<(), String> {
 /// Holds the participant `slot` once it comes to `point`, and whoever is held until now no more.
 pub fn hold(slot: u32, point: u32) -> Result<(), String> {
     set("hold_point", 0)?;
-    let free = wait::answer(LET_GO, || Ok((get("held")? == 0).then_some(())))?;
+    let free = wait::answer(wait::scaled(LET_GO), || {
+        Ok((get("held")? == 0).then_some(()))
+    })?;
     free.ok_or("whoever is held does not go on")?;
     set("hold_slot", slot.into())?;
     set("hold_point", point.into())

@@ -16,8 +16,16 @@ const PART: u32 = 8;
 
 /// A limit of a test as this machine has it: as much longer as it is slower than usual, by [`SCALE`].
 pub fn scaled(usual: Duration) -> Duration {
-    let factor = std::env::var(SCALE).ok().and_then(|text| text.parse().ok());
-    usual.mul_f64(factor.unwrap_or(1.0_f64).clamp(1.0, MOST))
+    usual.mul_f64(factor(std::env::var(SCALE).ok().as_deref()))
+}
+
+/// The factor that a text names; what is none counts as 1.
+fn factor(text: Option<&str>) -> f64 {
+    let named = text.and_then(|text| text.parse::<f64>().ok());
+    named
+        .filter(|factor| factor.is_finite())
+        .unwrap_or(1.0)
+        .clamp(1.0, MOST)
 }
 
 /// How long to leave alone what has been waited for so long already, within bounds.
@@ -55,6 +63,13 @@ pub fn until(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_factor_that_is_none_changes_nothing() {
+        let found = ["2.5", "0.1", "1e9", "NaN", "inf", "fast"].map(|text| factor(Some(text)));
+        assert_eq!(found, [2.5, 1.0, MOST, 1.0, 1.0, 1.0]);
+        assert_eq!(factor(None), 1.0);
+    }
 
     #[test]
     fn an_answer_ends_the_wait_and_so_does_impatience() {
