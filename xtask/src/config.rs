@@ -73,7 +73,8 @@ pub struct Kernel {
     /// The patches that are applied to it.
     #[serde(default)]
     pub series: SeriesChoice,
-    /// Whether the project's new files are laid in (default: with the project's own series).
+    /// Whether the project's new files are laid in (default: with the project's own series, not without
+    /// any); has to be said with a series of its own.
     pub overlay: Option<bool>,
     /// How much longer than a plain kernel it may take, for every deadline (default 1.0).
     #[serde(default = "one")]
@@ -143,6 +144,11 @@ impl LabConfig {
         problems.extend(names.filter(|name| !is_plain(name)).map(|name| {
             format!("name \"{name}\": only letters, digits, '.', '_' and '-' are possible")
         }));
+        if self.kernel.contains_key(GUEST) {
+            problems.push(format!(
+                "kernel \"{GUEST}\": folders of the lab have this name"
+            ));
+        }
         for (name, source) in &self.source {
             let named = |problem| format!("source \"{name}\": {problem}");
             problems.extend(source.problems().map(named));
@@ -239,9 +245,15 @@ impl Kernel {
             .config
             .is_empty()
             .then(|| "config names no fragment".to_string());
-        slowdown.into_iter().chain(empty)
+        // Whether a lack of the system calls is a fault depends on it.
+        let unsaid = (matches!(self.series, SeriesChoice::Folder(_)) && self.overlay.is_none())
+            .then(|| "with a series of its own it has to say overlay = true or false".to_string());
+        slowdown.into_iter().chain(empty).chain(unsaid)
     }
 }
+
+/// Object folders of kernels lie beside those of the guest programs.
+const GUEST: &str = "guest";
 
 /// How many processors a guest can have: NR_CPUS of the lab's kernels is the most.
 pub const CPUS: std::ops::RangeInclusive<u32> = 1..=8;

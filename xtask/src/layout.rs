@@ -84,6 +84,10 @@ impl Layout {
     pub fn cache(&self) -> PathBuf {
         self.lab.join("cache")
     }
+    /// A kernel source: the tarball, and what is known of it.
+    pub fn source(&self, name: &str) -> PathBuf {
+        self.cache().join("source").join(name)
+    }
     /// Programs the lab builds for its own use.
     pub fn tools(&self) -> PathBuf {
         self.lab.join("tools")

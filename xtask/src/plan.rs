@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::flags::{Accel, Target};
 use crate::host::Host;
 use crate::layout::Layout;
+use crate::stamp::hash_bytes;
 
 /// What is to be built and booted.
 #[derive(Debug, Clone)]
@@ -61,6 +62,11 @@ pub struct KernelPlan {
 }
 
 impl KernelPlan {
+    /// Whether nothing is put over the source: that such a kernel lacks the project's system calls is no fault.
+    pub fn is_plain(&self) -> bool {
+        self.series.is_none() && !self.overlay
+    }
+
     /// File names of the fragments for an architecture.
     pub fn fragments(&self, arch: Arch) -> Vec<String> {
         self.config
@@ -81,13 +87,18 @@ pub struct ToolchainPlan {
     pub rustc: Option<PathBuf>,
 }
 
-/// What tells a kernel's tree from others of the same source.
+/// What tells a kernel's tree from others of the same source. `+` is in no name of `lab.toml`; a folder
+/// is told by a hash, since it may have any name.
 fn tree_name(kernel: &Kernel) -> String {
     let patches = match &kernel.series {
         SeriesChoice::Own(true) if kernel.has_overlay() => return kernel.source.clone(),
         SeriesChoice::Own(true) => "own".to_string(),
         SeriesChoice::Own(false) => "plain".to_string(),
-        SeriesChoice::Folder(folder) => folder.display().to_string().replace('/', "+"),
+        SeriesChoice::Folder(folder) => {
+            let hash = hash_bytes(folder.as_os_str().as_encoded_bytes());
+            let last = folder.file_name().unwrap_or_default().display();
+            format!("{last}-{}", &hash[..8])
+        }
     };
     let overlay = if kernel.has_overlay() { "+overlay" } else { "" };
     format!("{}+{patches}{overlay}", kernel.source)

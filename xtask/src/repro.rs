@@ -42,6 +42,9 @@ struct Bundle {
     /// The guest; kernel and initramfs lie in the run's folder.
     guest: BootSpec,
     machine: Option<MachineReport>,
+    /// Whether the kernel is one as it is published, which may lack the system calls.
+    #[serde(default)]
+    plain: bool,
     /// The command line of QEMU, to be run in a folder of its own.
     qemu: String,
 }
@@ -61,6 +64,7 @@ pub fn write(job: &Job, result: &ScenarioReport, ready: &Ready) -> Result<()> {
             .iter()
             .find(|machine| machine.arch == job.spec.arch)
             .cloned(),
+        plain: ready.plain,
         qemu: tool("", &job.spec.qemu)
             .args(argv(&job.spec))
             .command_line(),
@@ -112,7 +116,7 @@ pub fn run(flags: &flags::Repro) -> Result<i32> {
                 spec,
                 boot_limit: BOOT_LIMIT,
                 scale: SCALE,
-                plain: false,
+                plain: bundle.plain,
             };
             let count = scenario.file.step.len();
             let watch = |number: usize, title: &str| eprintln!("{}/{count} {title}", number + 1);

@@ -56,7 +56,7 @@ pub struct Ready {
     pub machines: Vec<MachineReport>,
     /// Factor on every deadline.
     pub slowdown: f64,
-    /// Whether the kernel is one without the project's files.
+    /// Whether the kernel is one as it is published.
     pub plain: bool,
 }
 
@@ -82,7 +82,7 @@ pub fn prepare(
         guests: BTreeMap::new(),
         machines: Vec::new(),
         slowdown: plan.kernel.slowdown,
-        plain: !plan.kernel.overlay,
+        plain: plan.kernel.is_plain(),
     };
     for prepared in pipeline::prepare(plan, sink)? {
         let arch = prepared.arch;
@@ -247,7 +247,6 @@ pub fn play_all(ready: &Ready, jobs: Vec<Job>, width: usize, sink: &dyn Sink) ->
             let (queue, outcomes, errors) = (&queue, &outcomes, &errors);
             scope.spawn(move || {
                 if let Err(error) = worker::work(worker, ready, queue, outcomes, sink) {
-                    queue.close();
                     errors
                         .lock()
                         .unwrap_or_else(|poisoned| poisoned.into_inner())

@@ -84,7 +84,8 @@ pub fn check_reproducible(
 ) -> Result<KernelBuild> {
     let first = build(plan, tree, tools, arch, sink)?;
     let mut plan = plan.clone();
-    plan.kernel.name = format!("{}-again", plan.kernel.name);
+    // `+` is in no name of lab.toml.
+    plan.kernel.name = format!("{}+again", plan.kernel.name);
     let obj = plan.layout.obj(&plan.kernel.name, arch);
     remove_dir(&obj)?;
     let configured = configure(&plan, tree, tools, arch, sink)?;

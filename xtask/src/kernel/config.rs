@@ -62,12 +62,7 @@ pub fn configure(
     for path in &tree.kconfig_files {
         inputs.file(path, &tree.path.join(path))?;
     }
-    for (fragment, text) in &fragments {
-        inputs.text(
-            format!("images/kernel/{fragment}"),
-            stamp::hash_bytes(text.as_bytes()),
-        );
-    }
+    describe_fragments(&fragments, &mut inputs);
     tools.describe(&mut inputs)?;
     let stage = Cached {
         step: Step::of(Stage::Config, arch),
@@ -86,8 +81,21 @@ pub fn configure(
     })
 }
 
+/// The fragments as an input: what each says and, as a later one overrides an earlier one, their order.
+pub fn describe_fragments(fragments: &[(String, String)], inputs: &mut Inputs) {
+    for (name, text) in fragments {
+        let hash = stamp::hash_bytes(text.as_bytes());
+        inputs.text(format!("images/kernel/{name}"), hash);
+    }
+    let names = fragments.iter().map(|(name, _)| name.as_str());
+    inputs.text(
+        "order of the fragments",
+        names.collect::<Vec<_>>().join(" "),
+    );
+}
+
 /// The fragments of the plan's kernel: name and text.
-fn read_fragments(plan: &Plan, arch: Arch) -> Result<Vec<(String, String)>> {
+pub fn read_fragments(plan: &Plan, arch: Arch) -> Result<Vec<(String, String)>> {
     let mut fragments = Vec::new();
     for fragment in plan.kernel.fragments(arch) {
         let path = plan.layout.fragments().join(&fragment);
@@ -185,6 +193,15 @@ fn values(result: &str) -> Values<'_> {
     lines.filter_map(|line| line.split_once('=')).collect()
 }
 
+/// Those of `symbols` (without `CONFIG_`) that are not switched on in a finished configuration.
+pub fn unset<'a>(symbols: &'a [String], result: &str) -> Vec<&'a str> {
+    let set = values(result);
+    let names = symbols.iter().map(String::as_str);
+    names
+        .filter(|name| matches!(set.get(name), None | Some(&"n")))
+        .collect()
+}
+
 /// Symbols whose value in the finished configuration is not the one asked for, each with that in words.
 pub fn lost_symbols(wanted: &Wanted, result: &str) -> Vec<(String, String)> {
     let set = values(result);
@@ -237,6 +254,13 @@ mod tests {
         images/kernel/base.config: CONFIG_B=n did not come through: it is y
         images/kernel/debug.config: CONFIG_N=8 did not come through: it is 4
         ");
+    }
+
+    #[test]
+    fn what_is_not_on_is_told() {
+        let symbols = ["A", "B", "C"].map(str::to_string);
+        let found = unset(&symbols, "CONFIG_A=y\n# CONFIG_B is not set\nCONFIG_AB=y\n");
+        assert_eq!(found, ["B", "C"]);
     }
 
     #[test]

@@ -32,12 +32,13 @@ pub struct Fetched {
 }
 
 impl Fetched {
-    /// Unpacks it into a folder that is there.
+    /// Unpacks it into a folder that is there. Files are as old as their unpacking, not as the archive
+    /// says: to make, objects of the source that lay there before are older than they.
     pub fn unpack(&self, dir: &Path) -> Result<()> {
         tool(format!("unpacking {}", self.tarball.display()), "tar")
             .arg("-C")
             .arg(dir)
-            .args(["--strip-components=1", "-xf"])
+            .args(["--strip-components=1", "-m", "-xf"])
             .arg(&self.tarball)
             .failure(Kind::Lab)
             .read()
@@ -45,7 +46,8 @@ impl Fetched {
     }
 }
 
-/// Fetches the plan's source, unless the cache has it.
+/// Fetches the plan's source, unless the cache has it. What is known of it lies beside it: both stay
+/// until the cache is cleaned.
 pub fn fetch(plan: &Plan, sink: &dyn Sink) -> Result<Fetched> {
     let name = &plan.kernel.source_name;
     let origins = &plan.kernel.source.origin;
@@ -53,7 +55,7 @@ pub fn fetch(plan: &Plan, sink: &dyn Sink) -> Result<Fetched> {
     inputs.text("lab.toml: origins", format!("{origins:?}"));
     let stage = Cached {
         step: Step::once(Stage::Source),
-        stamp: plan.layout.stamp(&format!("source-{name}")),
+        stamp: plan.layout.source(name).join("fetched.json"),
         inputs: &inputs,
         sink,
     };
@@ -162,7 +164,7 @@ fn fetch_debian(
             format!("the package has no usr/src/{file_name}"),
         ));
     }
-    let folder = layout.cache().join(package);
+    let folder = layout.source(&plan.kernel.source_name);
     remove_dir(&folder)?;
     create_dir(&folder)?;
     let tarball = folder.join(&file_name);
@@ -202,7 +204,10 @@ fn download(
             .read()
     };
     if let Some(suite) = suite {
-        PrivateApt::for_suite(layout, suite)?.download(package, into)?;
+        let apt = PrivateApt::for_suite(layout, suite)?;
+        // Old lists name an old version as the newest.
+        apt.update(package == NEWEST)?;
+        apt.download(package, into)?;
     } else if let Err(first) = direct() {
         if first.kind() == Kind::Interrupted {
             return Err(first);

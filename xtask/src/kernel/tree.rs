@@ -18,7 +18,7 @@ use crate::layout::{copy_whole, create_dir, read_text, remove_dir, write_whole, 
 use crate::patchset::series::Series;
 use crate::plan::Plan;
 use crate::stage::Cached;
-use crate::stamp::{files_below, Inputs};
+use crate::stamp::{self, files_below, Inputs};
 
 /// A patched tree.
 #[derive(Debug, Clone)]
@@ -54,7 +54,7 @@ pub fn prepare(plan: &Plan, source: &Fetched, sink: &dyn Sink) -> Result<Patched
     let tree = PatchedTree::of(layout, name, source, &series, &overlay)?;
     let stage = Cached {
         step: Step::once(Stage::Tree),
-        stamp: layout.stamp(&format!("tree-{name}")),
+        stamp: stamp_of(layout, name),
         inputs: &tree.inputs,
         sink,
     };
@@ -87,6 +87,11 @@ impl PatchedTree {
     }
 }
 
+/// The stamp of a tree that is patched.
+fn stamp_of(layout: &Layout, name: &str) -> PathBuf {
+    layout.stamp(&format!("tree-{name}"))
+}
+
 fn tree_inputs(source: &Fetched, series: &Series, overlay: &[OverlayFile]) -> Result<Inputs> {
     let mut inputs = Inputs::new();
     inputs.text(
@@ -94,7 +99,8 @@ fn tree_inputs(source: &Fetched, series: &Series, overlay: &[OverlayFile]) -> Re
         format!("{} {}", source.origin, source.sha256),
     );
     if !series.patches.is_empty() {
-        inputs.file("kernel-patches/series", &series.dir.join("series"))?;
+        let names = series.patches.iter().map(|patch| patch.name.as_str());
+        inputs.text("order of the patches", names.collect::<Vec<_>>().join(" "));
     }
     for patch in &series.patches {
         inputs.file(
@@ -200,7 +206,8 @@ impl State {
             total: None,
             text: format!("unpacking {}", source.origin),
         });
-        // The state goes first: a tree without one is not believed.
+        // These go first: a tree without a state is not believed, one without a stamp not to be patched.
+        stamp::forget(&stamp_of(layout, name))?;
         remove_dir(&dir)?;
         remove_dir(&state.tree)?;
         let scratch = layout.scratch("tree")?;

@@ -5,10 +5,10 @@
 //! changes; what was built is remembered, and a cut check goes on where it was.
 
 use crate::arch::Arch;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::event::{Sink, Stage, Step};
 use crate::kernel::build::make;
-use crate::kernel::config::configure;
+use crate::kernel::config::{configure, describe_fragments, read_fragments, unset, Configured};
 use crate::kernel::kconfig::Symbols;
 use crate::kernel::source::Fetched;
 use crate::kernel::toolchain::KernelTools;
@@ -21,7 +21,8 @@ use crate::stage::announced;
 use crate::stamp::{self, Freshness, Inputs};
 
 /// What tree, object folders, stamps and logs of these builds are called by.
-const NAME: &str = "prefix";
+/// `+` is in no name of lab.toml.
+const NAME: &str = "+prefix";
 
 /// How the project's own options are set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,14 +61,14 @@ pub fn build_all(
     let own = own_symbols(overlay)?;
     let tools = KernelTools::find(plan)?;
     let mut plan = plan.clone();
-    plan.kernel.name = format!("{}-{NAME}", plan.kernel.name);
+    plan.kernel.name.push_str(NAME);
     let checker = Checker {
         plan: &plan,
         tools: &tools,
         own: &own,
         sink,
     };
-    let name = format!("{}-{NAME}", plan.kernel.tree_name);
+    let name = format!("{}{NAME}", plan.kernel.tree_name);
     // Opened when the first prefix has to be built.
     let mut state = None;
     let mut built = Built { all: 0, before: 0 };
@@ -112,6 +113,14 @@ fn own_symbols(overlay: &[OverlayFile]) -> Result<Vec<String>> {
     Ok(symbols)
 }
 
+/// `CONFIG_A, CONFIG_B`
+fn words(symbols: &[impl AsRef<str>]) -> String {
+    let names = symbols
+        .iter()
+        .map(|symbol| format!("CONFIG_{}", symbol.as_ref()));
+    names.collect::<Vec<_>>().join(", ")
+}
+
 struct Checker<'a> {
     plan: &'a Plan,
     tools: &'a KernelTools,
@@ -123,12 +132,7 @@ impl Checker<'_> {
     /// What a build of this tree depends on, its configuration included.
     fn inputs(&self, tree: &PatchedTree, arch: Arch) -> Result<Inputs> {
         let mut inputs = tree.inputs.clone();
-        for name in self.plan.kernel.fragments(arch) {
-            inputs.file(
-                format!("images/kernel/{name}"),
-                &self.plan.layout.fragments().join(&name),
-            )?;
-        }
+        describe_fragments(&read_fragments(self.plan, arch)?, &mut inputs);
         self.tools.describe(&mut inputs)?;
         Ok(inputs)
     }
@@ -162,13 +166,21 @@ impl Checker<'_> {
     ) -> Result<u64> {
         let (inputs, stamp) = (self.inputs(tree, arch)?, self.stamp(count, arch));
         stamp::forget(&stamp)?;
-        // Off first: the next prefix is nearer to it.
         let known = Symbols::read(&tree.path, arch.kbuild_name());
-        let both = self.own.iter().any(|symbol| known.defines(symbol));
-        let ways: &[Options] = match both {
-            true => &[Options::Off, Options::On],
-            false => &[Options::Off],
+        let (there, lacking): (Vec<_>, Vec<_>) =
+            self.own.iter().partition(|symbol| known.defines(symbol));
+        // Off first: the next prefix is nearer to it.
+        let ways: &[Options] = match there.is_empty() {
+            false => &[Options::Off, Options::On],
+            true => &[Options::Off],
         };
+        if count == all && !lacking.is_empty() {
+            return Err(Error::build(
+                format!("looking for the overlay's options in the whole series, for {arch}"),
+                format!("no Kconfig file that it reads defines {}", words(&lacking)),
+            )
+            .hint("a patch has to source the overlay's Kconfig"));
+        }
         for options in ways {
             let (step, word) = (Step::of(Stage::Prefix, arch), options.word());
             let why = format!("{count} of {all}, {title}, options {word}");
@@ -179,12 +191,28 @@ impl Checker<'_> {
             }
             announced(step, why, self.sink, || {
                 let configured = configure(&plan, tree, self.tools, arch, self.sink)?;
+                if *options == Options::On {
+                    self.see_that_they_are_on(&configured, &doing)?;
+                }
                 make(&plan, tree, self.tools, &configured, step, doing, self.sink)
             })?;
         }
         let builds = ways.len() as u64;
         stamp::record(&stamp, &inputs, &[], &builds)?;
         Ok(builds)
+    }
+
+    /// Fails if a configuration that should have the overlay's options does not: what is off compiles always.
+    fn see_that_they_are_on(&self, configured: &Configured, doing: &str) -> Result<()> {
+        let config = read_text(&configured.obj.join(".config"))?;
+        let off = unset(self.own, &config);
+        if off.is_empty() {
+            return Ok(());
+        }
+        Err(
+            Error::usage(doing, format!("its configuration has {} off", words(&off)))
+                .hint("the kernel's fragments in lab.toml have to ask for what the overlay brings"),
+        )
     }
 }
 

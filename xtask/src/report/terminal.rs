@@ -75,6 +75,10 @@ impl Terminal {
             );
             state.line(&line);
         }
+        let skipped = |result: &ScenarioReport| result.verdict == Verdict::Skip;
+        if report.results.iter().all(skipped) {
+            state.line("nothing was run: every scenario was skipped");
+        }
         state.line(&sum(report));
         state.line(&format!("run: {}", shown(&report.folder)));
     }

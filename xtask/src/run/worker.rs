@@ -69,47 +69,57 @@ pub fn work(
     outcomes: &Mutex<Outcomes>,
     sink: &dyn Sink,
 ) -> Result<()> {
-    let mut kept: Option<Kept> = None;
-    while let Some(job) = queue.take(kept.as_ref().map(|kept| &kept.bench.spec)) {
-        let fits = |kept: &Kept| kept.bench.spec == job.spec && !job.scenario.file.fresh_guest;
-        // The old guest ends before a new one begins: both would share a processor.
-        let guest = kept.take().filter(fits);
-        let folder = folder_of(ready, &job);
-        let started = Instant::now();
-        let number = next_guest(outcomes, guest.is_none());
-        let guest = match guest {
-            Some(guest) => Ok(guest),
-            None => boot(worker, ready, &job.spec, number, outcomes, sink),
-        };
-        let played = match guest {
-            Ok(guest) => play_one(worker, &job, guest, &folder, sink)?,
-            Err(halt) => {
-                let judgement = not_booted(&job.scenario, &interruption(halt)?);
-                keep_boot_log(ready, &job, number, &folder)?;
-                (
-                    Played {
-                        judgement,
-                        elapsed: started.elapsed(),
-                        guest: None,
-                    },
-                    None,
-                )
-            }
-        };
-        if exec::interrupted() {
-            return Err(Error::interrupted("running scenarios"));
-        }
-        let (played, bench) = played;
-        let result = report(&job, &folder, &played.judgement, played.elapsed)?;
-        repro::write(&job, &result, ready)?;
-        kept = played
-            .guest
-            .zip(bench)
-            .map(|(guest, bench)| Kept { guest, bench });
-        lock(outcomes).results.push(result.clone());
-        sink.emit(Event::Run(RunEvent::ScenarioEnd { worker, result }));
+    let mut kept = None;
+    while let Some(job) = queue.take(kept.as_ref().map(|kept: &Kept| &kept.bench.spec)) {
+        // Closed while the job still holds its processors: whoever waits for them finds nothing to do.
+        kept = work_on(worker, &job, kept, ready, outcomes, sink).inspect_err(|_| queue.close())?;
     }
     Ok(())
+}
+
+/// Does one job, on the guest of the last one if it fits; the guest, if it can be used again.
+fn work_on(
+    worker: usize,
+    job: &Job,
+    kept: Option<Kept>,
+    ready: &Ready,
+    outcomes: &Mutex<Outcomes>,
+    sink: &dyn Sink,
+) -> Result<Option<Kept>> {
+    let fits = |kept: &Kept| kept.bench.spec == job.spec && !job.scenario.file.fresh_guest;
+    // The old guest ends before a new one begins: both would share a processor.
+    let guest = kept.filter(fits);
+    let folder = folder_of(ready, job);
+    let started = Instant::now();
+    let number = next_guest(outcomes, guest.is_none());
+    let guest = match guest {
+        Some(guest) => Ok(guest),
+        None => boot(worker, ready, &job.spec, number, outcomes, sink),
+    };
+    let (played, bench) = match guest {
+        Ok(guest) => play_one(worker, job, guest, &folder, sink)?,
+        Err(halt) => {
+            let judgement = not_booted(&job.scenario, &interruption(halt)?);
+            keep_boot_log(ready, job, number, &folder)?;
+            (
+                Played {
+                    judgement,
+                    elapsed: started.elapsed(),
+                    guest: None,
+                },
+                None,
+            )
+        }
+    };
+    if exec::interrupted() {
+        return Err(Error::interrupted("running scenarios"));
+    }
+    let result = report(job, &folder, &played.judgement, played.elapsed)?;
+    repro::write(job, &result, ready)?;
+    lock(outcomes).results.push(result.clone());
+    sink.emit(Event::Run(RunEvent::ScenarioEnd { worker, result }));
+    let kept = played.guest.zip(bench);
+    Ok(kept.map(|(guest, bench)| Kept { guest, bench }))
 }
 
 fn folder_of(ready: &Ready, job: &Job) -> PathBuf {

@@ -66,8 +66,8 @@ pub struct Bench {
     pub boot_limit: Duration,
     /// Factor on every deadline, at least 1.
     pub scale: f64,
-    /// Whether the kernel is one without the project's files: that it has no checkpoint and restart is
-    /// no fault then.
+    /// Whether the kernel is one as it is published: that it has no checkpoint and restart is no fault
+    /// then.
     pub plain: bool,
 }
 

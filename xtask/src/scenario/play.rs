@@ -59,7 +59,7 @@ pub fn play(
             Ok(left) => {
                 taint = left.taint;
                 leaks = left.leaks;
-                if judgement.verdict == Verdict::Pass && !left.tasks.is_empty() {
+                if judgement.verdict.is_good() && !left.tasks.is_empty() {
                     let words = task_words(&left.tasks);
                     judgement = Judgement::fail(format!("tasks were left behind: {words}"));
                 }
@@ -67,7 +67,7 @@ pub fn play(
             Err(stop) => {
                 alive = false;
                 let late = judgement_of(stop, false);
-                if judgement.verdict == Verdict::Pass {
+                if judgement.verdict.is_good() {
                     judgement = Judgement {
                         why: format!("cleaning up: {}", late.why),
                         ..late
@@ -181,7 +181,7 @@ fn with_leaks(judgement: Judgement, leaks: &str, folder: &Path) -> Result<Judgem
     }
     write_whole(&folder.join(LEAKS), leaks.as_bytes())?;
     let lost = leak_words(leaks);
-    Ok(if judgement.verdict == Verdict::Pass {
+    Ok(if judgement.verdict.is_good() {
         Judgement::fail(lost)
     } else {
         Judgement {
