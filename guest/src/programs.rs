@@ -45,6 +45,7 @@ programs! {
     t_protocol
     t_read
     t_refuse
+    t_rseq
     t_self
     t_shm
     t_signals

@@ -11,14 +11,23 @@ mod aarch64;
 mod x86_64;
 
 #[cfg(target_arch = "aarch64")]
-pub use aarch64::{hold_vectors, spin, ELF_MACHINE, VECTORS};
+pub use aarch64::{hold_vectors, spin, stay_in_sequence, thread_pointer, ELF_MACHINE, VECTORS};
 #[cfg(target_arch = "x86_64")]
-pub use x86_64::{hold_vectors, spin, ELF_MACHINE, VECTORS};
+pub use x86_64::{hold_vectors, spin, stay_in_sequence, thread_pointer, ELF_MACHINE, VECTORS};
 
 use nix::errno::Errno;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::sync::atomic::AtomicU32;
 use std::time::Duration;
+
+/// How often a thread's restartable sequence was aborted, and how often it found itself in the middle of
+/// one with the number of another processor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct Sequence {
+    pub aborts: u64,
+    pub strayed: u64,
+}
 
 /// Number of `checkpoint(2)`, the same on both arches.
 pub const SYS_CHECKPOINT: libc::c_long = 548;

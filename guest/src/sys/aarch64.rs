@@ -2,6 +2,7 @@
 
 //! arm64: vector and general registers that stay live over many instructions.
 
+use super::Sequence;
 use std::arch::asm;
 
 /// `e_machine` of this arch's programs.
@@ -56,4 +57,40 @@ pub fn spin(starts: [u64; 8], stop: &std::sync::atomic::AtomicU32) -> [u64; 8] {
         );
     }
     [a, b, c, d, e, f, g, h]
+}
+
+/// Stays in a restartable sequence until `stop` is not 0, which the kernel has to abort whenever the
+/// thread may go on with another processor. `area` is what the thread has registered.
+pub fn stay_in_sequence(area: *mut u8, stop: &std::sync::atomic::AtomicU32) -> Sequence {
+    let (mut aborts, mut strayed) = (0, 0);
+    // SAFETY: the area is the thread's own: it is written at `rseq_cs` (offset 8) and read at `cpu_id`
+    // (offset 4). The descriptor lives as long as the program. The abort handler, behind its signature,
+    // only counts and begins again.
+    unsafe {
+        asm!(
+            ".pushsection .data.rel.rseq, \"aw\"", ".balign 32",
+            "9:", ".long 0, 0", ".quad 3f, 4f - 3f, 6f", ".popsection",
+            "2:", "adrp {t}, 9b", "add {t}, {t}, :lo12:9b", "str {t}, [{area}, #8]",
+            "3:", "ldr {cpu:w}, [{area}, #4]",
+            "5:", "ldr {t:w}, [{stop}]", "cbnz {t:w}, 4f", "ldr {t:w}, [{area}, #4]",
+            "cmp {cpu:w}, {t:w}", "b.eq 5b", "add {strayed}, {strayed}, #1",
+            "4:", "b 8f",
+            ".inst 0xd428bc00",
+            "6:", "add {aborts}, {aborts}, #1", "b 2b",
+            "8:",
+            area = in(reg) area, stop = in(reg) stop.as_ptr(), t = out(reg) _, cpu = out(reg) _,
+            aborts = inout(reg) aborts, strayed = inout(reg) strayed, options(nostack),
+        );
+    }
+    Sequence { aborts, strayed }
+}
+
+/// What the C library counts thread-local addresses from.
+pub fn thread_pointer() -> usize {
+    let pointer;
+    // SAFETY: reads a register.
+    unsafe {
+        asm!("mrs {}, tpidr_el0", out(reg) pointer, options(nomem, nostack, preserves_flags))
+    };
+    pointer
 }

@@ -2,6 +2,7 @@
 
 //! x86_64: vector and general registers that stay live over many instructions.
 
+use super::Sequence;
 use std::arch::asm;
 
 /// `e_machine` of this arch's programs.
@@ -110,4 +111,38 @@ pub fn spin(starts: [u64; 8], stop: &std::sync::atomic::AtomicU32) -> [u64; 8] {
         );
     }
     [a, b, c, d, e, f, g, h]
+}
+
+/// Stays in a restartable sequence until `stop` is not 0, which the kernel has to abort whenever the
+/// thread may go on with another processor. `area` is what the thread has registered.
+pub fn stay_in_sequence(area: *mut u8, stop: &std::sync::atomic::AtomicU32) -> Sequence {
+    let (mut aborts, mut strayed) = (0, 0);
+    // SAFETY: the area is the thread's own: it is written at `rseq_cs` (offset 8) and read at `cpu_id`
+    // (offset 4). The descriptor lives as long as the program. The abort handler, behind its signature,
+    // only counts and begins again.
+    unsafe {
+        asm!(
+            ".pushsection .data.rel.rseq, \"aw\"", ".balign 32",
+            "9:", ".long 0, 0", ".quad 3f, 4f - 3f, 6f", ".popsection",
+            "2:", "lea {t}, [rip + 9b]", "mov [{area} + 8], {t}",
+            "3:", "mov {cpu:e}, dword ptr [{area} + 4]",
+            "5:", "cmp dword ptr [{stop}], 0", "jne 4f", "cmp {cpu:e}, dword ptr [{area} + 4]",
+            "je 5b", "inc {strayed}",
+            "4:", "jmp 8f",
+            ".byte 0x0f, 0xb9, 0x3d", ".long 0x53053053",
+            "6:", "inc {aborts}", "jmp 2b",
+            "8:",
+            area = in(reg) area, stop = in(reg) stop.as_ptr(), t = out(reg) _, cpu = out(reg) _,
+            aborts = inout(reg) aborts, strayed = inout(reg) strayed, options(nostack),
+        );
+    }
+    Sequence { aborts, strayed }
+}
+
+/// What the C library counts thread-local addresses from.
+pub fn thread_pointer() -> usize {
+    let pointer;
+    // SAFETY: the first word there is its own address, by the ABI.
+    unsafe { asm!("mov {}, fs:0", out(reg) pointer, options(nostack, readonly, preserves_flags)) };
+    pointer
 }
