@@ -3,7 +3,7 @@
 //! Statics that are initialised in place once, at boot: locks, which cannot be moved.
 
 use crate::error::{code::*, Error, Result};
-use crate::init::PinInit;
+use crate::variant::PinInit;
 use core::cell::UnsafeCell;
 use core::mem::MaybeUninit;
 use core::sync::atomic::{AtomicU8, Ordering};

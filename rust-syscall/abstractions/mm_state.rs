@@ -7,20 +7,22 @@
 //! [`include/linux/sched/coredump.h`](srctree/include/linux/sched/coredump.h).
 
 use crate::mm::MmWithUser;
+use crate::variant;
 use core::ptr;
 
 /// Reads a field of the address space.
 macro_rules! field {
     ($mm:expr, $($field:tt)+) => {
         // SAFETY: the mm is valid, and the field is a word that may be read at any time.
-        unsafe { ptr::addr_of!((*$mm.as_ptr()).__bindgen_anon_1.$($field)+).read() }
+        unsafe { ptr::addr_of!((*$mm.as_raw()).__bindgen_anon_1.$($field)+).read() }
     };
 }
 
 impl MmWithUser {
     /// `MMF_*` bits.
     pub fn flags(&self) -> u64 {
-        field!(self, flags) as u64
+        // SAFETY: the mm is valid; its flags are a word that may be read at any time.
+        unsafe { variant::mm_flags(self.as_raw()).read_volatile() as u64 }
     }
 
     fn has_flag(&self, bit: u32) -> bool {
@@ -29,12 +31,12 @@ impl MmWithUser {
 
     /// Whether new mappings get properties that the process asked for once (`mlockall`).
     pub fn has_default_vma_flags(&self) -> bool {
-        field!(self, def_flags) != 0
+        variant::default_vma_flags(self) != 0
     }
 
     /// Whether transparent huge pages are off (PR_SET_THP_DISABLE).
     pub fn has_thp_disabled(&self) -> bool {
-        self.has_flag(bindings::MMF_DISABLE_THP)
+        self.flags() & variant::THP_DISABLED != 0
     }
 
     /// Whether writable memory never becomes executable (PR_SET_MDWE).

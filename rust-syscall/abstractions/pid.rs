@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Process identifiers, pid namespaces, and the tree that tasks form.
+//! Process identifiers, and the tree that tasks form.
 //!
 //! Lock order: `tasklist_lock` is taken alone here, and nothing sleeps or allocates under it.
 //!
-//! C headers: [`include/linux/pid.h`](srctree/include/linux/pid.h) and
-//! [`include/linux/pid_namespace.h`](srctree/include/linux/pid_namespace.h).
+//! C header: [`include/linux/pid.h`](srctree/include/linux/pid.h).
 
 use crate::alloc::{flags::GFP_KERNEL, KVec};
 use crate::error::{from_err_ptr, Result};
 use crate::fs::File;
+use crate::pid_namespace::PidNamespace;
+use crate::sync::aref::{ARef, AlwaysRefCounted};
 use crate::task::Task;
-use crate::types::{ARef, AlwaysRefCounted, Opaque};
+use crate::types::Opaque;
 use core::mem::offset_of;
 use core::ptr::{self, NonNull};
 
@@ -61,32 +62,6 @@ impl Pid {
     }
 }
 
-/// Wraps the kernel's `struct pid_namespace`.
-///
-/// # Invariants
-///
-/// Always refcounted through `get_pid_ns`.
-#[repr(transparent)]
-pub struct PidNamespace(Opaque<bindings::pid_namespace>);
-
-// SAFETY: a pid namespace is counted atomically.
-unsafe impl Send for PidNamespace {}
-// SAFETY: as above.
-unsafe impl Sync for PidNamespace {}
-
-// SAFETY: the type invariant.
-unsafe impl AlwaysRefCounted for PidNamespace {
-    fn inc_ref(&self) {
-        // SAFETY: a shared reference means that the count is not zero.
-        unsafe { bindings::get_pid_ns(self.0.get()) };
-    }
-
-    unsafe fn dec_ref(obj: NonNull<Self>) {
-        // SAFETY: the caller gives up one count.
-        unsafe { bindings::put_pid_ns(obj.cast().as_ptr()) };
-    }
-}
-
 /// The numbers by which a task is known in one pid namespace; 0: not visible there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[allow(missing_docs)]
@@ -99,10 +74,10 @@ pub struct Numbers {
 }
 
 /// `tasklist_lock`, held for reading.
-struct TasklistGuard;
+pub(crate) struct TasklistGuard;
 
 impl TasklistGuard {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         // SAFETY: the guard unlocks; nothing that is done under it sleeps.
         unsafe { bindings::tasklist_read_lock() };
         Self
@@ -126,24 +101,11 @@ impl Task {
         Some(unsafe { ARef::from_raw(pid.cast()) })
     }
 
-    /// The pid namespace that the task lives in; `None` once it has been reaped.
-    pub fn active_pid_ns(&self) -> Option<ARef<PidNamespace>> {
-        let _guard = TasklistGuard::new();
-        // SAFETY: under `tasklist_lock` a task keeps its pid, if it still has one, and that
-        // keeps the namespace, on which a count is taken here.
-        unsafe {
-            let ns = bindings::task_active_pid_ns(self.as_raw());
-            let ns = NonNull::new(ns)?.cast::<PidNamespace>();
-            bindings::get_pid_ns(ns.as_ptr().cast());
-            Some(ARef::from_raw(ns))
-        }
-    }
-
     /// The task's numbers in a pid namespace.
     pub fn numbers_in(&self, ns: &PidNamespace) -> Numbers {
         let nr = |task: *mut bindings::task_struct, kind| {
             // SAFETY: the task is valid, and the function takes the RCU lock itself.
-            unsafe { bindings::__task_pid_nr_ns(task, kind, ns.0.get()) }
+            unsafe { bindings::__task_pid_nr_ns(task, kind, ns.as_ptr()) }
         };
         let _guard = TasklistGuard::new();
         let task = self.as_raw();

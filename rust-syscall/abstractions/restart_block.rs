@@ -10,6 +10,7 @@
 use crate::error::{code::*, Result};
 use crate::ffi::c_long;
 use crate::task::Task;
+use crate::variant;
 
 const CLOCK_REALTIME: i32 = bindings::CLOCK_REALTIME as i32;
 const CLOCK_MONOTONIC: i32 = bindings::CLOCK_MONOTONIC as i32;
@@ -159,10 +160,8 @@ fn futex(block: &bindings::restart_block__bindgen_ty_1__bindgen_ty_1) -> Option<
 
 fn poll(block: &bindings::restart_block__bindgen_ty_1__bindgen_ty_3) -> Option<Interrupted> {
     let left = if block.has_timeout != 0 {
-        let deadline = i64::try_from(block.tv_sec)
-            .unwrap_or(i64::MAX)
-            .saturating_mul(NSEC_PER_SEC)
-            .saturating_add(i64::try_from(block.tv_nsec).unwrap_or(i64::MAX));
+        let (seconds, rest) = variant::poll_end(block);
+        let deadline = seconds.saturating_mul(NSEC_PER_SEC).saturating_add(rest);
         Some(left_until(CLOCK_MONOTONIC, deadline)?)
     } else {
         None
@@ -190,7 +189,7 @@ pub fn set_current_interrupted_call(call: &Interrupted) -> Result {
             let mut to = bindings::restart_block__bindgen_ty_1__bindgen_ty_2 {
                 clockid: clock,
                 type_: bindings::timespec_type_TT_NONE,
-                expires: deadline_after(clock, left)? as u64,
+                expires: deadline_after(clock, left)? as _,
                 ..Default::default()
             };
             if let Some(address) = remainder {
@@ -215,20 +214,21 @@ pub fn set_current_interrupted_call(call: &Interrupted) -> Result {
                 val: value,
                 flags: futex_flags(options),
                 bitset,
-                time: deadline_after(futex_clock(options), left)? as u64,
+                time: deadline_after(futex_clock(options), left)? as _,
                 ..Default::default()
             };
         }
         Interrupted::Poll { fds, nfds, left } => {
             block.fn_ = Some(bindings::do_restart_poll);
             let deadline = deadline_after(CLOCK_MONOTONIC, left.unwrap_or(0))?;
-            block.__bindgen_anon_1.poll = bindings::restart_block__bindgen_ty_1__bindgen_ty_3 {
+            let mut to = bindings::restart_block__bindgen_ty_1__bindgen_ty_3 {
                 ufds: fds as *mut bindings::pollfd,
                 nfds,
                 has_timeout: i32::from(left.is_some()),
-                tv_sec: (deadline / NSEC_PER_SEC) as _,
-                tv_nsec: (deadline % NSEC_PER_SEC) as _,
+                ..Default::default()
             };
+            variant::set_poll_end(&mut to, deadline / NSEC_PER_SEC, deadline % NSEC_PER_SEC);
+            block.__bindgen_anon_1.poll = to;
         }
     }
     // SAFETY: only the current task uses its restart block, and not in this system call.

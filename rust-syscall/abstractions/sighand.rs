@@ -86,7 +86,7 @@ impl<'a> SighandGuard<'a> {
     fn new(task: &'a Task) -> Result<Self> {
         let mut flags = 0;
         // SAFETY: the task is valid; null says that it has no signal handling any more.
-        let sighand = unsafe { bindings::__lock_task_sighand(task.as_raw(), &mut flags) };
+        let sighand = unsafe { crate::variant::lock_task_sighand(task.as_raw(), &mut flags) };
         if sighand.is_null() {
             return Err(ESRCH);
         }

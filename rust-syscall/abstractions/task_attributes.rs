@@ -12,6 +12,7 @@ use crate::error::{code::*, Result};
 use crate::ffi::{c_int, c_ulong, c_void};
 use crate::mm::MmWithUser;
 use crate::task::Task;
+use crate::variant;
 use core::ptr;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
@@ -19,6 +20,8 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 pub const COMM_LEN: usize = bindings::TASK_COMM_LEN as usize;
 
 const NICE_0_PRIO: i32 = 120;
+const DUMP_FILTER_MASK: u64 =
+    ((1 << bindings::MMF_DUMP_FILTER_BITS) - 1) << bindings::MMF_DUMP_FILTER_SHIFT;
 const NO_NEW_PRIVS: c_ulong = 1 << bindings::PFA_NO_NEW_PRIVS;
 
 impl Task {
@@ -71,7 +74,7 @@ impl Task {
     /// Whether the task adopts orphans below it.
     pub fn is_child_subreaper(&self) -> bool {
         // SAFETY: a task keeps its `signal_struct` for as long as it is referenced.
-        unsafe { bindings::signal_struct::is_child_subreaper_raw((*self.as_raw()).signal) != 0 }
+        unsafe { variant::is_child_subreaper((*self.as_raw()).signal) }
     }
 
     /// The nice value.
@@ -100,33 +103,19 @@ impl Task {
 }
 
 impl MmWithUser {
-    /// Who may look into the address space: `PR_GET_DUMPABLE`.
-    pub fn dumpable(&self) -> u32 {
-        (self.flags() & bindings::MMF_DUMPABLE_MASK as u64) as u32
-    }
-
     /// Which mappings a core dump has: `MMF_DUMP_*`, as /proc shows them.
     pub fn dump_filter(&self) -> u64 {
-        (self.flags() & u64::from(bindings::MMF_DUMP_FILTER_MASK)) >> bindings::MMF_DUMP_FILTER_SHIFT
+        (self.flags() & DUMP_FILTER_MASK) >> bindings::MMF_DUMP_FILTER_SHIFT
     }
 
     /// Sets which mappings a core dump has; other bits of `filter` are ignored.
     pub fn set_dump_filter(&self, filter: u64) {
-        const MASK: usize = bindings::MMF_DUMP_FILTER_MASK as usize;
+        const MASK: usize = DUMP_FILTER_MASK as usize;
         let new = (filter as usize) << bindings::MMF_DUMP_FILTER_SHIFT & MASK;
         // SAFETY: the mm is valid, and its flags are a word that is only changed atomically.
-        let flags = unsafe {
-            let flags = ptr::addr_of_mut!((*self.as_ptr()).__bindgen_anon_1.flags);
-            AtomicUsize::from_ptr(flags.cast())
-        };
+        let flags = unsafe { AtomicUsize::from_ptr(variant::mm_flags(self.as_raw())) };
         flags.fetch_and(!MASK | new, Ordering::SeqCst);
         flags.fetch_or(new, Ordering::SeqCst);
-    }
-
-    /// Sets who may look into the address space; 0 nobody, else its user.
-    pub fn set_dumpable(&self, by_user: bool) {
-        // SAFETY: the mm is valid, and both values are allowed.
-        unsafe { bindings::set_dumpable(self.as_ptr(), c_int::from(by_user)) };
     }
 }
 
@@ -233,7 +222,7 @@ pub fn set_current_child_subreaper(yes: bool) {
     // its parents under `tasklist_lock`, before it has a say itself.
     unsafe {
         let task = bindings::get_current();
-        bindings::signal_struct::set_is_child_subreaper_raw((*task).signal, u32::from(yes));
+        variant::set_is_child_subreaper((*task).signal, yes);
         if yes {
             bindings::walk_process_tree(task, Some(announce_subreaper), ptr::null_mut());
         }
@@ -250,10 +239,10 @@ unsafe extern "C" fn announce_subreaper(task: *mut bindings::task_struct, _: *mu
         let numbers = ptr::addr_of!((*pid).numbers).cast::<bindings::upid>();
         let is_init = (*numbers.add(level)).nr == 1;
         let signal = (*task).signal;
-        if is_init || bindings::signal_struct::has_child_subreaper_raw(signal) != 0 {
+        if is_init || variant::has_child_subreaper(signal) {
             return 0;
         }
-        bindings::signal_struct::set_has_child_subreaper_raw(signal, 1);
+        variant::set_has_child_subreaper(signal);
     }
     1
 }

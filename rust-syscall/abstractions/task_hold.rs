@@ -6,8 +6,8 @@
 //! the latter here, and no I/O is done under it.
 
 use crate::error::{to_result, Result};
+use crate::sync::aref::ARef;
 use crate::task::Task;
-use crate::types::ARef;
 use core::ptr;
 
 /// A task that does not execute another program as long as this lives.

@@ -103,14 +103,14 @@ impl Task {
     /// Whether another process uses the task's address space.
     pub fn shares_mm(&self) -> bool {
         let mm = field!(self, mm);
-        let Some(held) = self.mm() else { return false };
+        let Some(held) = self.address_space() else { return false };
         // One user is the task, one is `held`: the common case needs no search.
         if held.users() <= 2 {
             return false;
         }
-        let leader: *const Task = self.group_leader();
+        let leader = field!(self, group_leader);
         any_process_thread(|process, thread| {
-            !ptr::eq(process.cast(), leader)
+            !ptr::eq(process, leader)
                 // SAFETY: the walk hands out valid tasks.
                 && unsafe { (*thread).mm == mm && (*thread).flags & bindings::PF_KTHREAD == 0 }
         })
@@ -121,7 +121,7 @@ impl Task {
         let mut flags = 0;
         // SAFETY: the task is valid; under the lock, if it could be taken, the handlers are there.
         unsafe {
-            let sighand = bindings::__lock_task_sighand(self.as_raw(), &mut flags);
+            let sighand = crate::variant::lock_task_sighand(self.as_raw(), &mut flags);
             if sighand.is_null() {
                 return false;
             }

@@ -8,6 +8,7 @@
 
 use crate::error::{code::*, Result};
 use crate::task::Task;
+use crate::variant;
 
 /// Bytes of the head of a robust futex list, the only length that the kernel takes.
 pub const ROBUST_LIST_LEN: u64 = core::mem::size_of::<bindings::robust_list_head>() as u64;
@@ -41,27 +42,17 @@ impl Task {
             Pointers {
                 set_child_tid: (*task).set_child_tid as u64,
                 clear_child_tid: (*task).clear_child_tid as u64,
-                robust_list: (*task).robust_list as u64,
+                robust_list: *variant::robust_list(task) as u64,
             }
         }
     }
 
     /// The thread's restartable sequences area. It must not run, or be the current one.
     pub fn rseq(&self) -> Rseq {
-        #[cfg(not(CONFIG_RSEQ))]
-        return Rseq::default();
         #[cfg(CONFIG_RSEQ)]
-        {
-            let task = self.as_raw();
-            // SAFETY: the task is valid, and nobody but itself changes these.
-            unsafe {
-                Rseq {
-                    address: (*task).rseq as u64,
-                    len: (*task).rseq_len,
-                    signature: (*task).rseq_sig,
-                }
-            }
-        }
+        return variant::rseq_of(self);
+        #[cfg(not(CONFIG_RSEQ))]
+        Rseq::default()
     }
 }
 
@@ -72,7 +63,7 @@ pub fn set_current_pointers(pointers: &Pointers) {
         let task = bindings::get_current();
         (*task).set_child_tid = pointers.set_child_tid as *mut i32;
         (*task).clear_child_tid = pointers.clear_child_tid as *mut i32;
-        (*task).robust_list = pointers.robust_list as *mut bindings::robust_list_head;
+        *variant::robust_list(task) = pointers.robust_list as *mut bindings::robust_list_head;
     }
 }
 
@@ -85,8 +76,8 @@ pub fn set_current_pointers(pointers: &Pointers) {
 #[cfg(CONFIG_RSEQ)]
 pub fn set_current_rseq(rseq: &Rseq) -> Result {
     const ORIGINAL_LEN: u32 = 32;
-    const ALIGN: u64 = core::mem::align_of::<bindings::rseq>() as u64;
     const FEATURES_END: u32 = core::mem::offset_of!(bindings::rseq, end) as u32;
+    const ALIGN: u64 = FEATURES_END.next_power_of_two() as u64;
     if rseq.address == 0 {
         if *rseq != Rseq::default() {
             return Err(EINVAL);
@@ -97,23 +88,16 @@ pub fn set_current_rseq(rseq: &Rseq) -> Result {
         } else {
             ALIGN
         };
-        if rseq.len < ORIGINAL_LEN.max(FEATURES_END) || rseq.address % align != 0 {
+        let too_short = rseq.len < ORIGINAL_LEN.max(FEATURES_END);
+        if rseq.len != ORIGINAL_LEN && too_short || rseq.address % align != 0 {
             return Err(EINVAL);
         }
         let end = rseq.address.checked_add(u64::from(rseq.len));
-        if !end.is_some_and(|end| end <= crate::mm::task_size()) {
+        if !end.is_some_and(|end| end <= crate::mm::space::task_size()) {
             return Err(EFAULT);
         }
     }
-    // SAFETY: the current task's own fields, which the kernel uses on its way to user space only.
-    // The area is taken for untrusted user memory there.
-    unsafe {
-        let task = bindings::get_current();
-        (*task).rseq = rseq.address as *mut bindings::rseq;
-        (*task).rseq_len = rseq.len;
-        (*task).rseq_sig = rseq.signature;
-        bindings::rseq_preempt();
-    }
+    variant::set_current_rseq(rseq);
     Ok(())
 }
 

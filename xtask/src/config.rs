@@ -68,14 +68,15 @@ pub struct Origin {
 pub struct Kernel {
     /// Name of its source.
     pub source: String,
-    /// Fragments of `images/kernel/` over allnoconfig, without `.config`; `{arch}` stands for the architecture.
+    /// Fragments of `images/kernel/` over allnoconfig, without `.config`; `{arch}` stands for the
+    /// architecture, and `arm64:NAME` is for that one.
     pub config: Vec<String>,
     /// The patches that are applied to it.
     #[serde(default)]
     pub series: SeriesChoice,
-    /// Whether the project's new files are laid in (default: with the project's own series, not without
-    /// any); has to be said with a series of its own.
-    pub overlay: Option<bool>,
+    /// Which overlay is laid in: the project's new files, with those of `rust-syscall/kernels/` that are
+    /// for kernels of this kind (default: none).
+    pub overlay: Option<String>,
     /// How much longer than a plain kernel it may take, for every deadline (default 1.0).
     #[serde(default = "one")]
     pub slowdown: f64,
@@ -232,12 +233,6 @@ impl Source {
 }
 
 impl Kernel {
-    /// Whether the project's new files are laid in.
-    pub fn has_overlay(&self) -> bool {
-        self.overlay
-            .unwrap_or(self.series == SeriesChoice::Own(true))
-    }
-
     fn problems(&self) -> impl Iterator<Item = String> + '_ {
         let slowdown = (!(1.0..=100.0).contains(&self.slowdown))
             .then(|| format!("slowdown {} is not in 1.0..100.0", self.slowdown));
@@ -245,10 +240,25 @@ impl Kernel {
             .config
             .is_empty()
             .then(|| "config names no fragment".to_string());
-        // Whether a lack of the system calls is a fault depends on it.
-        let unsaid = (matches!(self.series, SeriesChoice::Folder(_)) && self.overlay.is_none())
-            .then(|| "with a series of its own it has to say overlay = true or false".to_string());
-        slowdown.into_iter().chain(empty).chain(unsaid)
+        let named = self.overlay.iter().filter(|name| !is_plain(name));
+        let overlay = named.map(|name| {
+            format!("overlay \"{name}\": only letters, digits, '.', '_' and '-' are possible")
+        });
+        let bare = self.series == SeriesChoice::Own(true) && self.overlay.is_none();
+        let bare = bare.then(|| {
+            "the project's own series goes with an overlay: name it, or say series = false"
+                .to_string()
+        });
+        let for_one = self.config.iter().filter_map(|name| name.split_once(':'));
+        let unknown = for_one.filter(|(arch, _)| !Arch::ALL.iter().any(|one| one.name() == *arch));
+        let unknown =
+            unknown.map(|(arch, name)| format!("config \"{arch}:{name}\": no architecture {arch}"));
+        slowdown
+            .into_iter()
+            .chain(empty)
+            .chain(overlay)
+            .chain(bare)
+            .chain(unknown)
     }
 }
 

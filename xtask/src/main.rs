@@ -111,6 +111,16 @@ fn patchset_command(session: &Session, command: Patchset, sink: &dyn Sink) -> Re
             let dir = flags.tree.display();
             println!("{dir}: begun; git -C {dir} commit --amend --all puts in its change");
         }
+        Patchset::Rebase(flags) => {
+            let _lock = session.layout.lock(sink)?;
+            let named = |name: Option<String>| session.plan(&target(SourceFlags { kernel: name }));
+            let onto = named(Some(flags.onto.clone()))?;
+            let has_series = onto.series()?.join("series").is_file();
+            let from = flags.from.or(has_series.then_some(flags.onto));
+            let count = patchset::rebase_to(&named(from)?, &onto, &flags.to, sink)?;
+            let dir = flags.to.display();
+            println!("{dir}: {count} patches fit; cargo xtask patchset refresh --from {dir} takes them over");
+        }
         Patchset::Refresh(flags) => {
             let _lock = session.layout.lock(sink)?;
             let changes = patchset::refresh::compare(&session.layout, &flags.from)?;

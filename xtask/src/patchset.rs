@@ -12,6 +12,7 @@ pub mod number;
 pub mod origin;
 pub mod overlay;
 pub mod prefix;
+pub mod rebase;
 pub mod refresh;
 pub mod series;
 
@@ -41,12 +42,49 @@ pub fn export_to(
     cover: Option<&Path>,
     sink: &dyn Sink,
 ) -> Result<Vec<PathBuf>> {
-    let usual = plan.series()?.join(COVER);
+    let usual = overlay::beside(COVER, plan.series()?, &plan.layout.series());
     let cover = export::Cover::read(cover.unwrap_or(&usual))?;
     let scratch = plan.layout.scratch("export")?;
     with_contents(plan, false, sink, |contents| {
         export::export(contents, &cover, version, out, scratch.path(), sink)
     })
+}
+
+/// Carries the series of `from` to the source of `onto`, in a git tree in `dir`; how many patches it has.
+/// The caller holds the lock.
+pub fn rebase_to(from: &Plan, onto: &Plan, dir: &Path, sink: &dyn Sink) -> Result<usize> {
+    let layout = &from.layout;
+    let own = layout.series();
+    let series = series::Series::read(from.series()?)?;
+    let onto_dir = onto.series()?;
+    let bare = series::Series {
+        dir: onto_dir.to_path_buf(),
+        ..series::Series::none()
+    };
+    // The files as they were before each patch make three-way merges of what does not fit. A source that
+    // has moved on under its name is no longer there.
+    let before = layout.scratch("rebase")?;
+    let had = match from.kernel.source_name == onto.kernel.source_name {
+        true => None,
+        false => {
+            let source = source::fetch(from, sink)?;
+            let state = tree::State::open(layout, &from.kernel.tree_name, &source, sink)?;
+            state.stage_pristine(&series, before.path())?;
+            Some(before.path())
+        }
+    };
+    let source = source::fetch(onto, sink)?;
+    let contents = git::Contents {
+        source: &source,
+        overlay: &tree::overlay_of(onto)?,
+        division: &overlay::Division::read(onto_dir, &own)?,
+        series: &bare,
+        root: layout.root(),
+        named: true,
+        base: Some(source.version.clone()),
+    };
+    rebase::rebase(&series, had, &contents, dir, sink)?;
+    Ok(series.patches.len())
 }
 
 fn with_contents<T>(
@@ -59,9 +97,10 @@ fn with_contents<T>(
     act(&git::Contents {
         source: &source::fetch(plan, sink)?,
         overlay: &tree::overlay_of(plan)?,
-        division: &overlay::Division::read(dir)?,
+        division: &overlay::Division::read(dir, &plan.layout.series())?,
         series: &series::Series::read(dir)?,
         root: plan.layout.root(),
         named,
+        base: None,
     })
 }

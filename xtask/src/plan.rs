@@ -49,11 +49,12 @@ pub struct KernelPlan {
     pub source: Source,
     /// The folder of its patches, if it has any.
     pub series: Option<PathBuf>,
-    /// Whether the project's new files are laid in.
-    pub overlay: bool,
+    /// Which overlay is laid in, if any: a folder of `rust-syscall/kernels/`, with what all share.
+    pub overlay: Option<String>,
     /// Name of its patched tree: kernels with the same source, series and overlay share one.
     pub tree_name: String,
-    /// Names of its configuration fragments; `{arch}` stands for the architecture.
+    /// Names of its configuration fragments; `{arch}` stands for the architecture, and those that begin
+    /// with an architecture and a colon are for that one.
     pub config: Vec<String>,
     /// Symbols that are switched off whatever the fragments say, without `CONFIG_`.
     pub without: Vec<String>,
@@ -64,15 +65,17 @@ pub struct KernelPlan {
 impl KernelPlan {
     /// Whether nothing is put over the source: that such a kernel lacks the project's system calls is no fault.
     pub fn is_plain(&self) -> bool {
-        self.series.is_none() && !self.overlay
+        self.series.is_none() && self.overlay.is_none()
     }
 
     /// File names of the fragments for an architecture.
     pub fn fragments(&self, arch: Arch) -> Vec<String> {
-        self.config
-            .iter()
-            .map(|name| format!("{}.config", name.replace("{arch}", arch.name())))
-            .collect()
+        let for_this = |name: &String| match name.split_once(':') {
+            Some((other, _)) if other != arch.name() => None,
+            Some((_, name)) => Some(format!("{name}.config")),
+            None => Some(format!("{}.config", name.replace("{arch}", arch.name()))),
+        };
+        self.config.iter().filter_map(for_this).collect()
     }
 }
 
@@ -91,7 +94,9 @@ pub struct ToolchainPlan {
 /// is told by a hash, since it may have any name.
 fn tree_name(kernel: &Kernel) -> String {
     let patches = match &kernel.series {
-        SeriesChoice::Own(true) if kernel.has_overlay() => return kernel.source.clone(),
+        SeriesChoice::Own(true) if kernel.overlay.as_ref() == Some(&kernel.source) => {
+            return kernel.source.clone()
+        }
         SeriesChoice::Own(true) => "own".to_string(),
         SeriesChoice::Own(false) => "plain".to_string(),
         SeriesChoice::Folder(folder) => {
@@ -100,8 +105,8 @@ fn tree_name(kernel: &Kernel) -> String {
             format!("{last}-{}", &hash[..8])
         }
     };
-    let overlay = if kernel.has_overlay() { "+overlay" } else { "" };
-    format!("{}+{patches}{overlay}", kernel.source)
+    let overlay = kernel.overlay.as_deref().map(|name| format!("+{name}"));
+    format!("{}+{patches}{}", kernel.source, overlay.unwrap_or_default())
 }
 
 impl Plan {
@@ -123,7 +128,7 @@ impl Plan {
                 source: config.source[&kernel.source].clone(),
                 tree_name: tree_name(kernel),
                 series,
-                overlay: kernel.has_overlay(),
+                overlay: kernel.overlay.clone(),
                 config: kernel.config.clone(),
                 without: Vec::new(),
                 slowdown: kernel.slowdown,

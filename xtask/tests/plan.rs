@@ -72,7 +72,7 @@ fn a_plain_kernel_has_a_tree_of_its_own_and_no_series() {
     };
     let plan = plan(&target, &host(Arch::X86_64)).unwrap();
     assert_eq!(plan.kernel.tree_name, "6.12+plain");
-    assert!(!plan.kernel.overlay);
+    assert_eq!(plan.kernel.overlay, None);
     let error = plan.series().unwrap_err().to_string();
     assert!(error.contains("lab.toml says that it has none"), "{error}");
 }

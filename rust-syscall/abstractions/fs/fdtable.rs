@@ -10,8 +10,8 @@
 
 use crate::error::{to_result, Error, Result};
 use crate::fs::File;
+use crate::sync::aref::ARef;
 use crate::task::Task;
-use crate::types::ARef;
 use core::ptr::{self, NonNull};
 
 /// Runs `f` with a C spinlock held.
@@ -20,7 +20,7 @@ use core::ptr::{self, NonNull};
 ///
 /// `lock` must be valid and initialised for the call, and not held by the caller; `f` must not
 /// sleep.
-pub(super) unsafe fn locked<R>(lock: *mut bindings::spinlock_t, f: impl FnOnce() -> R) -> R {
+pub(crate) unsafe fn locked<R>(lock: *mut bindings::spinlock_t, f: impl FnOnce() -> R) -> R {
     // SAFETY: by the function's contract.
     unsafe { bindings::spin_lock(lock) };
     let result = f();
@@ -82,7 +82,7 @@ impl FdTable {
                 // SAFETY: `fd` is below `max_fds`, the length of the array.
                 let file = NonNull::new(unsafe { *table.fd.add(fd as usize) })?;
                 // SAFETY: the table holds a count of the file while `file_lock` is held.
-                let file = unsafe { File::from_raw(file.as_ptr()) };
+                let file = unsafe { File::from_raw_file(file.as_ptr()) };
                 // SAFETY: the bitmap has a bit for each number below `max_fds`.
                 let close_on_exec = unsafe { test_bit(table.close_on_exec, fd) };
                 Some(Descriptor {
@@ -177,8 +177,17 @@ unsafe fn any_in(head: *const bindings::list_head, owner: bindings::fl_owner_t) 
 pub fn close_all() -> Result {
     // SAFETY: acts on the current task only.
     to_result(unsafe { bindings::unshare_files() })?;
-    // SAFETY: acts on the current task only; the highest number is capped by the table.
-    to_result(unsafe { bindings::__close_range(0, u32::MAX, 0) })
+    let Some(table) = crate::current!().fd_table() else {
+        return Ok(());
+    };
+    let mut from = 0;
+    while let Some(Descriptor { fd, .. }) = table.next(from) {
+        // What the file says to its being closed is of no interest to a program that never knew it.
+        // SAFETY: acts on the current task only, and takes any number.
+        unsafe { bindings::close_fd(fd) };
+        from = fd + 1;
+    }
+    Ok(())
 }
 
 /// Gives `file` any descriptor of the current task that is free; what `get_unused_fd_flags` says

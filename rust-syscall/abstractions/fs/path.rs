@@ -11,9 +11,10 @@
 use super::fdtable::locked;
 use crate::error::{code::*, from_err_ptr, to_result, Result};
 use crate::fs::File;
-use crate::str::CStr;
+use crate::sync::aref::ARef;
 use crate::task::Task;
-use crate::types::ARef;
+use crate::variant;
+use core::ffi::CStr;
 use core::mem::MaybeUninit;
 use core::ptr;
 
@@ -84,7 +85,7 @@ impl Path {
         // SAFETY: the name is a C string, and the result is written on success.
         to_result(unsafe {
             bindings::kern_path(
-                name.as_char_ptr(),
+                name.as_ptr().cast(),
                 bindings::LOOKUP_FOLLOW,
                 path.as_mut_ptr(),
             )
@@ -101,7 +102,7 @@ impl Path {
         // the result is written on success.
         to_result(unsafe {
             let (dentry, mnt) = (self.0.dentry, self.0.mnt);
-            bindings::vfs_path_lookup(dentry, mnt, name.as_char_ptr(), 0, path.as_mut_ptr())
+            bindings::vfs_path_lookup(dentry, mnt, name.as_ptr().cast(), 0, path.as_mut_ptr())
         })?;
         // SAFETY: written, with counts that are ours now. INVARIANT: likewise.
         Ok(Path(unsafe { path.assume_init() }))
@@ -165,8 +166,8 @@ impl Path {
     /// Meant for objects that no file system shows, whose names never change.
     pub fn is_named(&self, prefix: &[u8]) -> bool {
         // SAFETY: the dentry is valid, and names in the dentry cache end with a zero.
-        let name = unsafe { CStr::from_char_ptr((*self.0.dentry).d_name.name.cast()) };
-        name.as_bytes().starts_with(prefix)
+        let name = unsafe { CStr::from_ptr(variant::dentry_name(self.0.dentry).cast()) };
+        name.to_bytes().starts_with(prefix)
     }
 
     /// What is there.
@@ -220,7 +221,7 @@ impl File {
     /// Opens a file for the current task, with the checks of `open(2)`.
     pub fn open(name: &CStr, flags: u32) -> Result<ARef<File>> {
         // SAFETY: the name is a C string; no flag makes the call unsafe.
-        let file = unsafe { bindings::filp_open(name.as_char_ptr(), flags as i32, 0) };
+        let file = unsafe { bindings::filp_open(name.as_ptr().cast(), flags as i32, 0) };
         let file = from_err_ptr(file)?;
         // SAFETY: a file that is not an error pointer is new and ours.
         Ok(unsafe { File::from_owned(file) })
@@ -295,7 +296,7 @@ impl Task {
                 return None;
             }
             // SAFETY: valid as above, and stable while its own lock is held.
-            Some(unsafe { locked(ptr::addr_of_mut!((*fs).lock), || read_fs(fs)) })
+            Some(unsafe { variant::with_fs_lock(fs, || read_fs(fs)) })
         };
         // SAFETY: the lock lives in the task, and `read` does not sleep.
         unsafe { locked(ptr::addr_of_mut!((*task).alloc_lock), read) }
@@ -352,7 +353,7 @@ pub fn set_root(path: &Path) -> Result {
         return Err(ENOTDIR);
     }
     path.may_enter()?;
-    if !crate::cred::ns_capable(bindings::CAP_SYS_CHROOT) {
+    if !crate::cred::new::ns_capable(bindings::CAP_SYS_CHROOT) {
         return Err(EPERM);
     }
     // SAFETY: the path is valid.

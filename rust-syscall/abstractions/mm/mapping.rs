@@ -4,6 +4,7 @@
 
 use crate::error::{to_result, Error, Result};
 use crate::fs::File;
+use crate::variant;
 
 /// How a mapping is made.
 #[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
@@ -40,9 +41,7 @@ pub enum Advice {
 
 /// The most mappings that an address space can have: `vm.max_map_count`.
 pub fn max_count() -> usize {
-    // SAFETY: a word that may be read at any time.
-    let count = unsafe { core::ptr::addr_of!(bindings::sysctl_max_map_count).read_volatile() };
-    usize::try_from(count).unwrap_or(0)
+    usize::try_from(variant::max_map_count()).unwrap_or(0)
 }
 
 /// Maps `file` (or anonymous memory) at exactly `addr`, where nothing may be mapped yet.
@@ -75,7 +74,7 @@ pub fn map(
     ] {
         flags |= if set { bit } else { 0 };
     }
-    let file = file.map_or(core::ptr::null_mut(), File::as_ptr);
+    let file = file.map_or(core::ptr::null_mut(), |file| file.as_ptr());
     // SAFETY: the file, if any, is held; `vm_mmap` checks everything else.
     let at = unsafe {
         bindings::vm_mmap(file, addr as _, len as _, prot as _, flags as _, offset as _)

@@ -10,7 +10,6 @@ use crate::alloc::{flags::GFP_KERNEL, KVec};
 use crate::error::{code::*, from_err_ptr, Error, Result};
 use crate::fs::File;
 use crate::page::PAGE_SIZE;
-use crate::task::Task;
 use core::mem::MaybeUninit;
 use core::ptr;
 
@@ -60,7 +59,7 @@ impl Pages {
         // has room for that many pointers more.
         let got = unsafe {
             bindings::get_user_pages_remote(
-                mm.as_ptr(),
+                mm.as_raw(),
                 start as _,
                 self.room_for(nr) as _,
                 bindings::FOLL_FORCE,
@@ -113,7 +112,7 @@ impl Pages {
             return Err(EFAULT);
         }
         // SAFETY: the call has written that many pointers, within the capacity.
-        unsafe { self.pages.set_len(self.pages.len() + got as usize) };
+        unsafe { self.pages.inc_len(got as usize) };
         Ok(got as usize)
     }
 
@@ -269,17 +268,4 @@ pub fn read_current(addr: u64, out: &mut [u8]) -> Result {
         return Err(EFAULT);
     }
     Ok(())
-}
-
-impl Task {
-    /// Whether the task is the one that runs.
-    pub fn is_current(&self) -> bool {
-        // SAFETY: always safe to ask.
-        ptr::eq(self.as_raw(), unsafe { bindings::get_current() })
-    }
-
-    /// A pointer to the C side.
-    pub fn as_raw(&self) -> *mut bindings::task_struct {
-        self.0.get()
-    }
 }

@@ -2,7 +2,7 @@
 
 //! Page table walks that find the pages a mapping has of its own.
 
-use super::ReadGuard;
+use super::lock::ReadGuard;
 use crate::error::{Error, Result};
 use crate::page::PAGE_SIZE;
 use core::ffi::c_void;
@@ -47,7 +47,7 @@ impl ReadGuard<'_> {
         // comes back in `pte_entry::<F>` with the type it has here.
         let ret = unsafe {
             bindings::walk_page_range(
-                self.mm().as_ptr(),
+                self.mm().as_raw(),
                 start as _,
                 end as _,
                 &ops,

@@ -94,7 +94,7 @@ pub fn set_current_general(new: &UserRegs) -> Result {
     // From asm/prctl.h.
     const ARCH_SET_GS: i32 = 0x1001;
     const ARCH_SET_FS: i32 = 0x1002;
-    let limit = crate::mm::task_size();
+    let limit = crate::mm::space::task_size();
     if !new.has_usual_segments() {
         return Err(EINVAL);
     }

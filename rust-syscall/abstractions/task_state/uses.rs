@@ -3,6 +3,7 @@
 //! Which facilities of the kernel a task uses, as far as they leave a trace in it.
 
 use crate::task::Task;
+use crate::variant;
 use core::ptr;
 
 /// `PFA_SPEC_*`: mitigations of speculation, by `prctl`.
@@ -34,7 +35,7 @@ impl Task {
         #[cfg(CONFIG_POSIX_TIMERS)]
         {
             let cpu = signal_field!(self, it);
-            signal_field!(self, real_timer.state) != 0
+            variant::is_queued(&signal_field!(self, real_timer))
                 || signal_field!(self, it_real_incr) != 0
                 || cpu
                     .iter()
@@ -238,8 +239,7 @@ impl Task {
         {
             // SAFETY: written once, at boot.
             let default = unsafe { ptr::addr_of!(bindings::fpu_kernel_cfg.default_features).read() };
-            let leader = self.group_leader();
-            return field!(leader, thread.fpu.perm.__state_perm) & !default != 0;
+            return variant::xstate_permission(self) & !default != 0;
         }
         #[cfg(not(CONFIG_X86_64))]
         false

@@ -15,11 +15,13 @@ use kernel::alloc::{flags::GFP_KERNEL, KVVec, KVec};
 use kernel::error::code::*;
 use kernel::fs::File;
 use kernel::page::PAGE_SIZE;
-use kernel::pid::{Pid, PidNamespace};
+use kernel::pid::Pid;
+use kernel::pid_namespace::PidNamespace;
 use kernel::regset::cpu_features;
+use kernel::sync::aref::ARef;
 use kernel::task::Task;
+use kernel::task_current::current_task;
 use kernel::task_hold::NoExec;
-use kernel::types::ARef;
 
 /// Numbers the images that this kernel has written.
 static NEXT_ID: AtomicI32 = AtomicI32::new(1);
@@ -47,11 +49,11 @@ fn run(pid: i32, fd: i32, flags: usize, at: &mut i32) -> Result<i32, Failure> {
     }
     let file = u32::try_from(fd)
         .map_err(|_| EBADF)
-        .and_then(File::fget)
+        .and_then(File::of_descriptor)
         .doing("taking the image's file from fd")?;
     let root = find_root(pid)?;
     let ns = root
-        .active_pid_ns()
+        .get_pid_ns()
         .ok_or(Failure::doing(ESRCH, "finding the tree's pid namespace"))?;
     let tasks = find_tasks(&root)?;
     let entries = describe(&tasks, &ns, at)?;
@@ -76,7 +78,7 @@ fn run(pid: i32, fd: i32, flags: usize, at: &mut i32) -> Result<i32, Failure> {
 
 fn find_root(pid: i32) -> Result<ARef<Task>, Failure> {
     if pid == 0 {
-        return Ok(kernel::current!().into());
+        return Ok(current_task());
     }
     let root = Pid::find(pid)
         .and_then(|pid| pid.process())
@@ -135,7 +137,7 @@ fn describe(
 
 fn save_head(root: &Task, nr_tasks: usize, out: &mut Saver) -> Result<(), Failure> {
     let own_mm = kernel::current!()
-        .mm()
+        .address_space()
         .ok_or(ESRCH)
         .doing("finding the own address space")?;
     let vdso_hash = vdso::hash(&own_mm)?;

@@ -13,9 +13,9 @@ use kernel::boot_once::BootOnce;
 use kernel::error::{code::*, Error, Result};
 use kernel::pid::Pid;
 use kernel::prelude::*;
+use kernel::sync::aref::ARef;
 use kernel::sync::lock::{mutex::MutexBackend, Guard};
 use kernel::sync::{Arc, CondVar, CondVarTimeoutResult, Mutex};
-use kernel::types::ARef;
 use kernel::{new_condvar, new_mutex};
 
 /// How often those who look for a restart look whether its root lives, in jiffies: a quarter to a

@@ -15,7 +15,9 @@ use crate::image::header::Kind;
 use crate::image::record::task::MAX_GROUPS;
 use crate::image::record::Creds;
 use kernel::alloc::{flags::GFP_KERNEL, KVVec};
-use kernel::cred::{self, securebits, Capabilities, Credential, NewCredential};
+use kernel::cred::attributes::{securebits, Capabilities, UNMAPPED};
+use kernel::cred::new::{self, NewCredential};
+use kernel::cred::Credential;
 use kernel::current;
 use kernel::error::code::*;
 use kernel::task::Task;
@@ -31,7 +33,7 @@ pub(crate) fn save(task: &Task, out: &mut Saver) -> Result<(), Failure> {
     let groups = creds.groups().doing("reading supplementary groups")?;
     let (uids, gids) = (creds.uids(), creds.gids());
     let mut ids = uids.iter().chain(&gids).chain(groups.iter());
-    if ids.any(|id| *id == cred::UNMAPPED) {
+    if ids.any(|id| *id == UNMAPPED) {
         return refused("user or group without a number in its user namespace");
     }
     let caps = creds.capabilities();
@@ -94,7 +96,7 @@ pub(crate) fn load(record: &Record, input: &Loader) -> Result<(), Failure> {
 }
 
 fn take_groups(new: &mut NewCredential, saved: &[u32], present: &[u32]) -> Result<(), Failure> {
-    if !cred::may_set_groups() {
+    if !new::may_set_groups() {
         // Same number, other groups: name the first that differs.
         let (what, expected, found) = match saved.iter().zip(present).find(|(a, b)| a != b) {
             Some((a, b)) => ("supplementary group", *b as u64, *a as u64),
@@ -119,11 +121,11 @@ fn take_ids(
     const USER: [&str; 4] = ["uid", "effective uid", "saved uid", "file system uid"];
     let (gids, uids) = (present.gids(), present.uids());
     if saved.gids != gids {
-        may_take_ids(saved.gids, gids, GROUP, cred::CAP_SETGID)?;
+        may_take_ids(saved.gids, gids, GROUP, new::CAP_SETGID)?;
         new.set_gids(saved.gids).doing("setting group ids")?;
     }
     if saved.uids != uids {
-        may_take_ids(saved.uids, uids, USER, cred::CAP_SETUID)?;
+        may_take_ids(saved.uids, uids, USER, new::CAP_SETUID)?;
         new.set_uids(saved.uids).doing("setting user ids")?;
     }
     Ok(())
@@ -140,8 +142,8 @@ fn may_take_ids(
     let [real, effective, kept, _] = present;
     for ((id, own), name) in saved.into_iter().zip(present).zip(names) {
         // An unmapped id reads as UNMAPPED, which is nobody's own.
-        let had = [real, effective, kept, own].contains(&id) && id != cred::UNMAPPED;
-        if !had && !cred::ns_capable_setid(capability) {
+        let had = [real, effective, kept, own].contains(&id) && id != UNMAPPED;
+        if !had && !new::ns_capable_setid(capability) {
             return Err(Failure::mismatch(EPERM, name, own.into(), id.into()));
         }
     }
@@ -170,7 +172,7 @@ fn take_capabilities(
     within("permitted capabilities", saved.permitted, permitted)?;
     within("effective capabilities", saved.effective, saved.permitted)?;
     within("bounding set", saved.bounding, have.bounding)?;
-    if saved.bounding != have.bounding && !cred::ns_capable(cred::CAP_SETPCAP) {
+    if saved.bounding != have.bounding && !new::ns_capable(new::CAP_SETPCAP) {
         let (expected, found) = (have.bounding, saved.bounding);
         return Err(Failure::mismatch(EPERM, "bounding set", expected, found));
     }
@@ -206,5 +208,5 @@ fn may_take_securebits(present: u32, saved: u32) -> bool {
     if saved & !(securebits::ALL | securebits::ALL_LOCKS) != 0 {
         return false;
     }
-    changed == securebits::KEEP_CAPS || cred::ns_capable(cred::CAP_SETPCAP)
+    changed == securebits::KEEP_CAPS || new::ns_capable(new::CAP_SETPCAP)
 }

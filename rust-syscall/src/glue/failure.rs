@@ -6,7 +6,7 @@ use crate::image::error::ImageError;
 use core::fmt;
 use kernel::error::{code::*, Error, Result};
 use kernel::fs::File;
-use kernel::types::ARef;
+use kernel::sync::aref::ARef;
 
 /// Error numbers that the `kernel` crate has no name for yet; the same on both architectures.
 pub(crate) mod numbers {
@@ -241,7 +241,7 @@ pub(crate) fn log_file(logfd: i32) -> Result<Option<ARef<File>>, Failure> {
     }
     let file = u32::try_from(logfd)
         .map_err(|_| EBADF)
-        .and_then(File::fget)
+        .and_then(File::of_descriptor)
         .doing("taking the log's file from logfd")?;
     if !file.writable() {
         return Err(Failure::doing(EBADF, "writing the log: logfd is not writable"));

@@ -13,6 +13,7 @@ use crate::image::header::Kind;
 use crate::image::list::Entry;
 use crate::image::record::files::{FD_CLOEXEC, MAX_FD_ENTRIES};
 use crate::image::record::{FdEntry, Fds, File as Saved, FileKind as SavedKind};
+use core::ffi::CStr;
 use kernel::alloc::{flags::GFP_KERNEL, KVVec};
 use kernel::current;
 use kernel::error::code::*;
@@ -22,9 +23,8 @@ use kernel::fs::path::flags::*;
 use kernel::fs::path::{FileKind, Path, PATH_MAX};
 use kernel::fs::File;
 use kernel::rlimit::{self, Limit};
-use kernel::str::CStr;
+use kernel::sync::aref::ARef;
 use kernel::task::Task;
-use kernel::types::ARef;
 
 mod obstacle;
 
@@ -174,7 +174,7 @@ fn save_for(
         pos: file.pos(),
         size,
         rdev,
-        path: name.as_bytes(),
+        path: name.to_bytes(),
     })?;
     Ok(objref)
 }
@@ -191,7 +191,7 @@ pub(crate) fn save_directory(place: &Path, name: &CStr, out: &mut Saver) -> Resu
             pos: 0,
             size: 0,
             rdev: (0, 0),
-            path: name.as_bytes(),
+            path: name.to_bytes(),
         })?;
     }
     Ok(objref)

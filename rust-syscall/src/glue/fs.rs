@@ -68,7 +68,7 @@ pub(crate) fn save(task: &Task, out: &mut Saver) -> Result<(), Failure> {
 }
 
 fn is_caller(task: &Task) -> bool {
-    core::ptr::eq(task, current!())
+    task.is_current()
 }
 
 /// Writes a directory as an object, named as seen from `from` or from the top of its mount

@@ -13,13 +13,12 @@ use crate::image::record::{Body, Shmem};
 use crate::image::sequence::OrderChecker;
 use crate::image::HEADER_SIZE;
 use kernel::alloc::{flags::GFP_KERNEL, KVVec};
-use kernel::c_str;
 use kernel::error::code::*;
 use kernel::fs::File;
 use kernel::mm::pages::Pages;
 use kernel::page::PAGE_SIZE;
 use kernel::rlimit;
-use kernel::types::ARef;
+use kernel::sync::aref::ARef;
 
 /// Mapped files and shared memory that a task may have besides its open files.
 const MAPPED: u64 = 4096;
@@ -89,7 +88,7 @@ impl Loader {
         }
         let limits = Limits {
             page_size: PAGE_SIZE as u64,
-            task_size: kernel::mm::task_size(),
+            task_size: kernel::mm::space::task_size(),
         };
         Ok(Self {
             pos: file.pos(),
@@ -215,7 +214,7 @@ impl Loader {
     fn load_shared(&mut self, record: &Record) -> Result<(), Failure> {
         let Shmem { objref, size } = record.body(self.limits)?;
         let object =
-            File::new_shared_memory(c_str!("dev/zero"), size).doing("making shared memory")?;
+            File::new_shared_memory(c"dev/zero", size).doing("making shared memory")?;
         self.add(objref, Object::Shared(object.clone()))?;
         while self.ahead.is_none() {
             let record = self.read_record()?;

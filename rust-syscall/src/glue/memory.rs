@@ -15,17 +15,19 @@ use crate::image::list::Entry;
 use crate::image::record::memory::{self as record, MAX_VMA_ENTRIES};
 use crate::image::record::{Mm, PageRange, Shmem, VmaEntry, VmaKind, Vmas};
 use kernel::alloc::{flags::GFP_KERNEL, KVVec};
-use kernel::cred;
+use kernel::cred::new;
 use kernel::error::code::*;
 use kernel::fs::File;
 use kernel::mm::mapping::{self, Advice, Mode, Protection};
-use kernel::mm::virt::{flags, VmaRef};
+use kernel::mm::space::{Layout, MAX_AUXV};
+use kernel::mm::virt::VmaRef;
+use kernel::mm::vma_flags as flags;
 use kernel::mm::walk::{Content, Walk};
-use kernel::mm::{Layout, MmWithUser, MAX_AUXV};
+use kernel::mm::MmWithUser;
 use kernel::page::PAGE_SIZE;
 use kernel::rlimit;
+use kernel::sync::aref::ARef;
 use kernel::task::Task;
-use kernel::types::ARef;
 
 /// A mapping as it was seen under the lock.
 struct Seen {
@@ -60,7 +62,7 @@ const IMPLIED: u64 = flags::MAYREAD
 /// Saves the task's address space.
 pub(crate) fn save(task: &Task, out: &mut Saver) -> Result<(), Failure> {
     let mm = task
-        .mm()
+        .address_space()
         .ok_or(Failure::refused("task", 0, "without an address space"))?;
     let mut seen = look(&mm)?;
     for vma in &mut seen {
@@ -90,24 +92,24 @@ fn look(mm: &ARef<MmWithUser>) -> Result<KVVec<Seen>, Failure> {
     while let Some(vma) = guard.vma_above(addr) {
         seen.push(look_at(vma)?, GFP_KERNEL)
             .doing("listing mappings")?;
-        addr = vma.end();
+        addr = vma.end() as u64;
     }
     Ok(seen)
 }
 
 fn look_at(vma: &VmaRef) -> Result<Seen, Failure> {
-    let start = vma.start();
+    let start = vma.start() as u64;
     let refused = |why| Failure::refused("mapping", start, why);
     let mut entry = VmaEntry {
         start,
-        end: vma.end(),
+        end: vma.end() as u64,
         ..VmaEntry::default()
     };
     if let Some(kind) = vdso::special(vma) {
         entry.kind = kind;
         return Ok(Seen { entry, file: None });
     }
-    let mut rest = vma.flags() & !IMPLIED;
+    let mut rest = vma.flags() as u64 & !IMPLIED;
     for (kernels, images) in SAME {
         if rest & kernels != 0 && kernels != 0 {
             entry.flags |= images;
@@ -194,7 +196,7 @@ fn save_pages(mm: &ARef<MmWithUser>, seen: &[Seen], out: &mut Saver) -> Result<(
             VmaKind::PrivateAnon => false,
             // A zero page that covers a page of the file.
             VmaKind::PrivateFile => true,
-            VmaKind::SharedAnon | VmaKind::Vvar | VmaKind::Vdso => continue,
+            VmaKind::SharedAnon | VmaKind::Vvar | VmaKind::Vdso | VmaKind::VvarClock => continue,
         };
         ranges.end_range();
         let mut at = vma.entry.start;
@@ -224,14 +226,14 @@ pub(crate) fn load(input: &mut Loader) -> Result<(), Failure> {
     let record = input.take(Kind::Mm)?;
     let body: Mm<'_> = record.body(input.limits)?;
     let mm = kernel::current!()
-        .mm()
+        .address_space()
         .ok_or(ESRCH)
         .doing("finding the own address space")?;
     check_data_limit(&body)?;
     let vmas = load_vmas(body.nr_vmas as usize, input)?;
     let exe = input.file(body.exe)?;
     // Whoever is seen as such a program has been raised by executing it, or may set what is seen.
-    if exe.raises_privileges() && !cred::may_checkpoint_restore() {
+    if exe.raises_privileges() && !new::may_checkpoint_restore() {
         return Err(Failure::doing(EPERM, "taking an executable file that raises privileges"));
     }
     vdso::relocate(&mm, &vmas)?;
@@ -299,7 +301,7 @@ fn map(vma: &VmaEntry, input: &Loader) -> Result<(), Failure> {
         no_reserve: has(record::VMA_NORESERVE),
     };
     let file = match vma.kind {
-        VmaKind::Vvar | VmaKind::Vdso => return Ok(()),
+        VmaKind::Vvar | VmaKind::Vdso | VmaKind::VvarClock => return Ok(()),
         VmaKind::PrivateAnon => None,
         VmaKind::PrivateFile => Some(input.file(vma.objref)?),
         VmaKind::SharedAnon => Some(input.shared(vma.objref)?),

@@ -17,10 +17,11 @@ use crate::restart::{
 use core::sync::atomic::{AtomicBool, Ordering};
 use kernel::alloc::{flags::GFP_KERNEL, KBox, KVVec};
 use kernel::error::{Error, Result};
-use kernel::pid::{Pid, PidNamespace};
+use kernel::pid::Pid;
+use kernel::pid_namespace::PidNamespace;
 use kernel::prelude::*;
+use kernel::sync::aref::ARef;
 use kernel::sync::{Arc, CondVar, CondVarTimeoutResult, Mutex};
-use kernel::types::ARef;
 use kernel::{new_condvar, new_mutex};
 
 /// How often the owner looks whether those it waits for can still come, in jiffies: a quarter to a

@@ -13,9 +13,10 @@ use kernel::error::code::*;
 use kernel::regset::{
     self, Regset, NT_ARM_HW_BREAK, NT_ARM_HW_WATCH, NT_ARM_SYSTEM_CALL, NT_PRSTATUS,
 };
+use kernel::sync::aref::ARef;
 use kernel::task::Task;
+use kernel::task_current::current_task;
 use kernel::task_hold::NoThaw;
-use kernel::types::ARef;
 
 /// Debug registers belong to a debugger, not to the program; the system call number is in THREAD.
 const LEFT_OUT: [u32; 3] = [NT_ARM_HW_BREAK, NT_ARM_HW_WATCH, NT_ARM_SYSTEM_CALL];
@@ -96,7 +97,7 @@ pub(crate) struct General(Record);
 
 /// Sets the current task's registers but for the general ones.
 pub(crate) fn load(input: &mut Loader) -> Result<General, Failure> {
-    let task: ARef<Task> = kernel::current!().into();
+    let task: ARef<Task> = current_task();
     let mut general = None;
     regset::flush_current();
     while let Some(record) = input.take_if(Kind::Regset)? {

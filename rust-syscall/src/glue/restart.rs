@@ -19,9 +19,10 @@ use kernel::fs::File;
 use kernel::page::PAGE_SIZE;
 use kernel::pid::{kill_current, Pid};
 use kernel::regset::cpu_features;
+use kernel::sync::aref::ARef;
 use kernel::sync::Arc;
 use kernel::task::Task;
-use kernel::types::ARef;
+use kernel::task_current::current_task;
 
 /// The caller is the root's parent and is not restored.
 const COORDINATOR: u64 = 1 << 0;
@@ -55,9 +56,9 @@ pub(crate) fn restart(pid: i32, fd: i32, flags: usize, logfd: i32) -> isize {
 }
 
 fn own_pid() -> i32 {
-    let current: ARef<Task> = kernel::current!().into();
+    let current: ARef<Task> = current_task();
     current
-        .active_pid_ns()
+        .get_pid_ns()
         .map_or(0, |ns| current.numbers_in(&ns).pid)
 }
 
@@ -116,7 +117,7 @@ impl Call {
         if owns != (fd >= 0) {
             return Err(Failure::mismatch(EBADF, "fd of the image", owns.into(), (fd >= 0).into()));
         }
-        let image = u32::try_from(fd).ok().map(File::fget).transpose();
+        let image = u32::try_from(fd).ok().map(File::of_descriptor).transpose();
         Ok(Self {
             root,
             mode: if is_coordinator { Mode::Coordinator } else { Mode::Root },
@@ -128,7 +129,7 @@ impl Call {
 
     /// Begins the restart as its owner, or joins it.
     fn join(self) -> Result<(Arc<Context>, Actor), Failure> {
-        let current: ARef<Task> = kernel::current!().into();
+        let current: ARef<Task> = current_task();
         let root = self.root.process().ok_or(ESRCH).doing("finding the root")?;
         if self.mode == Mode::Root {
             task::refuse_to_become()?;
@@ -173,7 +174,7 @@ impl Call {
     }
 
     fn begin(self, root: &ARef<Task>) -> Result<(Arc<Context>, Actor), Failure> {
-        let current: ARef<Task> = kernel::current!().into();
+        let current: ARef<Task> = current_task();
         if self.mode == Mode::Coordinator && !root.real_parent().is_current() {
             return Err(Failure::doing(ESRCH, "coordinating: the root is no child of the caller"));
         }
@@ -184,7 +185,7 @@ impl Call {
         let mut loader = Loader::new(file.clone())?;
         let plan = read_plan(&mut loader, self.new_pids)?;
         let ns = root
-            .active_pid_ns()
+            .get_pid_ns()
             .ok_or(ESRCH)
             .doing("finding the root's pid namespace")?;
         let first = plan.entries.first().map_or(0, |entry| entry.pid);
@@ -213,10 +214,10 @@ impl Call {
 fn read_plan(loader: &mut Loader, new_pids: bool) -> Result<Plan, Failure> {
     let record = loader.take(Kind::Head)?;
     let head: Head<'_> = record.body(loader.limits)?;
-    let current: ARef<Task> = kernel::current!().into();
+    let current: ARef<Task> = current_task();
     let mut features = [0; 32];
     let words = cpu_features(&mut features);
-    let mm = current.mm().ok_or(ESRCH).doing("finding the own address space")?;
+    let mm = current.address_space().ok_or(ESRCH).doing("finding the own address space")?;
     head.check_host(
         &record.view(),
         &Host {
@@ -339,7 +340,7 @@ impl Work for Part<'_> {
 /// Checks that the caller stands where the image says: below the right parent, in the right
 /// process group and session, as far as those are in the tree.
 fn check_place(context: &Context, slot: usize, entry: &TreeEntry) -> Result<(), Failure> {
-    let current: ARef<Task> = kernel::current!().into();
+    let current: ARef<Task> = current_task();
     let plan = &context.plan;
     let number = |saved: i32| -> Option<i32> {
         let member = context.member(plan.slot_of(saved)?)?;

@@ -15,9 +15,9 @@ use kernel::fs::path::Path;
 use kernel::fs::File;
 use kernel::mm::pages::Pages;
 use kernel::page::PAGE_SIZE;
-use kernel::pid::PidNamespace;
+use kernel::pid_namespace::PidNamespace;
 use kernel::rbtree::RBTree;
-use kernel::types::ARef;
+use kernel::sync::aref::ARef;
 
 /// What gives an object its address.
 #[allow(dead_code)] // held, never looked at

@@ -10,7 +10,7 @@ use crate::image::list::Entry;
 use crate::image::record::signals::SIGINFO_BYTES;
 use crate::image::record::{Pending, SigAction, SignalActions, SignalState};
 use kernel::error::code::*;
-use kernel::mm::task_size;
+use kernel::mm::space::task_size;
 use kernel::pid::look_at_signals_on_return;
 use kernel::sighand::{
     self, Action, Masks, Siginfo, SignalStack, Target, SIGKILL, SIGSTOP, USER_ACTION_FLAGS,

@@ -110,10 +110,10 @@ pub(crate) fn refuse(task: &Task, root: &Task) -> Result<(), Failure> {
     if let Some(why) = task.foreign_namespace(root) {
         return Err(refused(task, why));
     }
-    let mm = task.mm().ok_or_else(|| refused(task, "exiting or dead"))?;
+    let mm = task.address_space().ok_or_else(|| refused(task, "exiting or dead"))?;
     ask(task, &*mm, &NEVER_OF_MM)?;
     ask(task, &*mm, &NOT_SAVED_OF_MM)?;
-    if mm.dumpable() >= DUMPABLE_BY_ROOT {
+    if task.dumpable(&mm) >= DUMPABLE_BY_ROOT {
         return Err(refused(task, "dumpable by root only"));
     }
     Ok(())
@@ -122,9 +122,9 @@ pub(crate) fn refuse(task: &Task, root: &Task) -> Result<(), Failure> {
 /// Refuses the current task as one that is to become a restored one, if it has anything that it
 /// would keep over that, or lose for others.
 pub(crate) fn refuse_to_become() -> Result<(), Failure> {
-    let task = current!();
+    let task: &Task = current!();
     ask(task, task, &NEVER)?;
-    let mm = task.mm().ok_or_else(|| refused(task, "exiting or dead"))?;
+    let mm = task.address_space().ok_or_else(|| refused(task, "exiting or dead"))?;
     ask(task, &*mm, &NEVER_OF_MM)
 }
 
@@ -137,14 +137,14 @@ fn ask<T>(task: &Task, of: &T, questions: &[Question<T>]) -> Result<(), Failure>
 
 /// The refusal of a task, named by the pid that it has for itself.
 pub(crate) fn refused(task: &Task, why: &'static str) -> Failure {
-    let ns = task.active_pid_ns();
+    let ns = task.get_pid_ns();
     let pid = ns.map_or(task.pid(), |ns| task.numbers_in(&ns).pid);
     Failure::refused("task", pid as u64, why)
 }
 
 /// Writes the task's attributes; `pid` is its number in the image.
 pub(crate) fn save(task: &Task, pid: i32, out: &mut Saver) -> Result<(), Failure> {
-    let mm = task.mm().ok_or_else(|| refused(task, "exiting or dead"))?;
+    let mm = task.address_space().ok_or_else(|| refused(task, "exiting or dead"))?;
     let mut flags = 0;
     if task.no_new_privs() {
         flags |= TASK_NO_NEW_PRIVS;
@@ -163,7 +163,7 @@ pub(crate) fn save(task: &Task, pid: i32, out: &mut Saver) -> Result<(), Failure
         flags,
         nice: task.nice(),
         oom_score_adj: task.oom_score_adj().into(),
-        dumpable: mm.dumpable(),
+        dumpable: task.dumpable(&mm),
         timer_slack_ns: task.timer_slack_ns(),
         default_timer_slack_ns: task.default_timer_slack_ns(),
         comm: task.comm(),
@@ -238,8 +238,8 @@ impl Late {
         if body.flags & TASK_NO_NEW_PRIVS != 0 {
             attributes::set_current_no_new_privs();
         }
-        if let Some(mm) = current!().mm() {
-            mm.set_dumpable(body.dumpable != 0);
+        if let Some(mm) = current!().address_space() {
+            mm.set_current_dumpable(body.dumpable != 0);
         }
     }
 }

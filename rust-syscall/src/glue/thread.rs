@@ -10,7 +10,7 @@ use super::task::refused;
 use crate::image::header::Kind;
 use crate::image::record::{RestartBlock, Thread as Body};
 use kernel::error::code::*;
-use kernel::mm::task_size;
+use kernel::mm::space::task_size;
 use kernel::restart_block::{self, Interrupted};
 use kernel::task::Task;
 use kernel::thread::{self, Pointers, Rseq, ROBUST_LIST_LEN};

@@ -5,12 +5,12 @@
 use super::failure::{Context, Failure};
 use crate::image::checksum::Xxh64;
 use crate::image::record::{VmaEntry, VmaKind};
-use kernel::c_str;
 use kernel::error::code::*;
 use kernel::mm::mapping;
 use kernel::mm::pages::read_current;
+use kernel::mm::space::task_size;
 use kernel::mm::virt::VmaRef;
-use kernel::mm::{task_size, MmWithUser};
+use kernel::mm::MmWithUser;
 
 /// One of the kernel's own mappings, where it is now.
 #[derive(Clone, Copy)]
@@ -25,10 +25,13 @@ const MAX_OWN: usize = 4;
 
 /// Which of the kernel's own mappings it is, if any.
 pub(crate) fn special(vma: &VmaRef) -> Option<VmaKind> {
-    if vma.is_special(c_str!("[vvar]")) {
-        return Some(VmaKind::Vvar);
-    }
-    vma.is_special(c_str!("[vdso]")).then_some(VmaKind::Vdso)
+    let kinds = [
+        (c"[vvar]", VmaKind::Vvar),
+        (c"[vvar_vclock]", VmaKind::VvarClock),
+        (c"[vdso]", VmaKind::Vdso),
+    ];
+    let mut kinds = kinds.into_iter();
+    kinds.find_map(|(name, kind)| vma.is_special(name).then_some(kind))
 }
 
 /// XXH64 of the vdso's pages, as the current task has them; 0 if it has none.
@@ -51,16 +54,16 @@ fn own(mm: &MmWithUser) -> Result<[Option<Own>; MAX_OWN], Failure> {
     let guard = mm.read_lock();
     let mut addr = 0;
     while let Some(vma) = guard.vma_above(addr) {
-        addr = vma.end();
+        addr = vma.end() as u64;
         let Some(kind) = special(vma) else { continue };
         let slot = free
             .next()
             .ok_or(E2BIG)
-            .doing_on("counting the kernel's own mappings at", vma.start())?;
+            .doing_on("counting the kernel's own mappings at", vma.start() as u64)?;
         *slot = Some(Own {
             kind,
-            start: vma.start(),
-            len: vma.end() - vma.start(),
+            start: vma.start() as u64,
+            len: vma.end() as u64 - vma.start() as u64,
         });
     }
     Ok(found)
@@ -71,9 +74,7 @@ fn own(mm: &MmWithUser) -> Result<[Option<Own>; MAX_OWN], Failure> {
 pub(crate) fn relocate(mm: &MmWithUser, vmas: &[VmaEntry]) -> Result<(), Failure> {
     let now = own(mm)?;
     let mut moves = [None; MAX_OWN];
-    let wanted = vmas
-        .iter()
-        .filter(|vma| matches!(vma.kind, VmaKind::Vvar | VmaKind::Vdso));
+    let wanted = vmas.iter().filter(|vma| vma.kind.is_special());
     for wanted in wanted {
         let (own, slot) = now
             .iter()

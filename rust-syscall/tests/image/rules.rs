@@ -253,7 +253,7 @@ fn of_memory() {
             3,
             "shared flag for the kind of mapping: expected 8, found 0",
         ),
-        edit32(Vma, 32, 6, "kind of mapping: expected at most 5, found 6"),
+        edit32(Vma, 32, 7, "kind of mapping: expected at most 6, found 7"),
         edit32(Vma, 36, 1, "objref of a mapping without object: expected 0"),
         edit32(Vma, 76, 0, "objref: expected at least 1, found 0"),
         edit32(Vma, 76, 9, "objref: expected at most 4, found 9"),

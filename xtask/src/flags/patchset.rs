@@ -31,6 +31,11 @@ pub enum Patchset {
         after_help = "example:\n  cargo xtask patchset apply --to ~/linux\n  (edit and commit there, rebase, reorder)\n  cargo xtask patchset refresh --from ~/linux"
     )]
     Refresh(Refresh),
+    /// Carry a series to another kernel's source: a git tree in which `git am` puts it on that
+    #[command(
+        after_help = "example:\n  cargo xtask patchset rebase --onto next --to ~/linux-next\n  (merge what does not fit, git add, git am --continue)\n  cargo xtask patchset refresh --from ~/linux-next   (writes the series of `next`)"
+    )]
+    Rebase(Rebase),
     /// Write the series as mails, overlay and cover letter included
     #[command(
         after_help = "example:\n  cargo xtask patchset export --out /tmp/v2 --version 2\n  git send-email --dry-run /tmp/v2/*.patch"
@@ -103,6 +108,20 @@ pub struct Apply {
     /// Stop after this patch, by its number or name
     #[arg(long, value_name = "PATCH", requires = "to")]
     pub upto: Option<String>,
+}
+
+/// `patchset rebase`
+#[derive(Debug, Clone, Args)]
+pub struct Rebase {
+    /// The kernel whose series it is (default: that of --onto if it has patches, else the default-kernel)
+    #[arg(long, value_name = "NAME")]
+    pub from: Option<String>,
+    /// The kernel whose source it goes to, and whose series it becomes
+    #[arg(long, value_name = "NAME")]
+    pub onto: String,
+    /// Where the tree is made, a folder that does not exist or is empty
+    #[arg(long, value_name = "DIR")]
+    pub to: PathBuf,
 }
 
 /// Which kernel's source.

@@ -129,32 +129,61 @@ fn kconfig_files(series: &Series, overlay: &[OverlayFile]) -> Vec<String> {
         .collect()
 }
 
-/// Where files of the overlay lie: in the kernel tree, and in the project. Folders end in `/`; files come
-/// before the folder that they would be in.
+/// Where files of the overlay lie: in the kernel tree, and below a folder of the project. Folders end in
+/// `/`; files come before the folder that they would be in.
 pub const PLACES: [(&str, &str); 5] = [
-    ("kernel/checkpoint/Kconfig", "rust-syscall/Kconfig"),
-    ("kernel/checkpoint/Makefile", "rust-syscall/Makefile"),
-    ("kernel/checkpoint/", "rust-syscall/src/"),
-    ("rust/kernel/", "rust-syscall/abstractions/"),
-    ("rust/helpers/", "rust-syscall/helpers/"),
+    ("kernel/checkpoint/Kconfig", "Kconfig"),
+    ("kernel/checkpoint/Makefile", "Makefile"),
+    ("kernel/checkpoint/", "src/"),
+    ("rust/kernel/", "abstractions/"),
+    ("rust/helpers/", "helpers/"),
 ];
+/// Folders of the project that hold an overlay: what all kernels share, and what one kind has for itself.
+pub const OVERLAY: &str = "rust-syscall";
+/// In [`OVERLAY`]: the folders of what one kind of kernel has for itself.
+pub const KERNELS: &str = "kernels";
 /// Cargo's root of the same modules; the kernel has its own.
 const CARGO_ROOT: &str = "kernel/checkpoint/lib.rs";
 
 /// What is laid over the plan's kernel.
 pub fn overlay_of(plan: &Plan) -> Result<Vec<OverlayFile>> {
-    match plan.kernel.overlay {
-        true => overlay_files(&plan.layout),
-        false => Ok(Vec::new()),
+    match &plan.kernel.overlay {
+        Some(name) => overlay_files(&plan.layout, name),
+        None => Ok(Vec::new()),
     }
 }
 
-/// Every file of the project that is laid over the kernel tree.
-pub fn overlay_files(layout: &Layout) -> Result<Vec<OverlayFile>> {
+/// Every file of the project that is laid over trees of this kind: what all share, and its own.
+pub fn overlay_files(layout: &Layout, kind: &str) -> Result<Vec<OverlayFile>> {
+    let shared = layout.root().join(OVERLAY);
+    let own = shared.join(KERNELS).join(kind);
+    let doing = || format!("collecting the overlay \"{kind}\"");
+    if !own.is_dir() {
+        let found = format!("there is no {}", layout.show(&own));
+        return Err(Error::usage(doing(), found));
+    }
+    let mut files = files_in(&shared)?;
+    for file in files_in(&own)? {
+        // Two files of one name would hide each other.
+        if files.iter().any(|other| other.to == file.to) {
+            let found = format!(
+                "{} is there for all kernels as well",
+                layout.show(&file.from)
+            );
+            return Err(Error::usage(doing(), found));
+        }
+        files.push(file);
+    }
+    files.retain(|file| file.to != CARGO_ROOT);
+    Ok(files)
+}
+
+/// The files of one folder of the overlay.
+fn files_in(folder: &Path) -> Result<Vec<OverlayFile>> {
     let mut files = Vec::new();
     for (over, place) in PLACES {
-        let place = layout.root().join(place);
-        if !over.ends_with('/') {
+        let place = folder.join(place);
+        if place.is_file() {
             files.push(OverlayFile {
                 from: place,
                 to: over.to_string(),
@@ -167,7 +196,6 @@ pub fn overlay_files(layout: &Layout) -> Result<Vec<OverlayFile>> {
             }
         }
     }
-    files.retain(|file| file.to != CARGO_ROOT);
     Ok(files)
 }
 

@@ -67,8 +67,8 @@ pub fn check(plan: &Plan, build: bool, sink: &dyn Sink) -> Result<Report> {
         &series,
         &overlay,
     )?);
-    if let Err(err) =
-        Division::read(&series.dir).and_then(|division| division.divide(&overlay).map(drop))
+    if let Err(err) = Division::read(&series.dir, &layout.series())
+        .and_then(|division| division.divide(&overlay).map(drop))
     {
         problems.push(err.to_string());
     }

@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
-use crate::kernel::tree::PLACES;
+use crate::kernel::tree::{OVERLAY, PLACES};
 use crate::patchset::git::{git, PATCH_TRAILER};
 
 const DOING: &str = "refreshing the series";
@@ -157,7 +157,7 @@ fn exists(dir: &Path, commit: &str, path: &str) -> Result<bool> {
     Ok(!found.is_empty())
 }
 
-/// Where a file of the tree lies in the project, if it is one of the overlay's: in its folders, and
+/// Where a file of the tree lies in the project, if it is one of the overlay's and all kernels share it: in its folders, and
 /// not in the source. A new file elsewhere is refused.
 fn place_of(dir: &Path, source: &str, path: &str) -> Result<Option<String>> {
     if exists(dir, source, path)? {
@@ -166,8 +166,8 @@ fn place_of(dir: &Path, source: &str, path: &str) -> Result<Option<String>> {
     let place = |(tree, project): &(&str, &str)| match tree.ends_with('/') {
         true => path
             .strip_prefix(tree)
-            .map(|rest| format!("{project}{rest}")),
-        false => (path == *tree).then(|| project.to_string()),
+            .map(|rest| format!("{OVERLAY}/{project}{rest}")),
+        false => (path == *tree).then(|| format!("{OVERLAY}/{project}")),
     };
     PLACES.iter().find_map(place).map(Some).ok_or_else(|| {
         Error::usage(

@@ -23,7 +23,7 @@ pub const PATCH_TRAILER: &str = "Patch-file";
 pub const LAB: (&str, &str) = ("Restart Lab", "lab@restart-lab.invalid");
 /// When the first commit was made, in seconds since 1970: the first day of 2025. Each later one is a
 /// second younger, so that tools that sort by time keep the order.
-const EPOCH: u64 = 1_735_689_600;
+pub const EPOCH: u64 = 1_735_689_600;
 
 /// What becomes a git tree.
 pub struct Contents<'a> {
@@ -39,6 +39,8 @@ pub struct Contents<'a> {
     pub root: &'a Path,
     /// Whether a commit names its patch, which is of use to who refreshes and to nobody else.
     pub named: bool,
+    /// What the series' file `base` is to say once it has been carried to this source.
+    pub base: Option<String>,
 }
 
 /// A git tree that is being made.
@@ -92,7 +94,8 @@ fn fill(
     tree.git(["init", "-q", "-b", "lab", "--template="])
         .read()?;
     // From here on the copies are looked at: what is edited meanwhile was not part of the tree.
-    let mut origin = Origin::new(dir);
+    let series = &contents.series.dir;
+    let mut origin = Origin::new(dir, contents.root, series, contents.base.clone())?;
     origin.keep(contents.root, contents.overlay, contents.series, patches)?;
     tree.tell(format!("unpacking {}", contents.source.origin));
     contents.source.unpack(dir)?;

@@ -19,7 +19,7 @@ use crate::stamp::files_below;
 /// The folder, in the tree, and what is in it.
 const FOLDER: &str = ".git/restart-lab";
 const FILES: &str = "files";
-const COMMITS: &str = "commits.json";
+const MADE: &str = "made.json";
 
 /// A commit as it was: its patch, and all that it said.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -28,34 +28,57 @@ struct Known {
     says: String,
 }
 
-/// What a tree was made from.
-pub struct Origin {
-    folder: PathBuf,
+/// What is written down.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+struct Made {
+    /// The series' folder in the project.
+    series: PathBuf,
+    /// What its file `base` is to say, for a series that is carried to another source.
+    base: Option<String>,
     /// By the hash of the commit, and by its trailer.
     commits: BTreeMap<String, Known>,
 }
 
+/// What a tree was made from.
+pub struct Origin {
+    folder: PathBuf,
+    made: Made,
+}
+
 impl Origin {
-    /// Of a tree that is being made.
-    pub fn new(tree: &Path) -> Origin {
-        Origin {
-            folder: tree.join(FOLDER),
+    /// Of a tree that is being made for the series in a folder of the project.
+    pub fn new(tree: &Path, root: &Path, series: &Path, base: Option<String>) -> Result<Origin> {
+        let made = Made {
+            series: below(root, series)?.to_path_buf(),
+            base,
             commits: BTreeMap::new(),
-        }
+        };
+        let folder = tree.join(FOLDER);
+        Ok(Origin { folder, made })
+    }
+
+    /// The folder of the project that its patches go back to.
+    pub fn series(&self) -> &Path {
+        &self.made.series
+    }
+
+    /// What the file `base` there is to say, if the series was carried to another source.
+    pub fn base(&self) -> Option<&str> {
+        self.made.base.as_deref()
     }
 
     /// Of a tree that this lab has made.
     pub fn of(doing: &str, tree: &Path) -> Result<Origin> {
         let folder = tree.join(FOLDER);
-        if !folder.join(COMMITS).is_file() {
+        if !folder.join(MADE).is_file() {
             return Err(Error::usage(
                 doing,
-                "it was not made by `cargo xtask patchset apply --to`",
+                "it was not made by `cargo xtask patchset apply --to` or `rebase`",
             ));
         }
-        let commits = serde_json::from_str(&read_text(&folder.join(COMMITS))?)
-            .map_err(|err| Error::usage(doing, format!("{COMMITS}: {err}")))?;
-        Ok(Origin { folder, commits })
+        let made = serde_json::from_str(&read_text(&folder.join(MADE))?)
+            .map_err(|err| Error::usage(doing, format!("{MADE}: {err}")))?;
+        Ok(Origin { folder, made })
     }
 
     /// Keeps copies of what a tree is made from, under their paths in the project.
@@ -73,15 +96,17 @@ impl Origin {
         Ok(())
     }
 
+    /// Keeps a copy of one file of the project, if it is there.
+    pub fn keep_file(&self, root: &Path, path: &Path) -> Result<()> {
+        match path.is_file() {
+            true => copy_whole(path, &self.copy(root, path)?),
+            false => Ok(()),
+        }
+    }
+
     /// Where the copy of a file of the project is.
     pub fn copy(&self, root: &Path, path: &Path) -> Result<PathBuf> {
-        match path.strip_prefix(root) {
-            Ok(below) => Ok(self.folder.join(FILES).join(below)),
-            Err(_) => Err(Error::lab(
-                "keeping what a git tree is made from",
-                format!("{} is not in {}", path.display(), root.display()),
-            )),
-        }
+        Ok(self.folder.join(FILES).join(below(root, path)?))
     }
 
     /// Remembers which patch a commit is, and what it says.
@@ -92,18 +117,23 @@ impl Origin {
         };
         // The trailer outlives a rebase; of a commit that was split in two the first has it.
         if let Some(name) = &commit.patch {
-            self.commits
+            self.made
+                .commits
                 .entry(name.clone())
                 .or_insert_with(|| known.clone());
         }
-        self.commits.insert(commit.hash.clone(), known);
+        self.made.commits.insert(commit.hash.clone(), known);
     }
 
     /// The patch that a commit is, as the project had it last; and whether it says still the same.
-    pub fn patch_of(&self, commit: &Commit) -> Option<(&str, bool)> {
-        let by_name = || self.commits.get(commit.patch.as_ref()?);
-        let known = self.commits.get(&commit.hash).or_else(by_name)?;
-        Some((&known.patch, known.says == commit.says()))
+    pub fn patch_of<'a>(&'a self, commit: &'a Commit) -> Option<(&'a str, bool)> {
+        let name = commit.patch.as_ref();
+        let by_name = || self.made.commits.get(name?);
+        match self.made.commits.get(&commit.hash).or_else(by_name) {
+            Some(known) => Some((&known.patch, known.says == commit.says())),
+            // Carried over from another source: its name is known, and nothing that it said here.
+            None => name.map(|name| (name.as_str(), false)),
+        }
     }
 
     /// What a file of the project held then; `None` if it was not part of it.
@@ -116,7 +146,7 @@ impl Origin {
     }
 
     /// The files below a folder of the project, by their paths there.
-    pub fn files(&self, folder: &str) -> Result<Vec<PathBuf>> {
+    pub fn files(&self, folder: &Path) -> Result<Vec<PathBuf>> {
         let all = self.folder.join(FILES);
         let kept = all.join(folder);
         if !kept.is_dir() {
@@ -138,7 +168,7 @@ impl Origin {
         for (path, content) in files {
             write_whole(&all.join(path), content)?;
         }
-        self.commits.clear();
+        self.made.commits.clear();
         for (commit, patch) in commits {
             self.remember(commit, patch);
         }
@@ -147,8 +177,19 @@ impl Origin {
 
     /// Keeps what is remembered.
     pub fn write(&self) -> Result<()> {
-        let text = serde_json::to_string_pretty(&self.commits)
+        let text = serde_json::to_string_pretty(&self.made)
             .map_err(|err| Error::lab("keeping what a git tree is made from", err.to_string()))?;
-        write_whole(&self.folder.join(COMMITS), text.as_bytes())
+        write_whole(&self.folder.join(MADE), text.as_bytes())
     }
+}
+
+/// A path of the project, below its root.
+fn below<'a>(root: &Path, path: &'a Path) -> Result<&'a Path> {
+    path.strip_prefix(root).map_err(|_| {
+        Error::usage(
+            "keeping what a git tree is made from",
+            format!("{} is not in {}", path.display(), root.display()),
+        )
+        .hint("series and overlay have to lie in the project's folder")
+    })
 }

@@ -2,7 +2,7 @@
 
 //! How the overlay's files are divided into commits: `kernel-patches/overlay.toml`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
@@ -46,9 +46,9 @@ impl OverlayCommit {
 }
 
 impl Division {
-    /// Reads the file in the folder of the series.
-    pub fn read(dir: &Path) -> Result<Division> {
-        let path = dir.join(FILE);
+    /// Reads the file beside a series or, where there is none, beside the project's own.
+    pub fn read(dir: &Path, own: &Path) -> Result<Division> {
+        let path = beside(FILE, dir, own);
         toml::from_str(&read_text(&path)?).map_err(|err| {
             Error::usage(
                 format!("reading {}", path.display()),
@@ -80,6 +80,15 @@ impl Division {
                 problems.join("\n"),
             )),
         }
+    }
+}
+
+/// A file beside a series that shares it with the project's own, unless it has one.
+pub fn beside(name: &str, dir: &Path, own: &Path) -> PathBuf {
+    let path = dir.join(name);
+    match path.exists() {
+        true => path,
+        false => own.join(name),
     }
 }
 
@@ -132,8 +141,8 @@ mod tests {
     fn the_overlay_of_the_project_is_divided_without_rest() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
         let layout = crate::layout::Layout::new(root);
-        let overlay = crate::kernel::tree::overlay_files(&layout).unwrap();
-        let division = Division::read(&layout.series()).unwrap();
+        let overlay = crate::kernel::tree::overlay_files(&layout, "6.12").unwrap();
+        let division = Division::read(&layout.series(), &layout.series()).unwrap();
         assert!(division.divide(&overlay).is_ok());
     }
 }

@@ -9,16 +9,16 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use crate::error::{AtPath, Error, Result};
+use crate::kernel::tree::{KERNELS, OVERLAY};
 use crate::layout::{write_whole, Layout};
 use crate::patchset::commit::{self, Commit};
 use crate::patchset::number;
 use crate::patchset::origin::Origin;
 use crate::patchset::series::is_name;
 
-/// Folders of the project that a tree goes back to.
-const PATCHES: &str = "kernel-patches";
-const OVERLAY: &str = "rust-syscall";
-const SERIES: &str = "kernel-patches/series";
+/// Files of a series beside its patches.
+const SERIES: &str = "series";
+const BASE: &str = "base";
 
 /// What a refresh does to the project's files.
 #[derive(Debug, Default, PartialEq)]
@@ -155,7 +155,7 @@ impl Refresh<'_> {
             // Of a commit that was split in two the first keeps the name.
             let known = known.filter(|(name, _)| !taken(name));
             let kept = match known {
-                Some((name, true)) => self.origin.text(&Path::new(PATCHES).join(name))?,
+                Some((name, true)) => self.origin.text(&self.origin.series().join(name))?,
                 _ => None,
             };
             let was = known.map(|(name, _)| name.to_string());
@@ -173,9 +173,11 @@ impl Refresh<'_> {
         }
         let others = self.others()?;
         let names = self.names(&refreshed, &others)?;
-        let mut gone: BTreeSet<PathBuf> = self.origin.files(PATCHES)?.into_iter().collect();
+        let folder = self.origin.series().to_path_buf();
+        let mut gone: BTreeSet<PathBuf> = self.origin.files(&folder)?.into_iter().collect();
+        gone.retain(|path| path.extension().is_some_and(|ext| ext == "patch"));
         for (patch, name) in refreshed.into_iter().zip(&names) {
-            let path = Path::new(PATCHES).join(name);
+            let path = folder.join(name);
             gone.remove(&path);
             self.changes.patches.push((patch.commit, name.clone()));
             self.settle(path, Some(patch.text))?;
@@ -183,7 +185,14 @@ impl Refresh<'_> {
         for path in gone {
             self.settle(path, None)?;
         }
-        self.series(others, &names)
+        self.series(others, &names)?;
+        match self.origin.base() {
+            Some(base) => {
+                let text = format!("{base}\n").into_bytes();
+                self.settle(folder.join(BASE), Some(text))
+            }
+            None => Ok(()),
+        }
     }
 
     fn names(&self, patches: &[Refreshed], others: &[String]) -> Result<Vec<String>> {
@@ -214,12 +223,13 @@ impl Refresh<'_> {
 
     /// Patches that the project lists and has, and the tree does not know.
     fn others(&self) -> Result<Vec<String>> {
-        let is = self.present(Path::new(SERIES))?.unwrap_or_default();
-        let known: BTreeSet<PathBuf> = self.origin.files(PATCHES)?.into_iter().collect();
+        let folder = self.origin.series();
+        let is = self.present(&folder.join(SERIES))?.unwrap_or_default();
+        let known: BTreeSet<PathBuf> = self.origin.files(folder)?.into_iter().collect();
         let text = String::from_utf8_lossy(&is).into_owned();
         let listed = text.lines().filter(|line| is_name(line)).map(str::trim);
         let here = |name: &&str| {
-            let path = Path::new(PATCHES).join(name);
+            let path = folder.join(name);
             !known.contains(&path) && self.layout.root().join(path).is_file()
         };
         Ok(listed.filter(here).map(str::to_string).collect())
@@ -227,7 +237,7 @@ impl Refresh<'_> {
 
     /// The list of `names` and of those that the tree does not know; what it says besides stays on top.
     fn series(&mut self, mut all: Vec<String>, names: &[String]) -> Result<()> {
-        let path = PathBuf::from(SERIES);
+        let path = self.origin.series().join(SERIES);
         let is = self.present(&path)?.unwrap_or_default();
         let is = String::from_utf8_lossy(&is).into_owned();
         all.extend(names.iter().cloned());
@@ -249,8 +259,13 @@ impl Refresh<'_> {
     }
 
     fn overlay(&mut self, dir: &Path) -> Result<()> {
-        let mut gone: BTreeSet<PathBuf> = self.origin.files(OVERLAY)?.into_iter().collect();
-        for (path, content) in commit::overlay_files(dir)? {
+        let mut gone: BTreeSet<PathBuf> =
+            self.origin.files(Path::new(OVERLAY))?.into_iter().collect();
+        let known = self.origin.files(Path::new(OVERLAY))?;
+        for (shared, content) in commit::overlay_files(dir)? {
+            // What one kind of kernel has for itself goes back to its folder.
+            let own = known.iter().find(|path| shared_path(path) == shared);
+            let path = own.cloned().unwrap_or(shared);
             gone.remove(&path);
             self.settle(path, Some(content))?;
         }
@@ -258,6 +273,15 @@ impl Refresh<'_> {
             self.settle(path, None)?;
         }
         Ok(())
+    }
+}
+
+/// Where a file would be if all kernels shared it: `kernels/6.12/src/x` as `src/x`, in the overlay's folder.
+fn shared_path(path: &Path) -> PathBuf {
+    let own = path.strip_prefix(Path::new(OVERLAY).join(KERNELS));
+    match own {
+        Ok(below) => Path::new(OVERLAY).join(below.components().skip(1).collect::<PathBuf>()),
+        Err(_) => path.to_path_buf(),
     }
 }
 

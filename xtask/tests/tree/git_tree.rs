@@ -4,8 +4,12 @@
 
 use std::fs;
 
+use xtask::event::Silent;
 use xtask::exec::which;
-use xtask::patchset::{new, refresh};
+use xtask::kernel::source::Fetched;
+use xtask::patchset::git::Contents;
+use xtask::patchset::series::Series;
+use xtask::patchset::{new, rebase, refresh};
 
 use crate::project::{write, Project, Worked, DIVISION, PATCH, SECOND};
 
@@ -70,7 +74,7 @@ fn a_git_tree_is_made_whole_or_not_at_all() {
 fn what_was_not_edited_keeps_every_byte() {
     let Some(worked) = Worked::new() else { return };
     let said = worked.refresh().unwrap();
-    assert_eq!(said, "0 to write, 0 to remove, 7 as they were");
+    assert_eq!(said, "0 to write, 0 to remove, 8 as they were");
     assert_eq!(worked.text("kernel-patches/100-fork.patch"), PATCH);
 }
 
@@ -122,7 +126,7 @@ fn patches_that_change_places_change_numbers() {
     assert_eq!(
         worked.refresh().unwrap(),
         "write kernel-patches/210-fork.patch\nwrite kernel-patches/series\nremove kernel-patches/100-fork.patch\n\
-         2 to write, 1 to remove, 5 as they were"
+         2 to write, 1 to remove, 6 as they were"
     );
     assert_eq!(worked.text("kernel-patches/210-fork.patch"), PATCH);
     assert_eq!(
@@ -143,7 +147,7 @@ fn a_patch_is_begun_by_its_subject_and_is_one_when_it_changes_something() {
     // Begun, and nothing in it yet.
     assert_eq!(
         worked.refresh().unwrap(),
-        "0 to write, 0 to remove, 7 as they were"
+        "0 to write, 0 to remove, 8 as they were"
     );
     worked.edit("kernel/fork.c", "zero\none\nrestart\ntwo\n");
     worked.git(&["commit", "-q", "--amend", "--no-edit"]);
@@ -310,7 +314,7 @@ fn a_tree_that_is_not_all_there_loses_nothing() {
     worked.git(&["sparse-checkout", "set", "--no-cone", "/kernel/"]);
     assert!(!worked.0.path("tree/rust").exists());
     let said = worked.refresh().unwrap();
-    assert_eq!(said, "0 to write, 0 to remove, 7 as they were");
+    assert_eq!(said, "0 to write, 0 to remove, 8 as they were");
     worked.git(&["sparse-checkout", "disable"]);
     worked.git(&["checkout", "-q", "--detach", "HEAD~1"]);
     let detached = worked.refresh().unwrap_err().to_string();
@@ -321,4 +325,98 @@ fn a_tree_that_is_not_all_there_loses_nothing() {
     let binary = worked.refresh().unwrap_err().to_string();
     assert!(binary.contains("it changes a binary file"), "{binary}");
     assert!(worked.0.path("kernel-patches/200-exit.patch").is_file());
+}
+
+/// Carries the series to a kernel "2.0" with this `kernel/fork.c`, whose series is in `kernel-patches/next`.
+fn rebased(worked: &Worked, fork: &str) -> xtask::error::Result<()> {
+    let project = &worked.0;
+    write(&project.path("linux/kernel/fork.c"), fork);
+    let tarball = project.path("linux-2.0.tar");
+    let tar = xtask::exec::tool("packing", "tar").arg("-C");
+    let tar = tar.arg(project.path(".")).arg("-cf").arg(&tarball);
+    tar.arg("linux").read().unwrap();
+    let source = Fetched {
+        version: "2.0".into(),
+        tarball,
+        ..project.source.clone()
+    };
+    let before = project.path("before");
+    write(&before.join("kernel/fork.c"), "one\ntwo\n");
+    write(&before.join("kernel/exit.c"), "exit\n");
+    let bare = Series {
+        dir: project.path("kernel-patches/next"),
+        ..Series::none()
+    };
+    let series = Series::read(&project.layout.series()).unwrap();
+    project.contents(true, |contents| {
+        let onto = Contents {
+            source: &source,
+            series: &bare,
+            base: Some("2.0".into()),
+            ..*contents
+        };
+        let to = project.path("next");
+        rebase::rebase(&series, Some(&before), &onto, &to, &Silent)
+    })
+}
+
+#[test]
+fn a_series_is_carried_to_another_source_by_a_merge() {
+    let Some(worked) = Worked::new() else { return };
+    rebased(&worked, "new\none\ntwo\nthree\n").unwrap();
+    let next = worked.0.path("next");
+    let text = fs::read_to_string(next.join("kernel/fork.c")).unwrap();
+    assert_eq!(text, "new\none\nrestart\ntwo\nthree\n");
+    let changes = refresh::compare(&worked.0.layout, &next).unwrap();
+    refresh::write(&worked.0.layout, &next, &changes).unwrap();
+    assert_eq!(worked.text("kernel-patches/next/base"), "2.0\n");
+    assert_eq!(
+        worked.text("kernel-patches/next/series"),
+        "100-fork.patch\n200-exit.patch\n"
+    );
+    let patch = worked.text("kernel-patches/next/100-fork.patch");
+    assert!(
+        patch.starts_with("From: A <a@b.invalid>\nSubject: x\n\nWhy.\n---\n")
+            && patch.contains("@@ -1,4 +1,5 @@\n new\n one\n+restart\n two\n three\n"),
+        "{patch}"
+    );
+    // Those of the kernel that it came from stay.
+    assert_eq!(worked.text("kernel-patches/100-fork.patch"), PATCH);
+    let again = refresh::compare(&worked.0.layout, &next).unwrap();
+    assert!(
+        again.to_string().starts_with("0 to write, 0 to remove"),
+        "{again}"
+    );
+}
+
+#[test]
+fn what_cannot_be_merged_is_the_users_and_the_rest_follows() {
+    let Some(worked) = Worked::new() else { return };
+    let error = rebased(&worked, "one\nother\ntwo\n")
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("100-fork.patch does not fit")
+            && error.contains("git diff shows both sides in kernel/fork.c")
+            && error.contains("git am --continue"),
+        "{error}"
+    );
+    let next = worked.0.path("next");
+    let refused = refresh::compare(&worked.0.layout, &next).unwrap_err();
+    assert!(
+        refused.to_string().contains("git am is not finished"),
+        "{refused}"
+    );
+    write(&next.join("kernel/fork.c"), "one\nrestart\nother\ntwo\n");
+    for args in [&["add", "-A"][..], &["am", "--continue"]] {
+        let git = xtask::exec::tool("going on", "git");
+        let git = git.args(["-c", "user.name=C", "-c", "user.email=c@c.invalid"]);
+        git.args(args).dir(&next).read().unwrap();
+    }
+    let changes = refresh::compare(&worked.0.layout, &next).unwrap();
+    refresh::write(&worked.0.layout, &next, &changes).unwrap();
+    assert_eq!(
+        worked.text("kernel-patches/next/series"),
+        "100-fork.patch\n200-exit.patch\n"
+    );
 }

@@ -56,6 +56,7 @@ impl Project {
             "src/cr_main.rs",
             "src/lib.rs",
             "abstractions/mm.rs",
+            "kernels/1.0/abstractions/variant.rs",
         ] {
             write(&root.join("rust-syscall").join(name), name);
         }
@@ -85,7 +86,7 @@ impl Project {
     pub fn sync(&self) -> xtask::error::Result<()> {
         let state = State::open(&self.layout, &self.source.name, &self.source, &Silent)?;
         state.sync_series(&self.layout, &Series::read(&self.layout.series())?)?;
-        state.sync_overlay(&overlay_files(&self.layout)?)
+        state.sync_overlay(&overlay_files(&self.layout, "1.0")?)
     }
 }
 
@@ -110,11 +111,12 @@ impl Project {
         let dir = self.layout.series();
         act(&git::Contents {
             source: &self.source,
-            overlay: &overlay_files(&self.layout).unwrap(),
-            division: &Division::read(&dir).unwrap(),
+            overlay: &overlay_files(&self.layout, "1.0").unwrap(),
+            division: &Division::read(&dir, &dir).unwrap(),
             series: &Series::read(&dir).unwrap(),
             root: self.layout.root(),
             named,
+            base: None,
         })
     }
 

@@ -16,9 +16,8 @@
 use super::CONTEXTS;
 use crate::restart::{Actor, Point};
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use kernel::c_str;
 use kernel::current;
-use kernel::debugfs::Dir;
+use kernel::debugfs_numbers::Dir;
 use kernel::task_sleep::{sleep_a_tick, sleep_us};
 
 /// [`HOLD_SLOT`] for the coordinator.
@@ -34,13 +33,13 @@ static HELD: AtomicU32 = AtomicU32::new(0);
 
 /// Makes the files; once, at boot.
 pub(super) fn init() {
-    let dir = Dir::new(c_str!("checkpoint"));
-    dir.read_only_u32(c_str!("contexts"), &CONTEXTS);
-    dir.read_write_u32(c_str!("delay_us"), &DELAY_US);
-    dir.read_write_u64(c_str!("seed"), &SEED);
-    dir.read_write_u32(c_str!("hold_point"), &HOLD_POINT);
-    dir.read_write_u32(c_str!("hold_slot"), &HOLD_SLOT);
-    dir.read_only_u32(c_str!("held"), &HELD);
+    let dir = Dir::new(c"checkpoint");
+    dir.read_only_u32(c"contexts", &CONTEXTS);
+    dir.read_write_u32(c"delay_us", &DELAY_US);
+    dir.read_write_u64(c"seed", &SEED);
+    dir.read_write_u32(c"hold_point", &HOLD_POINT);
+    dir.read_write_u32(c"hold_slot", &HOLD_SLOT);
+    dir.read_only_u32(c"held", &HELD);
 }
 
 /// A participant is at a point of its way: delays it, or holds it there.

@@ -64,23 +64,31 @@ pub enum VmaKind {
     Vvar = 4,
     /// The kernel's vdso pages.
     Vdso = 5,
+    /// The kernel's pages of clocks that others keep, behind vvar.
+    VvarClock = 6,
 }
 
 impl VmaKind {
-    const ALL: [VmaKind; 5] = [
+    const ALL: [VmaKind; 6] = [
         VmaKind::PrivateAnon,
         VmaKind::PrivateFile,
         VmaKind::SharedAnon,
         VmaKind::Vvar,
         VmaKind::Vdso,
+        VmaKind::VvarClock,
     ];
 
     /// Whether a mapping of this kind names an object.
     pub const fn has_object(self) -> bool {
         match self {
             VmaKind::PrivateFile | VmaKind::SharedAnon => true,
-            VmaKind::PrivateAnon | VmaKind::Vvar | VmaKind::Vdso => false,
+            VmaKind::PrivateAnon | VmaKind::Vvar | VmaKind::Vdso | VmaKind::VvarClock => false,
         }
+    }
+
+    /// Whether the kernel has put it into the program: vdso and what goes with it.
+    pub const fn is_special(self) -> bool {
+        matches!(self, VmaKind::Vvar | VmaKind::Vdso | VmaKind::VvarClock)
     }
 }
 
@@ -158,7 +166,7 @@ impl Entry for VmaEntry {
     fn decode(fields: &mut Fields<'_>) -> Result<Self, ImageError> {
         let [start, end, pgoff] = fields.u64s()?;
         let flags = fields.flags64("flags", VMA_FLAGS)?;
-        let number = fields.u32_in("kind of mapping", 1, VmaKind::Vdso as u32)?;
+        let number = fields.u32_in("kind of mapping", 1, VmaKind::VvarClock as u32)?;
         let kind = VmaKind::ALL
             .iter()
             .copied()

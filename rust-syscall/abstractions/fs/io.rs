@@ -1,63 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Open files: `struct file`, its reading and writing from kernel memory.
+//! Open files: what they are, their reading and writing from kernel memory.
 //!
 //! C headers: [`include/linux/fs.h`](srctree/include/linux/fs.h) and
 //! [`include/linux/file.h`](srctree/include/linux/file.h).
 
 use crate::error::{code::*, from_err_ptr, Error, Result};
+use crate::fs::File;
 use crate::mm::pages::Pages;
-use crate::str::CStr;
-use crate::types::{ARef, AlwaysRefCounted, Opaque};
+use crate::sync::aref::ARef;
+use crate::variant;
+use core::ffi::CStr;
 use core::ptr::{self, NonNull};
-
-/// Flags of an open file, as `open(2)` takes them.
-pub mod flags {
-    /// Reading only.
-    pub const O_RDONLY: u32 = bindings::O_RDONLY;
-    /// Writing only.
-    pub const O_WRONLY: u32 = bindings::O_WRONLY;
-    /// Reading and writing.
-    pub const O_RDWR: u32 = bindings::O_RDWR;
-    /// The bits that say which of the three.
-    pub const O_ACCMODE: u32 = bindings::O_ACCMODE;
-}
-
-/// Wraps the kernel's `struct file`.
-///
-/// # Invariants
-///
-/// Instances are always refcounted: a call to `get_file` keeps the allocation
-/// until the matching call to `fput`.
-#[repr(transparent)]
-pub struct File {
-    inner: Opaque<bindings::file>,
-}
-
-// SAFETY: a `struct file` is counted atomically and may be dropped on any thread.
-unsafe impl Send for File {}
-
-// SAFETY: all methods on a shared `File` are safe to call from several threads.
-unsafe impl Sync for File {}
-
-// SAFETY: the type invariant says that `File` is always refcounted, by `f_count`.
-unsafe impl AlwaysRefCounted for File {
-    fn inc_ref(&self) {
-        // SAFETY: a shared reference means that the count is not zero.
-        unsafe { bindings::get_file(self.as_ptr()) };
-    }
-
-    unsafe fn dec_ref(obj: NonNull<File>) {
-        // SAFETY: the caller gives up one count, which `fput` takes.
-        unsafe { bindings::fput(obj.cast().as_ptr()) }
-    }
-}
 
 impl File {
     /// Takes the file behind a descriptor of the current task.
     ///
     /// Fails with `EBADF` if there is none, or if it is an `O_PATH` one.
-    pub fn fget(fd: u32) -> Result<ARef<File>> {
+    pub fn of_descriptor(fd: u32) -> Result<ARef<File>> {
         // SAFETY: `fget` may be called with any number.
         let file = unsafe { bindings::fget(fd) };
         let file = NonNull::new(file.cast::<File>()).ok_or(EBADF)?;
@@ -75,31 +35,10 @@ impl File {
         unsafe { ARef::from_raw(NonNull::new_unchecked(file.cast())) }
     }
 
-    /// Borrows a C file.
-    ///
-    /// # Safety
-    ///
-    /// `file` must be valid, with a count that is held, for the whole of `'a`.
-    pub unsafe fn from_raw<'a>(file: *const bindings::file) -> &'a File {
-        // SAFETY: by the function's contract; `File` is transparent over `struct file`.
-        unsafe { &*file.cast() }
-    }
-
-    /// A pointer to the C side.
-    pub fn as_ptr(&self) -> *mut bindings::file {
-        self.inner.get()
-    }
-
     /// The inode, which lives as long as the open file.
     pub(crate) fn inode(&self) -> *mut bindings::inode {
         // SAFETY: the file is valid, and this field never changes.
         unsafe { (*self.as_ptr()).f_inode }
-    }
-
-    /// The open flags, without those that only mattered while opening.
-    pub fn flags(&self) -> u32 {
-        // SAFETY: the file is valid; the field is read as the C side does, without a lock.
-        unsafe { ptr::addr_of!((*self.as_ptr()).f_flags).read_volatile() }
     }
 
     /// Whether the file was opened for reading.
@@ -228,7 +167,7 @@ impl File {
     pub fn new_shared_memory(name: &CStr, size: u64) -> Result<ARef<File>> {
         let size = i64::try_from(size).map_err(|_| EFBIG)?;
         // SAFETY: the name is a C string that lives as long as the call needs it: it is copied.
-        let file = unsafe { bindings::shmem_kernel_file_setup(name.as_char_ptr(), size, 0) };
+        let file = unsafe { variant::shmem_kernel_file_setup(name.as_ptr(), size) };
         let file = from_err_ptr(file)?;
         // SAFETY: a file that is not an error pointer is new and ours.
         Ok(unsafe { File::from_owned(file) })
@@ -241,7 +180,7 @@ impl File {
         let inode = self.inode();
         // SAFETY: an open file keeps its path and inode.
         unsafe {
-            let path = ptr::addr_of!((*self.as_ptr()).f_path);
+            let path = variant::file_path(self.as_ptr());
             self.flags() & O_PATH == 0
                 && u32::from((*inode).i_mode) & bindings::S_IFMT == bindings::S_IFREG
                 && !bindings::path_noexec(path)
@@ -259,7 +198,7 @@ impl File {
         const SETGID: u32 = bindings::S_ISGID | bindings::S_IXGRP;
         // SAFETY: an open file keeps its path, with its mount, and its inode; the calls only read.
         unsafe {
-            let path = ptr::addr_of!((*self.as_ptr()).f_path);
+            let path = variant::file_path(self.as_ptr());
             let mode = u32::from((*self.inode()).i_mode);
             let marked = mode & bindings::S_ISUID != 0
                 || mode & SETGID == SETGID

@@ -6,7 +6,7 @@
 //!
 //! C header: [`include/linux/debugfs.h`](srctree/include/linux/debugfs.h).
 
-use crate::str::CStr;
+use core::ffi::CStr;
 use core::ptr;
 use core::sync::atomic::{AtomicU32, AtomicU64};
 
@@ -26,7 +26,7 @@ impl Dir {
     /// Makes a folder at the top. Without a working debugfs nothing comes of it, as in C.
     pub fn new(name: &CStr) -> Self {
         // SAFETY: the name is ended by a NUL, and is copied.
-        Self(unsafe { bindings::debugfs_create_dir(name.as_char_ptr(), ptr::null_mut()) })
+        Self(unsafe { bindings::debugfs_create_dir(name.as_ptr().cast(), ptr::null_mut()) })
     }
 
     /// Makes a file that shows a number and takes another.
@@ -43,7 +43,7 @@ impl Dir {
         // SAFETY: by the type invariant; the name is copied, and the value is there for ever.
         // debugfs reads and writes it as a word, which is what an atomic makes of it too.
         unsafe {
-            bindings::debugfs_create_u32(name.as_char_ptr(), mode, self.0, value.as_ptr())
+            bindings::debugfs_create_u32(name.as_ptr().cast(), mode, self.0, value.as_ptr())
         };
     }
 
@@ -51,7 +51,7 @@ impl Dir {
     pub fn read_write_u64(&self, name: &CStr, value: &'static AtomicU64) {
         // SAFETY: as above.
         unsafe {
-            bindings::debugfs_create_u64(name.as_char_ptr(), READ_WRITE, self.0, value.as_ptr())
+            bindings::debugfs_create_u64(name.as_ptr().cast(), READ_WRITE, self.0, value.as_ptr())
         };
     }
 }

@@ -1,10 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Methods of `Vec` that later kernels have: `truncate` and `clear`, here for plain values.
+//! Methods of `Vec` that later kernels have, here for plain values.
 
 use crate::alloc::{Allocator, Vec};
 
 impl<T: Copy, A: Allocator> Vec<T, A> {
+    /// Counts `additional` elements more.
+    ///
+    /// # Safety
+    ///
+    /// They must lie within the capacity, and be initialised.
+    pub unsafe fn inc_len(&mut self, additional: usize) {
+        // SAFETY: by the function's contract.
+        unsafe { self.set_len(self.len() + additional) };
+    }
+
     /// Shortens the vector to `len` elements; does nothing if it is not longer.
     pub fn truncate(&mut self, len: usize) {
         if len < self.len() {

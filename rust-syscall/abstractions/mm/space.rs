@@ -1,20 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Address spaces: `struct mm_struct`.
+//! Address spaces: what they remember about their program.
 //!
-//! Lock order: `mmap_lock` before a page table lock, which [`MmWithUser::walk_own_pages`]
-//! holds while it calls back.
+//! Lock order: `mmap_lock`, then `arg_lock`.
 //!
 //! C header: [`include/linux/mm.h`](srctree/include/linux/mm.h).
 
-pub mod mapping;
-pub mod pages;
-pub mod virt;
-pub mod walk;
-
+use super::MmWithUser;
 use crate::fs::File;
+use crate::sync::aref::ARef;
 use crate::task::Task;
-use crate::types::{ARef, AlwaysRefCounted, Opaque};
 use core::ptr::{self, NonNull};
 
 /// Size of `saved_auxv`, in words, on the largest of our architectures.
@@ -37,37 +32,9 @@ pub struct Layout {
     pub env_end: u64,
 }
 
-/// An address space that still has its user mappings (`mm_users` is held).
-///
-/// # Invariants
-///
-/// Values of this type are always refcounted through `mmget`.
-#[repr(transparent)]
-pub struct MmWithUser {
-    inner: Opaque<bindings::mm_struct>,
-}
-
-// SAFETY: `mmput` may be called from any task.
-unsafe impl Send for MmWithUser {}
-// SAFETY: all methods on a shared `MmWithUser` take the locks they need.
-unsafe impl Sync for MmWithUser {}
-
-// SAFETY: the type invariant says that it is always refcounted, by `mm_users`.
-unsafe impl AlwaysRefCounted for MmWithUser {
-    fn inc_ref(&self) {
-        // SAFETY: a shared reference means that `mm_users` is not zero.
-        unsafe { bindings::mmget(self.as_ptr()) };
-    }
-
-    unsafe fn dec_ref(obj: NonNull<Self>) {
-        // SAFETY: the caller gives up one count, which `mmput` takes.
-        unsafe { bindings::mmput(obj.cast().as_ptr()) };
-    }
-}
-
 impl Task {
     /// The task's address space; `None` for kernel threads and tasks that are gone.
-    pub fn mm(&self) -> Option<ARef<MmWithUser>> {
+    pub fn address_space(&self) -> Option<ARef<MmWithUser>> {
         // SAFETY: the task is valid; the result owns a count or is null.
         let mm = unsafe { bindings::get_task_mm(self.as_raw()) };
         let mm = NonNull::new(mm.cast::<MmWithUser>())?;
@@ -77,27 +44,15 @@ impl Task {
 }
 
 impl MmWithUser {
-    /// A pointer to the C side.
-    pub fn as_ptr(&self) -> *mut bindings::mm_struct {
-        self.inner.get()
-    }
-
     /// How many users the address space has; the reference held here is one of them.
     pub fn users(&self) -> i32 {
         // SAFETY: the mm is valid; this is a plain atomic read.
-        unsafe { core::ptr::addr_of!((*self.as_ptr()).__bindgen_anon_1.mm_users.counter).read_volatile() }
-    }
-
-    /// Takes `mmap_lock` for reading.
-    pub fn read_lock(&self) -> ReadGuard<'_> {
-        // SAFETY: the mm is valid; the guard unlocks.
-        unsafe { bindings::mmap_read_lock(self.as_ptr()) };
-        ReadGuard { mm: self }
+        unsafe { core::ptr::addr_of!((*self.as_raw()).__bindgen_anon_1.mm_users.counter).read_volatile() }
     }
 
     /// The program's addresses.
     pub fn layout(&self) -> Layout {
-        let mm = self.as_ptr();
+        let mm = self.as_raw();
         // SAFETY: the mm is valid; `arg_lock` covers these fields for writers, and a torn
         // set cannot be seen under it.
         unsafe {
@@ -123,7 +78,7 @@ impl MmWithUser {
 
     /// Sets the program's addresses, which the caller has checked, and the auxiliary vector.
     pub fn set_layout(&self, layout: &Layout, auxv: &[u64]) {
-        let mm = self.as_ptr();
+        let mm = self.as_raw();
         let _guard = self.read_lock();
         // SAFETY: the mm is valid and `mmap_lock` and `arg_lock` are held as
         // `prctl(PR_SET_MM_MAP)` does; the copy stays inside the array.
@@ -153,7 +108,7 @@ impl MmWithUser {
     pub fn auxv(&self, out: &mut [u64; MAX_AUXV]) -> usize {
         // SAFETY: the mm is valid; the vector is only ever written by `prctl`, and a mix of
         // old and new words harms nobody but the program that changes it meanwhile.
-        let words = unsafe { &(*self.as_ptr()).__bindgen_anon_1.saved_auxv };
+        let words = unsafe { &(*self.as_raw()).__bindgen_anon_1.saved_auxv };
         for (to, from) in out.iter_mut().zip(words) {
             *to = *from as u64;
         }
@@ -163,13 +118,13 @@ impl MmWithUser {
     /// Where the vdso is mapped; 0 if it is not.
     pub fn vdso(&self) -> u64 {
         // SAFETY: the mm is valid.
-        unsafe { bindings::mm_vdso(self.as_ptr()) as u64 }
+        unsafe { bindings::mm_vdso(self.as_raw()) as u64 }
     }
 
     /// The file that the program was started from.
     pub fn exe_file(&self) -> Option<ARef<File>> {
         // SAFETY: the mm is valid; the result owns a count or is null.
-        let file = unsafe { bindings::get_mm_exe_file(self.as_ptr()) };
+        let file = unsafe { bindings::get_mm_exe_file(self.as_raw()) };
         // SAFETY: `get_mm_exe_file` gave a count.
         (!file.is_null()).then(|| unsafe { File::from_owned(file) })
     }
@@ -182,36 +137,8 @@ impl MmWithUser {
         }
         // SAFETY: both are valid and held.
         crate::error::to_result(unsafe {
-            bindings::replace_mm_exe_file(self.as_ptr(), file.as_ptr())
+            bindings::replace_mm_exe_file(self.as_raw(), file.as_ptr())
         })
-    }
-}
-
-/// `mmap_lock`, held for reading.
-pub struct ReadGuard<'a> {
-    mm: &'a MmWithUser,
-}
-
-impl Drop for ReadGuard<'_> {
-    fn drop(&mut self) {
-        // SAFETY: the guard's existence says that the lock is held.
-        unsafe { bindings::mmap_read_unlock(self.mm.as_ptr()) };
-    }
-}
-
-impl<'a> ReadGuard<'a> {
-    /// The first mapping that ends above `addr`.
-    pub fn vma_above(&self, addr: u64) -> Option<&virt::VmaRef> {
-        // SAFETY: the lock is held; the reference does not outlive the guard.
-        unsafe {
-            let vma = bindings::find_vma(self.mm.as_ptr(), addr as _);
-            (!vma.is_null()).then(|| virt::VmaRef::from_raw(vma))
-        }
-    }
-
-    /// The address space that is locked.
-    pub fn mm(&self) -> &'a MmWithUser {
-        self.mm
     }
 }
 

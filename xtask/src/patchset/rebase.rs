@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! The series carried to another source: a git tree of that source, on which `git am` puts one patch after
+//! the other. What does not fit is merged in three ways or left to the user, as with any rebase; a refresh
+//! makes the series of the other kernel of what has come about.
+
+use std::path::Path;
+
+use crate::error::{AtPath, Error, Result};
+use crate::event::Sink;
+use crate::layout::read_text;
+use crate::patchset::git::{self, git, message, Contents, EPOCH, LAB, PATCH_TRAILER};
+use crate::patchset::origin::Origin;
+use crate::patchset::series::{Patch, Series};
+
+const DOING: &str = "carrying the series over";
+
+/// Makes the tree of `onto` in `dir`, and puts the patches of `series` on it. `before`, where it can be
+/// had, is a folder with the files that the series changes as they were, which is used up.
+///
+/// A patch that does not fit is an error that says what to do; the tree stays, with `git am` in it.
+pub fn rebase(
+    series: &Series,
+    before: Option<&Path>,
+    onto: &Contents<'_>,
+    dir: &Path,
+    sink: &dyn Sink,
+) -> Result<()> {
+    git::apply(onto, dir, None, sink)?;
+    let dir = std::fs::canonicalize(dir).at("looking for", dir)?;
+    keep_present(onto, &dir)?;
+    let mut mails = Vec::new();
+    for patch in &series.patches {
+        let diff = match before {
+            Some(before) => change(series, patch, before, &dir)?,
+            None => {
+                let whole = read_text(&series.dir.join(&patch.name))?;
+                whole
+                    .get(patch.header.len()..)
+                    .unwrap_or_default()
+                    .to_string()
+            }
+        };
+        mails.push(mail(patch, &diff)?);
+    }
+    put(series, &mails, &dir)
+}
+
+/// What the other kernel's series is now, so that a refresh sees what becomes of each of its files.
+fn keep_present(onto: &Contents<'_>, dir: &Path) -> Result<()> {
+    if !onto.series.dir.join("series").is_file() {
+        return Ok(());
+    }
+    let present = Series::read(&onto.series.dir)?;
+    let origin = Origin::of(DOING, dir)?;
+    origin.keep(onto.root, &[], &present, &present.patches)?;
+    origin.keep_file(onto.root, &present.dir.join("base"))
+}
+
+/// What a patch does to the files in `before`, which are changed by it: a diff that names the objects that
+/// its hunks were made for. They lie in the tree from now on, and git merges by them.
+fn change(series: &Series, patch: &Patch, before: &Path, dir: &Path) -> Result<String> {
+    let old = tree_of(patch, before, dir)?;
+    let one = Series {
+        patches: vec![patch.clone()],
+        ..series.clone()
+    };
+    one.apply(before)?;
+    let new = tree_of(patch, before, dir)?;
+    git(DOING, dir, ["diff-tree", "-r", "-p", "--full-index"])
+        .arg("--no-renames")
+        .args([old, new])
+        .read_bytes()
+        .map(|diff| String::from_utf8_lossy(&diff).into_owned())
+}
+
+/// The files that a patch changes as a tree object.
+fn tree_of(patch: &Patch, before: &Path, dir: &Path) -> Result<String> {
+    let index =
+        tempfile::tempdir().map_err(|err| Error::lab("making an index", err.to_string()))?;
+    let index = index.path().join("index");
+    for file in &patch.files {
+        let path = before.join(&file.path);
+        if path.is_file() {
+            let write = git(DOING, dir, ["hash-object", "-w", "--no-filters"]);
+            let blob = write.arg(&path).read()?;
+            git(DOING, dir, ["update-index", "--add", "--cacheinfo"])
+                .arg(format!("100644,{},{}", blob.trim(), file.path))
+                .env("GIT_INDEX_FILE", &index)
+                .read()?;
+        }
+    }
+    let tree = git(DOING, dir, ["write-tree"]).env("GIT_INDEX_FILE", &index);
+    tree.read().map(|hash| hash.trim().to_string())
+}
+
+/// A patch as a mail to `git am`.
+fn mail(patch: &Patch, diff: &str) -> Result<String> {
+    let (author, text) = message(patch)?;
+    let (subject, body) = text.split_once('\n').unwrap_or((&text, ""));
+    Ok(format!(
+        "From: {author}\nDate: {EPOCH} +0000\nSubject: [PATCH] {subject}\n\n{}\n{PATCH_TRAILER}: {}\n---\n{diff}",
+        body.trim_start().trim_end_matches("---").trim_end(),
+        patch.name
+    ))
+}
+
+/// Has `git am` commit the patches, or stop at one that does not fit.
+fn put(series: &Series, mails: &[String], dir: &Path) -> Result<()> {
+    let scratch =
+        tempfile::tempdir().map_err(|err| Error::lab("writing mails", err.to_string()))?;
+    let mut am = git(DOING, dir, ["am", "-q", "--3way", "--keep-cr"]);
+    for (patch, mail) in series.patches.iter().zip(mails) {
+        let path = scratch.path().join(&patch.name);
+        std::fs::write(&path, mail).at("writing", &path)?;
+        am = am.arg(path);
+    }
+    let (name, address) = LAB;
+    let run = am
+        .env("GIT_COMMITTER_NAME", name)
+        .env("GIT_COMMITTER_EMAIL", address)
+        .output()?;
+    if run.status.success() {
+        return Ok(());
+    }
+    let next = read_text(&dir.join(".git/rebase-apply/next")).unwrap_or_default();
+    let at: Option<usize> = next.trim().parse().ok();
+    let stopped = at.and_then(|at| series.patches.get(at.checked_sub(1)?));
+    let name = stopped.map_or("git am", |patch| &patch.name);
+    let said = String::from_utf8_lossy(&[run.stdout, run.stderr].concat()).into_owned();
+    let unmerged = git(DOING, dir, ["diff", "--name-only", "--diff-filter=U"]).read()?;
+    let how = match unmerged.trim() {
+        "" => "git am --show-current-patch=diff | git apply --reject puts in what fits".to_string(),
+        files => format!("git diff shows both sides in {}", files.replace('\n', ", ")),
+    };
+    Err(Error::build(
+        format!("{DOING}: {name} does not fit in {}", dir.display()),
+        said.trim().to_string(),
+    )
+    .hint(format!(
+        "{how}; then git add and git am --continue, until all are in, and `cargo xtask patchset refresh --from {}`",
+        dir.display()
+    )))
+}
