@@ -11,9 +11,15 @@ mod aarch64;
 mod x86_64;
 
 #[cfg(target_arch = "aarch64")]
-pub use aarch64::{hold_vectors, spin, stay_in_sequence, thread_pointer, ELF_MACHINE, VECTORS};
+pub use aarch64::{
+    hold_vectors, protection_keys, spin, stay_in_sequence, thread_pointer, ELF_MACHINE,
+    RSEQ_SIGNATURE, VECTORS,
+};
 #[cfg(target_arch = "x86_64")]
-pub use x86_64::{hold_vectors, spin, stay_in_sequence, thread_pointer, ELF_MACHINE, VECTORS};
+pub use x86_64::{
+    hold_vectors, protection_keys, spin, stay_in_sequence, thread_pointer, ELF_MACHINE,
+    RSEQ_SIGNATURE, VECTORS,
+};
 
 use nix::errno::Errno;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
@@ -27,6 +33,22 @@ use std::time::Duration;
 pub struct Sequence {
     pub aborts: u64,
     pub strayed: u64,
+}
+
+/// `rseq(2)`, for the calling thread: registers the area at an address, or gives it up.
+pub fn rseq(area: usize, len: u32, give_up: bool) -> Result<(), Errno> {
+    let flags = i32::from(give_up);
+    // SAFETY: the caller's area; the kernel takes it for untrusted memory.
+    let ret = unsafe { libc::syscall(libc::SYS_rseq, area, len, flags, RSEQ_SIGNATURE) };
+    Errno::result(ret).map(drop)
+}
+
+/// The length of an area that the kernel has something to say for all of; 0 if it does not tell.
+pub fn rseq_len() -> u32 {
+    // AT_RSEQ_ALIGN, which is the length rounded up.
+    const ALIGN: libc::c_ulong = 28;
+    // SAFETY: reads the auxiliary vector.
+    unsafe { libc::getauxval(ALIGN) as u32 }
 }
 
 /// Number of `checkpoint(2)`, the same on both arches.

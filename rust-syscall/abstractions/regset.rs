@@ -102,9 +102,11 @@ impl Regset {
     }
 }
 
-// NT_ARM_TLS, NT_ARM_PACA_KEYS and NT_ARM_PACG_KEYS.
+// NT_X86_XSTATE, whose protection key rights live in the CPU; NT_ARM_TLS, NT_ARM_PACA_KEYS and
+// NT_ARM_PACG_KEYS.
 fn is_live(note: u32) -> bool {
-    cfg!(CONFIG_ARM64) && matches!(note, 0x401 | 0x407 | 0x408)
+    cfg!(CONFIG_X86_64) && note == 0x202
+        || cfg!(CONFIG_ARM64) && matches!(note, 0x401 | 0x407 | 0x408)
 }
 
 /// Drops the current task's live floating point, vector and TLS registers, as exec does.

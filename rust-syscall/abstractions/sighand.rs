@@ -104,8 +104,8 @@ impl<'a> SighandGuard<'a> {
         }
     }
 
-    /// Hands the queued siginfos of one of the lists to `visit`, oldest first.
-    fn for_each_queued(&self, target: Target, mut visit: impl FnMut(&bindings::kernel_siginfo)) {
+    /// Hands the entries of one of the lists to `visit`, oldest first.
+    fn for_each_queued(&self, target: Target, mut visit: impl FnMut(&bindings::sigqueue)) {
         let pending = self.pending(target);
         // SAFETY: `siglock` keeps the list and its entries in place; each link but the head is
         // the first field of a `sigqueue`.
@@ -114,7 +114,7 @@ impl<'a> SighandGuard<'a> {
             let mut link = (*head).next;
             while link != head {
                 let entry = link.byte_sub(core::mem::offset_of!(bindings::sigqueue, list));
-                visit(&(*entry.cast::<bindings::sigqueue>()).info);
+                visit(&*entry.cast::<bindings::sigqueue>());
                 link = (*link).next;
             }
         }
@@ -216,12 +216,17 @@ fn fill(
 ) -> Result<KVVec<Siginfo>> {
     let mut queued: u64 = 0;
     let mut result = Ok(());
-    guard.for_each_queued(target, |info| {
+    guard.for_each_queued(target, |entry| {
+        let info = &entry.info;
         // SAFETY: a queued siginfo is initialised to its last byte, padding too: the kernel
         // clears it before it fills it in, because it is copied to user space whole.
         let bytes = unsafe { ptr::from_ref(info).cast::<[u8; SIGINFO_BYTES]>().read() };
         let signo = info.__bindgen_anon_1.si_signo;
         queued |= bit(signo);
+        // A timer's own, which only a live one delivers: a process with timers is refused.
+        if entry.flags as u32 & bindings::SIGQUEUE_PREALLOC != 0 {
+            return;
+        }
         result = result.and(found.push(Siginfo { signo, bytes }, GFP_ATOMIC));
     });
     // SAFETY: `siglock` is held.

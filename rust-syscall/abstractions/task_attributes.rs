@@ -28,8 +28,8 @@ impl Task {
     /// The task's name, ended by a NUL.
     pub fn comm(&self) -> [u8; COMM_LEN] {
         let task = self.as_raw();
-        // SAFETY: the task is valid; its name is always within the array, and is copied under
-        // the lock that writers take.
+        // SAFETY: the task is valid; its name is always within the array. It is copied under the
+        // lock that writers of 6.12 take; on later kernels a frozen task's name has no writer.
         let mut comm = unsafe {
             bindings::spin_lock(ptr::addr_of_mut!((*task).alloc_lock));
             let comm = ptr::addr_of!((*task).comm).cast::<[u8; COMM_LEN]>().read();

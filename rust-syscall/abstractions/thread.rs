@@ -68,7 +68,7 @@ pub fn set_current_pointers(pointers: &Pointers) {
 }
 
 /// Puts `rseq` in the place of the current thread's restartable sequences area, without touching
-/// the memory of either. The area is brought up to date, and a sequence that the thread is in is
+/// what the program has in either; the memory of the new one has to be there. The area is brought up to date, and a sequence that the thread is in is
 /// aborted, on the way back to user space.
 ///
 /// The rules are those of `rseq(2)`: `EINVAL` for a wrong length or alignment, `EFAULT` for an
@@ -97,8 +97,7 @@ pub fn set_current_rseq(rseq: &Rseq) -> Result {
             return Err(EFAULT);
         }
     }
-    variant::set_current_rseq(rseq);
-    Ok(())
+    variant::set_current_rseq(rseq)
 }
 
 /// As above, for a kernel without restartable sequences.

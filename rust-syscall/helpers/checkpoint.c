@@ -4,6 +4,7 @@
 #include <linux/cgroup.h>
 #include <linux/elf.h>
 #include <linux/fdtable.h>
+#include <linux/filelock.h>
 #include <linux/highmem.h>
 #include <linux/mm.h>
 #include <linux/ptrace.h>
@@ -61,6 +62,11 @@ int rust_helper_security_path_chroot(const struct path *path)
 const struct path *rust_helper_file_user_path(const struct file *file)
 {
 	return file_user_path(file);
+}
+
+struct file_lock_context *rust_helper_locks_inode_context(const struct inode *inode)
+{
+	return locks_inode_context(inode);
 }
 
 struct page *rust_helper_shmem_page(struct file *file, pgoff_t index)
@@ -158,6 +164,10 @@ void rust_helper_preempt_enable(void)
 /* Puts into the CPU what a regset's set() left in memory only, for current. */
 void rust_helper_regset_load_live(unsigned int note)
 {
+#ifdef CONFIG_X86_64
+	if (note == NT_X86_XSTATE)
+		write_pkru(current->thread.pkru);
+#endif
 #ifdef CONFIG_ARM64
 	if (note == NT_ARM_TLS) {
 		write_sysreg(current->thread.uw.tp_value, tpidr_el0);
@@ -184,10 +194,17 @@ unsigned int rust_helper_cpu_features(u64 *words)
 	for (i = 0; i < ARRAY_SIZE(seen); i++)
 		words[i] = boot_cpu_data.x86_capability[seen[i]];
 	words[i++] = ELF_HWCAP2;
+#ifdef X86_FEATURE_APX
+	words[i++] = boot_cpu_has(X86_FEATURE_APX) | boot_cpu_has(X86_FEATURE_AVX512_BMM) << 1;
+#endif
 	return i;
 #else
 	words[0] = ELF_HWCAP;
 	words[1] = ELF_HWCAP2;
+#ifdef ELF_HWCAP3
+	words[2] = ELF_HWCAP3;
+	return 3;
+#endif
 	return 2;
 #endif
 }

@@ -85,6 +85,9 @@ pub fn stay_in_sequence(area: *mut u8, stop: &std::sync::atomic::AtomicU32) -> S
     Sequence { aborts, strayed }
 }
 
+/// What stands in front of abort handlers, as the C library registers it.
+pub const RSEQ_SIGNATURE: u32 = 0xd428_bc00;
+
 /// What the C library counts thread-local addresses from.
 pub fn thread_pointer() -> usize {
     let pointer;
@@ -93,4 +96,9 @@ pub fn thread_pointer() -> usize {
         asm!("mrs {}, tpidr_el0", out(reg) pointer, options(nomem, nostack, preserves_flags))
     };
     pointer
+}
+
+/// Rights by protection key; the lab's kernels have none here.
+pub fn protection_keys(_change: Option<u32>) -> Option<u32> {
+    None
 }

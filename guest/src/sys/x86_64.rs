@@ -139,10 +139,32 @@ pub fn stay_in_sequence(area: *mut u8, stop: &std::sync::atomic::AtomicU32) -> S
     Sequence { aborts, strayed }
 }
 
+/// What stands in front of abort handlers, as the C library registers it.
+pub const RSEQ_SIGNATURE: u32 = 0x5305_3053;
+
 /// What the C library counts thread-local addresses from.
 pub fn thread_pointer() -> usize {
     let pointer;
     // SAFETY: the first word there is its own address, by the ABI.
     unsafe { asm!("mov {}, fs:0", out(reg) pointer, options(nostack, readonly, preserves_flags)) };
     pointer
+}
+
+/// The rights that the thread has by protection key; with `change`, access by this key is turned round first.
+/// `None` where the machine or the kernel has no keys.
+pub fn protection_keys(change: Option<u32>) -> Option<u32> {
+    // OSPKE: leaf 7, ECX bit 4.
+    if std::arch::x86_64::__cpuid_count(7, 0).ecx & 1 << 4 == 0 {
+        return None;
+    }
+    let mut rights: u32;
+    // SAFETY: both instructions are there; memory of the program has key 0, which stays as it is.
+    unsafe {
+        asm!("rdpkru", in("ecx") 0, out("eax") rights, out("edx") _, options(nomem, nostack));
+        if let Some(key) = change {
+            rights ^= 1 << (2 * key);
+            asm!("wrpkru", in("ecx") 0, in("eax") rights, in("edx") 0, options(nostack));
+        }
+    }
+    Some(rights)
 }

@@ -122,10 +122,7 @@ impl File {
     #[cfg(CONFIG_FILE_LOCKING)]
     fn any_lock_of(&self, owner: bindings::fl_owner_t) -> bool {
         // SAFETY: an open file has an inode; its lock context is set once and lives as long.
-        let context = unsafe {
-            let inode = self.inode();
-            ptr::addr_of!((*inode).i_flctx).read_volatile()
-        };
+        let context = unsafe { bindings::locks_inode_context(self.inode()) };
         if context.is_null() {
             return false;
         }

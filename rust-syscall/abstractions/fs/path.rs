@@ -162,12 +162,17 @@ impl Path {
     }
 
     /// Whether the last part of the name starts with `prefix`.
-    ///
-    /// Meant for objects that no file system shows, whose names never change.
     pub fn is_named(&self, prefix: &[u8]) -> bool {
-        // SAFETY: the dentry is valid, and names in the dentry cache end with a zero.
-        let name = unsafe { CStr::from_ptr(variant::dentry_name(self.0.dentry).cast()) };
-        name.to_bytes().starts_with(prefix)
+        let mut name = MaybeUninit::<bindings::name_snapshot>::uninit();
+        // SAFETY: the dentry is valid; the snapshot, which a rename does not touch, is written by the
+        // first call, holds a C string until the last one, and is not moved in between.
+        unsafe {
+            bindings::take_dentry_name_snapshot(name.as_mut_ptr(), self.0.dentry);
+            let text = CStr::from_ptr((*name.as_ptr()).name.name.cast());
+            let named = text.to_bytes().starts_with(prefix);
+            bindings::release_dentry_name_snapshot(name.as_mut_ptr());
+            named
+        }
     }
 
     /// What is there.

@@ -30,6 +30,23 @@ impl Task {
         false
     }
 
+    /// Whether the process chooses the ids of its timers (PR_TIMER_CREATE_RESTORE_IDS).
+    pub fn chooses_timer_ids(&self) -> bool {
+        // SAFETY: a task keeps its `signal_struct` for as long as it is referenced.
+        unsafe { variant::chooses_timer_ids((*self.as_raw()).signal) }
+    }
+
+    /// Whether nobody is to wait for the process: the kernel reaps it when it exits.
+    pub fn is_autoreaped(&self) -> bool {
+        // SAFETY: as above.
+        unsafe { variant::is_autoreaped((*self.as_raw()).signal) }
+    }
+
+    /// Whether the thread has asked for longer slices in restartable sequences.
+    pub fn has_rseq_slices(&self) -> bool {
+        variant::has_rseq_slices(self)
+    }
+
     /// Whether an interval timer (`alarm`, `setitimer`) of the process is armed.
     pub fn has_interval_timers(&self) -> bool {
         #[cfg(CONFIG_POSIX_TIMERS)]
@@ -48,7 +65,7 @@ impl Task {
     /// Whether the task has used io_uring.
     pub fn has_io_uring(&self) -> bool {
         #[cfg(CONFIG_IO_URING)]
-        return !field!(self, io_uring).is_null();
+        return !field!(self, io_uring).is_null() || variant::has_io_uring_restriction(self);
         #[cfg(not(CONFIG_IO_URING))]
         false
     }
@@ -99,7 +116,8 @@ impl Task {
         if field!(self, core_cookie) != 0 {
             return true;
         }
-        resets || field!(self, policy) != bindings::SCHED_NORMAL
+        let own_slice = field!(self, se.custom_slice) != 0;
+        resets || own_slice || field!(self, policy) != bindings::SCHED_NORMAL
     }
 
     /// Whether somebody has bound the task to some of the CPUs.

@@ -25,7 +25,7 @@ type Question<T> = (fn(&T) -> bool, &'static str);
 
 /// What neither a saved task nor one that is to become a restored one can have: the second would
 /// keep it, or lose it for those who share it.
-const NEVER: [Question<Task>; 13] = [
+const NEVER: [Question<Task>; 16] = [
     (Task::is_exiting, "exiting or dead"),
     (Task::is_stopped, "stopped by job control"),
     (Task::is_kernel_worker, "runs in the kernel only"),
@@ -39,6 +39,9 @@ const NEVER: [Question<Task>; 13] = [
     ),
     (Task::has_posix_timers, "POSIX timers"),
     (Task::has_interval_timers, "interval timer or alarm"),
+    (Task::chooses_timer_ids, "PR_TIMER_CREATE_RESTORE_IDS"),
+    (Task::is_autoreaped, "CLONE_AUTOREAP"),
+    (Task::has_rseq_slices, "PR_RSEQ_SLICE_EXTENSION"),
     (Task::has_io_uring, "io_uring"),
     (Task::has_semaphore_undo, "System V semaphore undo"),
     (

@@ -2,6 +2,7 @@
 
 //! What this kernel keeps elsewhere than others do, under one name for all of them.
 
+use crate::error::Result;
 use crate::fs::fdtable::locked;
 use crate::mm::MmWithUser;
 #[cfg(CONFIG_X86_64)]
@@ -87,7 +88,7 @@ pub(crate) fn rseq_of(task: &Task) -> Rseq {
 
 /// Sets that of the current thread, which the caller has checked.
 #[cfg(CONFIG_RSEQ)]
-pub(crate) fn set_current_rseq(rseq: &Rseq) {
+pub(crate) fn set_current_rseq(rseq: &Rseq) -> Result {
     // SAFETY: the current task's own fields, which the kernel uses on its way to user space only.
     // The area is taken for untrusted user memory there.
     unsafe {
@@ -97,6 +98,7 @@ pub(crate) fn set_current_rseq(rseq: &Rseq) {
         (*task).rseq_sig = rseq.signature;
         bindings::rseq_preempt();
     }
+    Ok(())
 }
 
 /// `MMF_*` bits of a process that is not to have huge pages.
@@ -122,16 +124,6 @@ pub(crate) fn max_map_count() -> i32 {
 pub(crate) unsafe fn file_path(file: *mut bindings::file) -> *const bindings::path {
     // SAFETY: by the function's contract.
     unsafe { ptr::addr_of!((*file).f_path) }
-}
-
-/// The last part of the name, which ends with a zero.
-///
-/// # Safety
-///
-/// `dentry` must be valid, and keep its name.
-pub(crate) unsafe fn dentry_name(dentry: *mut bindings::dentry) -> *const u8 {
-    // SAFETY: by the function's contract.
-    unsafe { (*dentry).d_name.name.cast() }
 }
 
 /// When an interrupted `poll(2)` ends: seconds, and nanoseconds beyond.
@@ -203,4 +195,33 @@ pub(crate) unsafe fn robust_list(
 ) -> *mut *mut bindings::robust_list_head {
     // SAFETY: by the function's contract.
     unsafe { ptr::addr_of_mut!((*task).robust_list) }
+}
+
+/// Whether the kernel reaps a process when it exits; here it never does.
+///
+/// # Safety
+///
+/// None, here and below: later kernels look at `signal`.
+pub(crate) unsafe fn is_autoreaped(_signal: *mut bindings::signal_struct) -> bool {
+    false
+}
+
+/// Whether a process chooses the ids of its timers; here it cannot.
+///
+/// # Safety
+///
+/// As above.
+pub(crate) unsafe fn chooses_timer_ids(_signal: *mut bindings::signal_struct) -> bool {
+    false
+}
+
+/// Whether a task may use only some of io_uring; here there is no such thing.
+#[cfg(CONFIG_IO_URING)]
+pub(crate) fn has_io_uring_restriction(_task: &Task) -> bool {
+    false
+}
+
+/// Whether a thread has asked for longer slices in restartable sequences; here it cannot.
+pub(crate) fn has_rseq_slices(_task: &Task) -> bool {
+    false
 }

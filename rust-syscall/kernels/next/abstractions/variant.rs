@@ -2,6 +2,7 @@
 
 //! What this kernel keeps elsewhere than others do, under one name for all of them.
 
+use crate::error::{to_result, Result};
 use crate::mm::MmWithUser;
 #[cfg(CONFIG_X86_64)]
 use crate::pid::TasklistGuard;
@@ -94,10 +95,12 @@ pub(crate) fn rseq_of(task: &Task) -> Rseq {
 
 /// Sets that of the current thread, which the caller has checked.
 #[cfg(CONFIG_RSEQ)]
-pub(crate) fn set_current_rseq(rseq: &Rseq) {
+pub(crate) fn set_current_rseq(rseq: &Rseq) -> Result {
     // SAFETY: acts on the current thread, as registering does. The area is taken for untrusted
-    // user memory on the way to user space.
-    unsafe { bindings::rseq_replace(rseq.address as *mut bindings::rseq, rseq.len, rseq.signature) };
+    // user memory here and on the way to user space.
+    to_result(unsafe {
+        bindings::rseq_replace(rseq.address as *mut bindings::rseq, rseq.len, rseq.signature)
+    })
 }
 
 /// `MMF_*` bits of a process that is not to have huge pages.
@@ -127,16 +130,6 @@ pub(crate) fn max_map_count() -> i32 {
 pub(crate) unsafe fn file_path(file: *mut bindings::file) -> *const bindings::path {
     // SAFETY: by the function's contract.
     unsafe { ptr::addr_of!((*file).__bindgen_anon_1.f_path) }
-}
-
-/// The last part of the name, which ends with a zero.
-///
-/// # Safety
-///
-/// `dentry` must be valid, and keep its name.
-pub(crate) unsafe fn dentry_name(dentry: *mut bindings::dentry) -> *const u8 {
-    // SAFETY: by the function's contract.
-    unsafe { (*dentry).__bindgen_anon_1.d_name.name.cast() }
 }
 
 /// When an interrupted `poll(2)` ends: seconds, and nanoseconds beyond.
@@ -207,4 +200,43 @@ pub(crate) unsafe fn robust_list(
 ) -> *mut *mut bindings::robust_list_head {
     // SAFETY: by the function's contract.
     unsafe { ptr::addr_of_mut!((*task).futex.robust_list) }
+}
+
+/// Whether the kernel reaps a process when it exits (`CLONE_AUTOREAP`).
+///
+/// # Safety
+///
+/// `signal` must be valid, here and below.
+pub(crate) unsafe fn is_autoreaped(signal: *mut bindings::signal_struct) -> bool {
+    // SAFETY: by the function's contract.
+    unsafe { bindings::signal_struct::autoreap_raw(signal) != 0 }
+}
+
+/// Whether a process chooses the ids of its timers (PR_TIMER_CREATE_RESTORE_IDS).
+///
+/// # Safety
+///
+/// As above.
+pub(crate) unsafe fn chooses_timer_ids(signal: *mut bindings::signal_struct) -> bool {
+    // SAFETY: by the function's contract.
+    unsafe { bindings::signal_struct::timer_create_restore_ids_raw(signal) != 0 }
+}
+
+/// Whether a task may use only some of io_uring.
+#[cfg(CONFIG_IO_URING)]
+pub(crate) fn has_io_uring_restriction(task: &Task) -> bool {
+    // SAFETY: the task is valid, and the field is a word that may be read at any time.
+    unsafe { !ptr::addr_of!((*task.as_raw()).io_uring_restrict).read().is_null() }
+}
+
+/// Whether a thread has asked for longer slices in restartable sequences.
+pub(crate) fn has_rseq_slices(task: &Task) -> bool {
+    #[cfg(CONFIG_RSEQ_SLICE_EXTENSION)]
+    // SAFETY: the task is valid, and the field is a word that may be read at any time.
+    return unsafe { ptr::addr_of!((*task.as_raw()).rseq.slice.state).read().state != 0 };
+    #[cfg(not(CONFIG_RSEQ_SLICE_EXTENSION))]
+    {
+        let _ = task;
+        false
+    }
 }

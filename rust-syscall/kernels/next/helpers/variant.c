@@ -31,12 +31,16 @@ int rust_helper_max_map_count(void)
 	return get_sysctl_max_map_count();
 }
 
-/* As registering does, but for the area itself, whose contents are restored. */
-void rust_helper_rseq_replace(struct rseq __user *area, u32 len, u32 sig)
+/* As rseq_register() does, but for rseq_cs and what lies behind the ids, which are restored. */
+int rust_helper_rseq_replace(struct rseq __user *area, u32 len, u32 sig)
 {
-	/* The versions of the ABI are those of rseq_register(). */
 	bool v2 = IS_ENABLED(CONFIG_GENERIC_IRQ_ENTRY) && len > 32;
 
+	/* Of v2 the kernel insists that the ids are those that it wrote last. */
+	if (v2 && (put_user(RSEQ_CPU_ID_UNINITIALIZED, &area->cpu_id_start) ||
+		   put_user(RSEQ_CPU_ID_UNINITIALIZED, &area->cpu_id) ||
+		   put_user(0, &area->node_id) || put_user(0, &area->mm_cid)))
+		return -EFAULT;
 	rseq_reset(current);
 	current->rseq.usrptr = area;
 	current->rseq.len = len;
@@ -45,4 +49,5 @@ void rust_helper_rseq_replace(struct rseq __user *area, u32 len, u32 sig)
 	/* The saved task may have been interrupted in a critical section. */
 	current->rseq.event.user_irq = true;
 	rseq_force_update();
+	return 0;
 }
