@@ -26,7 +26,7 @@ fn an_unknown_kernel_is_named_with_the_known_ones() {
     let error = config.kernel(Some("debgu")).unwrap_err();
     insta::assert_snapshot!(
         error.to_string(),
-        @r#"choosing a kernel: kernel "debgu" is not defined; defined: 6.12, 6.12-plain, debug, next-plain (did you mean "debug"?)"#
+        @r#"choosing a kernel: kernel "debgu" is not defined; defined: 6.12, 6.12-plain, debug, next, next-plain (did you mean "debug"?)"#
     );
 }
 
@@ -48,7 +48,7 @@ fn all_problems_come_at_once() {
         .replace("slowdown = 8.0", "slowdown = 0.5")
         .replace("{ debian = \"linux-source-6.12\" }", "{ file = \"x.tar\" }");
     insta::assert_snapshot!(refusal(&text), @r#"
-    checking lab.toml: lab.toml: default-kernel: kernel "6.13" is not defined; defined: 6.12, 6.12-plain, debug, next-plain (did you mean "6.12"?)
+    checking lab.toml: lab.toml: default-kernel: kernel "6.13" is not defined; defined: 6.12, 6.12-plain, debug, next, next-plain (did you mean "6.12"?)
     lab.toml: source "6.12": origin 1: a file needs its sha256
     lab.toml: kernel "debug": slowdown 0.5 is not in 1.0..100.0
     lab.toml: machine "default": cpus 200 is not in 1..8
@@ -56,10 +56,14 @@ fn all_problems_come_at_once() {
 }
 
 #[test]
-fn a_kernel_of_no_source_is_refused() {
-    let text = format!("{SOUND}\n[kernel.newer]\nsource = \"newer\"\nconfig = [\"base\"]\n");
-    insta::assert_snapshot!(
-        refusal(&text),
-        @r#"checking lab.toml: lab.toml: kernel "newer": source "newer" is not defined; defined: 6.12, next"#
-    );
+fn a_kernel_that_cannot_be_is_refused() {
+    let newer =
+        "[kernel.newer]\nsource = 'newer'\nconfig = ['base', 'arm46:x']\noverlay = '../x'\n\
+                 [kernel.bare]\nsource = 'next'\nconfig = ['base']\n";
+    insta::assert_snapshot!(refusal(&format!("{SOUND}\n{newer}")), @r#"
+    checking lab.toml: lab.toml: kernel "newer": source "newer" is not defined; defined: 6.12, next
+    lab.toml: kernel "bare": the project's own series goes with an overlay: name it, or say series = false
+    lab.toml: kernel "newer": overlay "../x": only letters, digits, '.', '_' and '-' are possible
+    lab.toml: kernel "newer": config "arm46:x": no architecture arm46
+    "#);
 }

@@ -36,8 +36,17 @@ fn the_default_plan_is_both_architectures() {
     assert_eq!(plan.arches, Arch::ALL);
     assert_eq!(plan.kernel.name, "6.12");
     assert_eq!(
+        plan.kernel.fragments(Arch::X86_64),
+        ["base.config", "x86_64.config", "checkpoint.config"]
+    );
+    assert_eq!(
         plan.kernel.fragments(Arch::Arm64),
-        ["base.config", "arm64.config", "checkpoint.config"]
+        [
+            "base.config",
+            "arm64.config",
+            "arm64-6.12.config",
+            "checkpoint.config"
+        ]
     );
     assert!(plan.setup);
 }
