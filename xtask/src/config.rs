@@ -60,6 +60,12 @@ pub struct Origin {
     pub file: Option<PathBuf>,
     /// What the file's sha256 must be; required with `file`.
     pub sha256: Option<String>,
+    /// A git repository on this machine, of which one commit is taken.
+    pub git: Option<PathBuf>,
+    /// Which one, with `git`: a branch, a tag or a hash (default: what is checked out).
+    pub rev: Option<String>,
+    /// A kernel tree on this machine that is built where it lies; for kernels without series and overlay.
+    pub path: Option<PathBuf>,
 }
 
 /// A kernel: a source and a configuration.
@@ -215,20 +221,35 @@ impl Source {
     fn problems(&self) -> impl Iterator<Item = String> + '_ {
         let empty = self.origin.is_empty().then(|| "has no origin".to_string());
         let wrong = self.origin.iter().enumerate().filter_map(|(at, origin)| {
-            if origin.suite.is_some() && origin.debian.is_none() {
-                return Some(format!("origin {}: a suite goes with debian", at + 1));
-            }
-            let why = match (&origin.debian, &origin.file, &origin.sha256) {
-                (Some(_), None, None) | (None, Some(_), Some(_)) => return None,
-                (None, Some(_), None) => "a file needs its sha256",
-                (Some(_), None, Some(_)) => {
-                    "apt verifies a Debian package; sha256 goes with a file"
-                }
-                _ => "needs either debian or file",
-            };
+            let why = origin.problem()?;
             Some(format!("origin {}: {why}", at + 1))
         });
-        empty.into_iter().chain(wrong)
+        // It is as it is: there is nothing to try after it.
+        let lonely = self.origin.len() > 1 && self.origin.iter().any(|one| one.path.is_some());
+        let lonely = lonely.then(|| "a path has to be its only origin".to_string());
+        empty.into_iter().chain(wrong).chain(lonely)
+    }
+}
+
+impl Origin {
+    /// What does not fit together in it.
+    fn problem(&self) -> Option<&'static str> {
+        let named = [
+            self.debian.is_some(),
+            self.file.is_some(),
+            self.git.is_some(),
+            self.path.is_some(),
+        ];
+        match named.iter().filter(|named| **named).count() {
+            1 if self.suite.is_some() && self.debian.is_none() => Some("a suite goes with debian"),
+            1 if self.rev.is_some() && self.git.is_none() => Some("a rev goes with git"),
+            1 if self.file.is_some() && self.sha256.is_none() => Some("a file needs its sha256"),
+            1 if self.file.is_none() && self.sha256.is_some() => {
+                Some("sha256 goes with a file; apt and git verify what they get themselves")
+            }
+            1 => None,
+            _ => Some("needs one of debian, file, git and path"),
+        }
     }
 }
 

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Kernel source: fetched from the first origin that has it, kept as a tarball in the cache.
+//! Kernel source: fetched from the first origin that has it, kept as a tarball in the cache; or a tree
+//! of the user's own, left where it is.
+
+pub mod local;
 
 use std::path::{Path, PathBuf};
 
@@ -25,10 +28,13 @@ pub struct Fetched {
     pub origin: String,
     /// Exact version of the package or file.
     pub version: String,
-    /// The tarball in the cache.
+    /// The tarball in the cache; of a tree that is built in place, its folder.
     pub tarball: PathBuf,
-    /// Its sha256.
+    /// Its sha256; of a tree in place, a hash that changes when anything in it may have.
     pub sha256: String,
+    /// Whether it is a tree that is built where it lies.
+    #[serde(default)]
+    pub in_place: bool,
 }
 
 impl Fetched {
@@ -51,8 +57,19 @@ impl Fetched {
 pub fn fetch(plan: &Plan, sink: &dyn Sink) -> Result<Fetched> {
     let name = &plan.kernel.source_name;
     let origins = &plan.kernel.source.origin;
+    if let Some(path) = origins.iter().find_map(|origin| origin.path.as_ref()) {
+        return local::in_place(plan, path);
+    }
     let mut inputs = Inputs::new();
     inputs.text("lab.toml: origins", format!("{origins:?}"));
+    for origin in origins {
+        if let Some(git) = &origin.git {
+            // A branch moves on; a repository that is not there is told of when it is tried.
+            let dir = plan.layout.root().join(git);
+            let commit = local::commit(&dir, origin.rev.as_deref()).unwrap_or_default();
+            inputs.text(format!("commit of {}", git.display()), commit);
+        }
+    }
     let stage = Cached {
         step: Step::once(Stage::Source),
         stamp: plan.layout.source(name).join("fetched.json"),
@@ -86,11 +103,14 @@ fn fetch_origin(plan: &Plan, origin: &Origin, sink: &dyn Sink) -> Result<Fetched
     if let Some(package) = &origin.debian {
         return fetch_debian(plan, package, origin.suite.as_deref(), sink);
     }
+    if let Some(git) = &origin.git {
+        return local::archive(plan, git, origin.rev.as_deref());
+    }
     match (&origin.file, &origin.sha256) {
         (Some(file), Some(sha256)) => use_file(plan, file, sha256),
         _ => Err(Error::usage(
             "reading lab.toml",
-            "an origin names neither debian nor file with sha256",
+            "an origin names none of debian, git, path, and file with sha256",
         )),
     }
 }
@@ -111,6 +131,7 @@ fn use_file(plan: &Plan, file: &Path, sha256: &str) -> Result<Fetched> {
         version: found[..12].to_string(),
         tarball,
         sha256: found,
+        in_place: false,
     })
 }
 
@@ -175,6 +196,7 @@ fn fetch_debian(
         version,
         sha256: stamp::hash_file(&tarball)?,
         tarball,
+        in_place: false,
     })
 }
 

@@ -45,6 +45,9 @@ pub struct OverlayFile {
 /// Brings the tree up to date.
 pub fn prepare(plan: &Plan, source: &Fetched, sink: &dyn Sink) -> Result<PatchedTree> {
     let layout = &plan.layout;
+    if source.in_place {
+        return PatchedTree::in_place(source);
+    }
     let series = match &plan.kernel.series {
         Some(dir) => Series::read(dir)?,
         None => Series::none(),
@@ -70,6 +73,16 @@ pub fn prepare(plan: &Plan, source: &Fetched, sink: &dyn Sink) -> Result<Patched
 }
 
 impl PatchedTree {
+    /// A tree that is built where it lies.
+    fn in_place(source: &Fetched) -> Result<PatchedTree> {
+        Ok(PatchedTree {
+            path: source.tarball.clone(),
+            source: source.clone(),
+            inputs: tree_inputs(source, &Series::none(), &[])?,
+            kconfig_files: Vec::new(),
+        })
+    }
+
     /// The tree of this name, as series and overlay make it.
     pub fn of(
         layout: &Layout,

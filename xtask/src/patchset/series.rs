@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::error::{Error, Kind, Result};
 use crate::exec::tool;
 use crate::layout::read_text;
+use crate::patchset::misfit;
 
 /// The series.
 #[derive(Debug, Clone)]
@@ -115,9 +116,10 @@ impl Series {
             let said = String::from_utf8_lossy(&output.stdout).into_owned();
             if !output.status.success() {
                 let said = said + &String::from_utf8_lossy(&output.stderr);
+                let text = read_text(&self.dir.join(&patch.name))?;
                 return Err(Error::build(
                     format!("applying {}", patch.name),
-                    said.trim().to_string(),
+                    misfit::explain(&text, &said, tree),
                 )
                 .hint(format!(
                     "the series was made for {}; refresh this patch for the source at hand",

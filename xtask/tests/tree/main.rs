@@ -5,4 +5,5 @@
 
 mod git_tree;
 mod lab_tree;
+mod local_source;
 mod project;

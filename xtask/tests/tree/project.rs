@@ -66,6 +66,7 @@ impl Project {
             version: "1.0".into(),
             sha256: "abc".into(),
             tarball,
+            in_place: false,
         };
         Some(Project {
             layout: Layout::new(root),

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Sources of the user's own: a commit of a git repository, packed into the cache like any other source,
+//! and a tree that is built where it lies.
+
+use std::path::Path;
+use std::time::SystemTime;
+
+use super::Fetched;
+use crate::error::{AtPath, Error, Kind, Result};
+use crate::exec::{tool, Invocation};
+use crate::layout::{create_dir, remove_dir};
+use crate::plan::Plan;
+use crate::stamp;
+
+fn git<const N: usize>(doing: &str, dir: &Path, args: [&str; N]) -> Invocation {
+    let doing = format!("{doing} ({})", dir.display());
+    tool(doing, "git")
+        .arg("-C")
+        .arg(dir)
+        .args(args)
+        .failure(Kind::Usage)
+}
+
+/// The hash of the commit that is meant.
+pub fn commit(dir: &Path, rev: Option<&str>) -> Result<String> {
+    let rev = format!("{}^{{commit}}", rev.unwrap_or("HEAD"));
+    let found = git("looking for a commit", dir, ["rev-parse", "--verify", &rev]).read()?;
+    Ok(found.trim().to_string())
+}
+
+/// A commit of a repository as a tarball in the cache.
+pub fn archive(plan: &Plan, repository: &Path, rev: Option<&str>) -> Result<Fetched> {
+    let dir = plan.layout.root().join(repository);
+    let commit = commit(&dir, rev)?;
+    let folder = plan.layout.source(&plan.kernel.source_name);
+    remove_dir(&folder)?;
+    create_dir(&folder)?;
+    let tarball = folder.join("linux.tar");
+    git(
+        "packing a commit",
+        &dir,
+        ["archive", "--format=tar", "--prefix=linux/", "-o"],
+    )
+    .arg(&tarball)
+    .arg(&commit)
+    .read()?;
+    Ok(Fetched {
+        name: plan.kernel.source_name.clone(),
+        origin: format!("{} {}", repository.display(), &commit[..12]),
+        version: commit[..12].to_string(),
+        sha256: stamp::hash_file(&tarball)?,
+        tarball,
+        in_place: false,
+    })
+}
+
+/// A tree that is built where it lies. Nothing is written into it.
+pub fn in_place(plan: &Plan, path: &Path) -> Result<Fetched> {
+    let dir = plan.layout.root().join(path);
+    let doing = || format!("using the kernel tree {}", dir.display());
+    if !plan.kernel.is_plain() {
+        return Err(Error::usage(
+            doing(),
+            format!(
+                "kernel \"{}\" has a series or an overlay, and a tree in place is not written to",
+                plan.kernel.name
+            ),
+        )
+        .hint("git = \"...\" takes a commit of a repository, which can have both"));
+    }
+    if !dir.join("Kconfig").is_file() || !dir.join("Makefile").is_file() {
+        return Err(Error::usage(doing(), "there is no kernel tree"));
+    }
+    for left in [".config", "include/config", "include/generated"] {
+        if dir.join(left).exists() {
+            return Err(
+                Error::usage(doing(), format!("it has been built in: {left} is there"))
+                    .hint("make mrproper there; the lab builds in folders of its own"),
+            );
+        }
+    }
+    let state = state(&dir)?;
+    Ok(Fetched {
+        name: plan.kernel.source_name.clone(),
+        origin: path.display().to_string(),
+        version: state[..12].to_string(),
+        sha256: state,
+        tarball: dir,
+        in_place: true,
+    })
+}
+
+/// A hash over what git knows of a tree: its commit, what differs from it, what is new. Of a tree without
+/// git nothing is known, and make has to look at every file each time.
+pub fn state(dir: &Path) -> Result<String> {
+    if !dir.join(".git").exists() {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        return Ok(stamp::hash_bytes(format!("{now:?}").as_bytes()));
+    }
+    const DOING: &str = "looking at what has changed in a kernel tree";
+    let mut said = commit(dir, None)?.into_bytes();
+    said.extend(git(DOING, dir, ["diff", "--binary", "--no-ext-diff", "HEAD"]).read_bytes()?);
+    let new = git(
+        DOING,
+        dir,
+        ["ls-files", "-z", "--others", "--exclude-standard"],
+    )
+    .read_bytes()?;
+    for name in new.split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
+        let name = String::from_utf8_lossy(name).into_owned();
+        let path = dir.join(&name);
+        said.extend(name.into_bytes());
+        said.extend(std::fs::read(&path).at("reading", &path)?);
+    }
+    Ok(stamp::hash_bytes(&said))
+}
