@@ -2,16 +2,25 @@
 
 //! `lab clean`: removes what the lab has made.
 
-use std::path::PathBuf;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 
 use crate::error::Result;
 use crate::event::Sink;
 use crate::flags::Clean;
 use crate::layout::{remove_dir, Layout};
 
+/// What was removed.
+pub struct Removed {
+    /// The folder.
+    pub path: PathBuf,
+    /// What its files took of the disk, in bytes.
+    pub bytes: u64,
+}
+
 /// Removes what the flags say; returns what was there and is gone.
 /// Downloads and tools stay without `--all`: getting them again takes longest.
-pub fn clean(layout: &Layout, flags: &Clean, sink: &dyn Sink) -> Result<Vec<PathBuf>> {
+pub fn clean(layout: &Layout, flags: &Clean, sink: &dyn Sink) -> Result<Vec<Removed>> {
     let lock = layout.lock(sink)?;
     let lab = layout.lab();
     let names: &[&str] = match (flags.runs, flags.all) {
@@ -28,9 +37,17 @@ pub fn clean(layout: &Layout, flags: &Clean, sink: &dyn Sink) -> Result<Vec<Path
         .map(|name| lab.join(name))
         .filter(|path| path.exists())
     {
+        let bytes = size(&path);
         remove_dir(&path)?;
-        removed.push(path);
+        removed.push(Removed { path, bytes });
     }
     drop(lock);
     Ok(removed)
+}
+
+/// What the files below a folder take of the disk; what cannot be looked at counts nothing.
+fn size(dir: &Path) -> u64 {
+    let entries = walkdir::WalkDir::new(dir).into_iter().flatten();
+    let metas = entries.filter_map(|entry| entry.metadata().ok());
+    metas.map(|meta| meta.blocks() * 512).sum()
 }

@@ -3,6 +3,7 @@
 //! `cargo xtask`: parses, dispatches, prints the error once, ends with the exit code.
 
 use clap::Parser;
+use indicatif::HumanBytes;
 
 use xtask::error::{Kind, Result, EXIT_PASSED};
 use xtask::event::Sink;
@@ -59,8 +60,9 @@ fn lab(session: &Session, command: Lab) -> Result<i32> {
             drop(session.make_ready(&session.plan(&flags.target)?, &Terminal::new())?)
         }
         Lab::Clean(flags) => {
-            for path in clean::clean(&session.layout, &flags, &Terminal::new())? {
-                println!("removed {}", session.layout.show(&path));
+            for removed in clean::clean(&session.layout, &flags, &Terminal::new())? {
+                let path = session.layout.show(&removed.path);
+                println!("removed {path} ({})", HumanBytes(removed.bytes));
             }
         }
     }
