@@ -76,6 +76,14 @@ impl Invocation {
         self
     }
 
+    /// Removes every environment variable whose name begins so.
+    pub fn env_remove_all(self, prefix: &str) -> Self {
+        let names = std::env::vars_os().map(|(name, _)| name);
+        names
+            .filter(|name| name.to_string_lossy().starts_with(prefix))
+            .fold(self, Self::env_remove)
+    }
+
     /// Sets the working directory.
     pub fn dir(mut self, dir: impl Into<PathBuf>) -> Self {
         self.dir = Some(dir.into());

@@ -119,9 +119,13 @@ fn patchset_command(session: &Session, command: Patchset, sink: &dyn Sink) -> Re
             let onto = named(Some(flags.onto.clone()))?;
             let has_series = onto.series()?.join("series").is_file();
             let from = flags.from.or(has_series.then_some(flags.onto));
-            let count = patchset::rebase_to(&named(from)?, &onto, &flags.to, sink)?;
+            for name in patchset::rebase_to(&named(from)?, &onto, &flags.to, sink)? {
+                println!("{name}: changes nothing there any more");
+            }
             let dir = flags.to.display();
-            println!("{dir}: {count} patches fit; cargo xtask patchset refresh --from {dir} takes them over");
+            println!(
+                "{dir}: the series is in; cargo xtask patchset refresh --from {dir} takes it over"
+            );
         }
         Patchset::Refresh(flags) => {
             let _lock = session.layout.lock(sink)?;

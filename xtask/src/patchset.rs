@@ -51,9 +51,10 @@ pub fn export_to(
     })
 }
 
-/// Carries the series of `from` to the source of `onto`, in a git tree in `dir`; how many patches it has.
+/// Carries the series of `from` to the source of `onto`, in a git tree in `dir`; the patches that changed
+/// nothing there any more.
 /// The caller holds the lock.
-pub fn rebase_to(from: &Plan, onto: &Plan, dir: &Path, sink: &dyn Sink) -> Result<usize> {
+pub fn rebase_to(from: &Plan, onto: &Plan, dir: &Path, sink: &dyn Sink) -> Result<Vec<String>> {
     let layout = &from.layout;
     let own = layout.series();
     let series = series::Series::read(from.series()?)?;
@@ -84,8 +85,7 @@ pub fn rebase_to(from: &Plan, onto: &Plan, dir: &Path, sink: &dyn Sink) -> Resul
         named: true,
         base: Some(source.version.clone()),
     };
-    rebase::rebase(&series, had, &contents, dir, sink)?;
-    Ok(series.patches.len())
+    rebase::rebase(&series, had, &contents, dir, sink)
 }
 
 fn with_contents<T>(

@@ -10,6 +10,7 @@ use crate::arch::Arch;
 use crate::error::{Error, Result};
 use crate::event::{Event, Sink, Stage, Step};
 use crate::kernel::config::{configure, kernel_release, Configured};
+use crate::kernel::source::local::refuse_changed;
 use crate::kernel::toolchain::KernelTools;
 use crate::kernel::tree::PatchedTree;
 use crate::layout::{copy_whole, remove_dir};
@@ -68,6 +69,7 @@ pub fn build(
         || {
             let doing = format!("building the kernel ({}, {arch})", plan.kernel.name);
             make(plan, tree, tools, &configured, step, doing, sink)?;
+            refuse_changed(&tree.source)?;
             collect(plan, tree, tools, &configured)
         },
     )

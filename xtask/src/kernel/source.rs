@@ -67,7 +67,8 @@ pub fn fetch(plan: &Plan, sink: &dyn Sink) -> Result<Fetched> {
             // A branch moves on; a repository that is not there is told of when it is tried.
             let dir = plan.layout.root().join(git);
             let commit = local::commit(&dir, origin.rev.as_deref()).unwrap_or_default();
-            inputs.text(format!("commit of {}", git.display()), commit);
+            let rev = origin.rev.as_deref().unwrap_or("HEAD");
+            inputs.text(format!("{rev} of {}", git.display()), commit);
         }
     }
     let stage = Cached {
@@ -87,16 +88,21 @@ fn fetch_first(plan: &Plan, origins: &[Origin], sink: &dyn Sink) -> Result<Fetch
     let mut refusals = Vec::new();
     for origin in origins {
         match fetch_origin(plan, origin, sink) {
-            Err(err) if err.kind() != Kind::Interrupted => refusals.push(err.to_string()),
+            Err(err) if err.kind() != Kind::Interrupted => refusals.push(err),
             result => return result,
         }
     }
     let name = &plan.kernel.source_name;
-    Err(Error::host(
-        format!("fetching kernel source \"{name}\""),
-        refusals.join("\n"),
-    )
-    .hint("is the network up? lab.toml [source] lists the origins that are tried"))
+    let doing = format!("fetching kernel source \"{name}\"");
+    if refusals.len() == 1 {
+        if let Some(only) = refusals.pop() {
+            return Err(only);
+        }
+    }
+    let texts: Vec<String> = refusals.iter().map(Error::to_string).collect();
+    Err(Error::host(doing, texts.join("\n")).hint(
+        "lab.toml [source] lists the origins that are tried; for Debian's, is the network up?",
+    ))
 }
 
 fn fetch_origin(plan: &Plan, origin: &Origin, sink: &dyn Sink) -> Result<Fetched> {

@@ -14,7 +14,7 @@ use crate::layout::{read_text, Layout};
 use crate::patchset::checkpatch;
 use crate::patchset::overlay::Division;
 use crate::patchset::prefix::{self, Built};
-use crate::patchset::series::{Patch, Series};
+use crate::patchset::series::{is_patch_name, Patch, Series};
 use crate::plan::Plan;
 
 /// Added lines of C (and its headers and assembly) have to stay below this.
@@ -134,15 +134,7 @@ fn lint(series: &Series, layout: &Layout) -> Result<Vec<String>> {
 fn lint_patch(patch: &Patch) -> Vec<String> {
     let mut problems = Vec::new();
     let mut wrong = |what: String| problems.push(format!("{}: {what}", patch.name));
-    let (number, slug) = patch.name.split_once('-').unwrap_or((&patch.name, ""));
-    let numbered = number.len() == 3 && number.bytes().all(|byte| byte.is_ascii_digit());
-    let slug_ok = slug.strip_suffix(".patch").is_some_and(|slug| {
-        !slug.is_empty()
-            && slug
-                .bytes()
-                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
-    });
-    if !numbered || !slug_ok {
+    if !is_patch_name(&patch.name) {
         wrong("its name is not NNN-what-it-does.patch".into());
     }
     let field = |name: &str| {

@@ -207,12 +207,8 @@ pub fn git<const N: usize>(doing: &str, dir: &Path, args: [&str; N]) -> Invocati
         git = git.args(["-c", setting]);
     }
     // Whatever the caller's environment says to git: it may be a hook's, or point elsewhere.
-    for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("GIT_") {
-            git = git.env_remove(name);
-        }
-    }
-    git.args(args)
+    git.env_remove_all("GIT_")
+        .args(args)
         .dir(dir)
         .env("GIT_CONFIG_GLOBAL", "/dev/null")
         .env("GIT_CONFIG_SYSTEM", "/dev/null")

@@ -13,7 +13,7 @@ use crate::error::{AtPath, Error, Result};
 use crate::kernel::tree::OverlayFile;
 use crate::layout::{copy_whole, read_text, remove_dir, write_whole};
 use crate::patchset::commit::Commit;
-use crate::patchset::series::{Patch, Series};
+use crate::patchset::series::{is_patch_name, Patch, Series};
 use crate::stamp::files_below;
 
 /// The folder, in the tree, and what is in it.
@@ -132,7 +132,10 @@ impl Origin {
         match self.made.commits.get(&commit.hash).or_else(by_name) {
             Some(known) => Some((&known.patch, known.says == commit.says())),
             // Carried over from another source: its name is known, and nothing that it said here.
-            None => name.map(|name| (name.as_str(), false)),
+            // A name from elsewhere may be anything.
+            None => name
+                .filter(|name| is_patch_name(name))
+                .map(|name| (name.as_str(), false)),
         }
     }
 

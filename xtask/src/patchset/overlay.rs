@@ -95,6 +95,8 @@ pub fn beside(name: &str, dir: &Path, own: &Path) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::{LabConfig, SeriesChoice};
+    use crate::patchset::series::Series;
 
     fn file(to: &str) -> OverlayFile {
         OverlayFile {
@@ -138,11 +140,26 @@ mod tests {
     }
 
     #[test]
-    fn the_overlay_of_the_project_is_divided_without_rest() {
+    fn each_overlay_of_lab_toml_is_divided_without_rest_and_has_its_series() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
         let layout = crate::layout::Layout::new(root);
-        let overlay = crate::kernel::tree::overlay_files(&layout, "6.12").unwrap();
-        let division = Division::read(&layout.series(), &layout.series()).unwrap();
-        assert!(division.divide(&overlay).is_ok());
+        let text = read_text(&layout.config()).unwrap();
+        let config = LabConfig::parse("lab.toml", &text).unwrap();
+        let mut seen = 0;
+        for kernel in config.kernel.values() {
+            let Some(kind) = &kernel.overlay else {
+                continue;
+            };
+            let dir = match &kernel.series {
+                SeriesChoice::Folder(folder) => root.join(folder),
+                SeriesChoice::Own(_) => layout.series(),
+            };
+            let overlay = crate::kernel::tree::overlay_files(&layout, kind).unwrap();
+            let division = Division::read(&dir, &layout.series()).unwrap();
+            division.divide(&overlay).unwrap();
+            assert!(!Series::read(&dir).unwrap().patches.is_empty());
+            seen += 1;
+        }
+        assert!(seen > 1);
     }
 }

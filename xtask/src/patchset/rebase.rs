@@ -8,7 +8,7 @@ use std::path::Path;
 
 use crate::error::{AtPath, Error, Result};
 use crate::event::Sink;
-use crate::layout::read_text;
+use crate::layout::{read_text, remove_dir};
 use crate::patchset::git::{self, git, message, Contents, EPOCH, LAB, PATCH_TRAILER};
 use crate::patchset::origin::Origin;
 use crate::patchset::series::{Patch, Series};
@@ -16,7 +16,8 @@ use crate::patchset::series::{Patch, Series};
 const DOING: &str = "carrying the series over";
 
 /// Makes the tree of `onto` in `dir`, and puts the patches of `series` on it. `before`, where it can be
-/// had, is a folder with the files that the series changes as they were, which is used up.
+/// had, is a folder with the files that the series changes as they were, which is used up. Gives the names of
+/// patches that changed nothing any more.
 ///
 /// A patch that does not fit is an error that says what to do; the tree stays, with `git am` in it.
 pub fn rebase(
@@ -25,14 +26,27 @@ pub fn rebase(
     onto: &Contents<'_>,
     dir: &Path,
     sink: &dyn Sink,
-) -> Result<()> {
+) -> Result<Vec<String>> {
     git::apply(onto, dir, None, sink)?;
     let dir = std::fs::canonicalize(dir).at("looking for", dir)?;
     keep_present(onto, &dir)?;
+    let first = git(DOING, &dir, ["rev-parse", "HEAD"]).read()?;
+    // Without its patches the tree is none of a series: what fails before them leaves nothing.
+    let mails = mails(series, before, &dir).inspect_err(|_| drop(remove_dir(&dir)))?;
+    put(series, &mails, &dir)?;
+    let range = format!("{}..HEAD", first.trim());
+    let said = git(DOING, &dir, ["log", "--format=%B", &range]).read()?;
+    let in_it = |patch: &&Patch| said.contains(&format!("{PATCH_TRAILER}: {}", patch.name));
+    let gone = series.patches.iter().filter(|patch| !in_it(patch));
+    Ok(gone.map(|patch| patch.name.clone()).collect())
+}
+
+/// The patches as mails.
+fn mails(series: &Series, before: Option<&Path>, dir: &Path) -> Result<Vec<String>> {
     let mut mails = Vec::new();
     for patch in &series.patches {
         let diff = match before {
-            Some(before) => change(series, patch, before, &dir)?,
+            Some(before) => change(series, patch, before, dir)?,
             None => {
                 let whole = read_text(&series.dir.join(&patch.name))?;
                 whole
@@ -43,7 +57,7 @@ pub fn rebase(
         };
         mails.push(mail(patch, &diff)?);
     }
-    put(series, &mails, &dir)
+    Ok(mails)
 }
 
 /// What the other kernel's series is now, so that a refresh sees what becomes of each of its files.
@@ -109,7 +123,11 @@ fn mail(patch: &Patch, diff: &str) -> Result<String> {
 fn put(series: &Series, mails: &[String], dir: &Path) -> Result<()> {
     let scratch =
         tempfile::tempdir().map_err(|err| Error::lab("writing mails", err.to_string()))?;
-    let mut am = git(DOING, dir, ["am", "-q", "--3way", "--keep-cr"]);
+    let mut am = git(
+        DOING,
+        dir,
+        ["am", "-q", "--3way", "--keep-cr", "--keep-non-patch"],
+    );
     for (patch, mail) in series.patches.iter().zip(mails) {
         let path = scratch.path().join(&patch.name);
         std::fs::write(&path, mail).at("writing", &path)?;
@@ -123,22 +141,32 @@ fn put(series: &Series, mails: &[String], dir: &Path) -> Result<()> {
     if run.status.success() {
         return Ok(());
     }
+    let said = String::from_utf8_lossy(&[run.stdout, run.stderr].concat()).into_owned();
+    if !dir.join(".git/rebase-apply").is_dir() {
+        let doing = format!("{DOING}, by git am in {}", dir.display());
+        return Err(Error::build(doing, said.trim().to_string()));
+    }
     let next = read_text(&dir.join(".git/rebase-apply/next")).unwrap_or_default();
     let at: Option<usize> = next.trim().parse().ok();
     let stopped = at.and_then(|at| series.patches.get(at.checked_sub(1)?));
     let name = stopped.map_or("git am", |patch| &patch.name);
-    let said = String::from_utf8_lossy(&[run.stdout, run.stderr].concat()).into_owned();
     let unmerged = git(DOING, dir, ["diff", "--name-only", "--diff-filter=U"]).read()?;
+    let at = dir.display();
     let how = match unmerged.trim() {
-        "" => "git am --show-current-patch=diff | git apply --reject puts in what fits".to_string(),
-        files => format!("git diff shows both sides in {}", files.replace('\n', ", ")),
+        "" => format!(
+            "in {at}, git am --show-current-patch=diff | git apply --reject puts in what fits"
+        ),
+        files => format!(
+            "git -C {at} diff shows both sides in {}",
+            files.replace('\n', ", ")
+        ),
     };
     Err(Error::build(
-        format!("{DOING}: {name} does not fit in {}", dir.display()),
+        format!("{DOING}: {name} does not fit in {at}"),
         said.trim().to_string(),
     )
     .hint(format!(
-        "{how}; then git add and git am --continue, until all are in, and `cargo xtask patchset refresh --from {}`",
-        dir.display()
+        "{how}; then git -C {at} add --all and git -C {at} am --continue (by your user.name and user.email), until all \
+         are in, and `cargo xtask patchset refresh --from {at}`"
     )))
 }

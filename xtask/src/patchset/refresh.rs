@@ -63,6 +63,13 @@ pub fn compare(layout: &Layout, dir: &Path) -> Result<Changes> {
     let origin = Origin::of(&doing, &dir)?;
     commit::refuse_unfinished(&doing, &dir)?;
     let commits = commit::read_all(&dir)?;
+    if origin.base().is_some() && !commits.iter().any(Commit::is_patch) {
+        return Err(Error::usage(
+            doing,
+            "a series was being carried to this source, and no patch of it is here",
+        )
+        .hint("the rebase was given up: make the tree again by `cargo xtask patchset rebase`"));
+    }
     let mut refresh = Refresh {
         layout,
         origin,

@@ -141,6 +141,15 @@ pub fn is_name(line: &str) -> bool {
     !line.is_empty() && !line.starts_with('#')
 }
 
+/// Whether a name is one that patches have: `NNN-what-it-does.patch`.
+pub fn is_patch_name(name: &str) -> bool {
+    let (number, slug) = name.split_once('-').unwrap_or((name, ""));
+    let numbered = number.len() == 3 && number.bytes().all(|byte| byte.is_ascii_digit());
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    let slug = slug.strip_suffix(".patch").unwrap_or_default();
+    numbered && !slug.is_empty() && slug.bytes().all(plain)
+}
+
 impl Patch {
     /// Reads a unified diff with a header.
     pub fn parse(name: &str, text: &str) -> Result<Patch> {

@@ -328,7 +328,7 @@ fn a_tree_that_is_not_all_there_loses_nothing() {
 }
 
 /// Carries the series to a kernel "2.0" with this `kernel/fork.c`, whose series is in `kernel-patches/next`.
-fn rebased(worked: &Worked, fork: &str) -> xtask::error::Result<()> {
+fn rebased(worked: &Worked, fork: &str) -> xtask::error::Result<Vec<String>> {
     let project = &worked.0;
     write(&project.path("linux/kernel/fork.c"), fork);
     let tarball = project.path("linux-2.0.tar");
@@ -363,7 +363,8 @@ fn rebased(worked: &Worked, fork: &str) -> xtask::error::Result<()> {
 #[test]
 fn a_series_is_carried_to_another_source_by_a_merge() {
     let Some(worked) = Worked::new() else { return };
-    rebased(&worked, "new\none\ntwo\nthree\n").unwrap();
+    let gone = rebased(&worked, "new\none\ntwo\nthree\n").unwrap();
+    assert!(gone.is_empty(), "{gone:?}");
     let next = worked.0.path("next");
     let text = fs::read_to_string(next.join("kernel/fork.c")).unwrap();
     assert_eq!(text, "new\none\nrestart\ntwo\nthree\n");
@@ -397,8 +398,8 @@ fn what_cannot_be_merged_is_the_users_and_the_rest_follows() {
         .to_string();
     assert!(
         error.contains("100-fork.patch does not fit")
-            && error.contains("git diff shows both sides in kernel/fork.c")
-            && error.contains("git am --continue"),
+            && error.contains("diff shows both sides in kernel/fork.c")
+            && error.contains("am --continue"),
         "{error}"
     );
     let next = worked.0.path("next");
@@ -407,16 +408,33 @@ fn what_cannot_be_merged_is_the_users_and_the_rest_follows() {
         refused.to_string().contains("git am is not finished"),
         "{refused}"
     );
-    write(&next.join("kernel/fork.c"), "one\nrestart\nother\ntwo\n");
-    for args in [&["add", "-A"][..], &["am", "--continue"]] {
-        let git = xtask::exec::tool("going on", "git");
+    let user = |args: &[&str]| {
+        let git = xtask::exec::tool("going on", "git").env_remove_all("GIT_");
         let git = git.args(["-c", "user.name=C", "-c", "user.email=c@c.invalid"]);
-        git.args(args).dir(&next).read().unwrap();
-    }
+        let git = git.args(args).dir(&next);
+        git.env("GIT_CONFIG_GLOBAL", "/dev/null").read().unwrap()
+    };
+    write(&next.join("kernel/fork.c"), "one\nrestart\nother\ntwo\n");
+    user(&["add", "-A"]);
+    user(&["am", "--continue"]);
     let changes = refresh::compare(&worked.0.layout, &next).unwrap();
     refresh::write(&worked.0.layout, &next, &changes).unwrap();
     assert_eq!(
         worked.text("kernel-patches/next/series"),
         "100-fork.patch\n200-exit.patch\n"
+    );
+}
+
+#[test]
+fn a_rebase_that_was_given_up_takes_no_patch_away() {
+    let Some(worked) = Worked::new() else { return };
+    rebased(&worked, "one\nother\ntwo\n").unwrap_err();
+    let next = worked.0.path("next");
+    let git = xtask::exec::tool("giving up", "git").env_remove_all("GIT_");
+    git.args(["am", "--abort"]).dir(&next).read().unwrap();
+    let refused = refresh::compare(&worked.0.layout, &next).unwrap_err();
+    assert!(
+        refused.to_string().contains("the rebase was given up"),
+        "{refused}"
     );
 }

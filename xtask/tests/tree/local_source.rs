@@ -15,7 +15,11 @@ fn every_edit_of_a_tree_shows_in_its_state() {
     let root = dir.path();
     let run = |args: &[&str]| {
         let user = ["-c", "user.name=C", "-c", "user.email=c@c.invalid"];
-        let git = tool("using git", "git").arg("-C").arg(root);
+        let git = tool("using git", "git").env_remove_all("GIT_");
+        let git = git
+            .env("GIT_CONFIG_GLOBAL", "/dev/null")
+            .arg("-C")
+            .arg(root);
         git.args(user).args(args).read().unwrap()
     };
     let write = |name: &str, text: &str| std::fs::write(root.join(name), text).unwrap();

@@ -15,7 +15,9 @@ use crate::stamp;
 
 fn git<const N: usize>(doing: &str, dir: &Path, args: [&str; N]) -> Invocation {
     let doing = format!("{doing} ({})", dir.display());
+    // The environment may be that of a hook of another repository.
     tool(doing, "git")
+        .env_remove_all("GIT_")
         .arg("-C")
         .arg(dir)
         .args(args)
@@ -91,8 +93,18 @@ pub fn in_place(plan: &Plan, path: &Path) -> Result<Fetched> {
     })
 }
 
-/// A hash over what git knows of a tree: its commit, what differs from it, what is new. Of a tree without
-/// git nothing is known, and make has to look at every file each time.
+/// Fails if a tree in place is no longer what it was when its build began: nobody could say what was built.
+pub fn refuse_changed(source: &Fetched) -> Result<()> {
+    let dir = &source.tarball;
+    if !source.in_place || !dir.join(".git").exists() || state(dir)? == source.sha256 {
+        return Ok(());
+    }
+    let doing = format!("building the kernel tree {}", dir.display());
+    Err(Error::usage(doing, "it was edited meanwhile").hint("run the same again"))
+}
+
+/// A hash over what git knows of a tree: its commit, what differs from it, what is new and not ignored. Of a
+/// tree without git nothing is known, and make has to look at every file each time.
 pub fn state(dir: &Path) -> Result<String> {
     if !dir.join(".git").exists() {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
@@ -111,7 +123,13 @@ pub fn state(dir: &Path) -> Result<String> {
         let name = String::from_utf8_lossy(name).into_owned();
         let path = dir.join(&name);
         said.extend(name.into_bytes());
-        said.extend(std::fs::read(&path).at("reading", &path)?);
+        let meta = std::fs::symlink_metadata(&path).at("looking at", &path)?;
+        if meta.is_symlink() {
+            let target = std::fs::read_link(&path).at("reading", &path)?;
+            said.extend(target.into_os_string().into_encoded_bytes());
+        } else if meta.is_file() {
+            said.extend(stamp::hash_file(&path)?.into_bytes());
+        }
     }
     Ok(stamp::hash_bytes(&said))
 }
