@@ -92,13 +92,11 @@ fn fetch_first(plan: &Plan, origins: &[Origin], sink: &dyn Sink) -> Result<Fetch
             result => return result,
         }
     }
-    let name = &plan.kernel.source_name;
-    let doing = format!("fetching kernel source \"{name}\"");
-    if refusals.len() == 1 {
-        if let Some(only) = refusals.pop() {
-            return Err(only);
-        }
-    }
+    let refusals = match <[Error; 1]>::try_from(refusals) {
+        Ok([only]) => return Err(only),
+        Err(several) => several,
+    };
+    let doing = format!("fetching kernel source \"{}\"", plan.kernel.source_name);
     let texts: Vec<String> = refusals.iter().map(Error::to_string).collect();
     Err(Error::host(doing, texts.join("\n")).hint(
         "lab.toml [source] lists the origins that are tried; for Debian's, is the network up?",

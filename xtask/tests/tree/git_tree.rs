@@ -408,15 +408,9 @@ fn what_cannot_be_merged_is_the_users_and_the_rest_follows() {
         refused.to_string().contains("git am is not finished"),
         "{refused}"
     );
-    let user = |args: &[&str]| {
-        let git = xtask::exec::tool("going on", "git").env_remove_all("GIT_");
-        let git = git.args(["-c", "user.name=C", "-c", "user.email=c@c.invalid"]);
-        let git = git.args(args).dir(&next);
-        git.env("GIT_CONFIG_GLOBAL", "/dev/null").read().unwrap()
-    };
     write(&next.join("kernel/fork.c"), "one\nrestart\nother\ntwo\n");
-    user(&["add", "-A"]);
-    user(&["am", "--continue"]);
+    worked.git_in("next", &["add", "-A"]);
+    worked.git_in("next", &["am", "--continue"]);
     let changes = refresh::compare(&worked.0.layout, &next).unwrap();
     refresh::write(&worked.0.layout, &next, &changes).unwrap();
     assert_eq!(
@@ -430,8 +424,7 @@ fn a_rebase_that_was_given_up_takes_no_patch_away() {
     let Some(worked) = Worked::new() else { return };
     rebased(&worked, "one\nother\ntwo\n").unwrap_err();
     let next = worked.0.path("next");
-    let git = xtask::exec::tool("giving up", "git").env_remove_all("GIT_");
-    git.args(["am", "--abort"]).dir(&next).read().unwrap();
+    worked.git_in("next", &["am", "--abort"]);
     let refused = refresh::compare(&worked.0.layout, &next).unwrap_err();
     assert!(
         refused.to_string().contains("the rebase was given up"),

@@ -175,12 +175,20 @@ impl Worked {
 
     /// Runs git in the tree as a user does.
     pub fn git(&self, args: &[&str]) {
+        self.git_in("tree", args);
+    }
+
+    /// The same in another one.
+    pub fn git_in(&self, tree: &str, args: &[&str]) {
         let user = ["-c", "user.name=C", "-c", "user.email=c@c.invalid"];
         let git = xtask::exec::tool("using git", "git").args(user).args(args);
+        // Neither a hook's environment nor the user's own settings are part of a test.
         let editor = git
+            .env_remove_all("GIT_")
+            .env("GIT_CONFIG_GLOBAL", "/dev/null")
             .env("GIT_SEQUENCE_EDITOR", "sed -i '1{h;d};2{G}'")
             .env("GIT_EDITOR", "true");
-        editor.dir(self.0.path("tree")).read().unwrap();
+        editor.dir(self.0.path(tree)).read().unwrap();
     }
 
     pub fn edit(&self, path: &str, text: &str) {
