@@ -7,6 +7,7 @@ pub mod checkpatch;
 pub mod commit;
 pub mod export;
 pub mod git;
+pub mod list;
 pub mod misfit;
 pub mod new;
 pub mod number;

@@ -122,8 +122,15 @@ pub fn overlay_files(dir: &Path) -> Result<Vec<(PathBuf, Vec<u8>)>> {
         let Some(to) = place_of(dir, &source, &path)? else {
             continue;
         };
-        if !exists(dir, "HEAD", &path)? {
+        let Some(mode) = mode(dir, "HEAD", &path)? else {
             continue;
+        };
+        if mode != "100644" {
+            return Err(Error::usage(
+                format!("{DOING} from {}", dir.display()),
+                format!("{path} has mode {mode}, and files of the overlay are plain (100644)"),
+            )
+            .hint("git add a copy instead of a link, or git update-index --chmod=-x, and commit"));
         }
         // Not from the folder: a sparse one has not all of them.
         let blob = format!("HEAD:{path}");
@@ -152,15 +159,16 @@ fn names(dir: &Path, commits: &[&str]) -> Result<Vec<String>> {
     Ok(list.lines().map(str::to_string).collect())
 }
 
-fn exists(dir: &Path, commit: &str, path: &str) -> Result<bool> {
-    let found = git(DOING, dir, ["ls-tree", "--name-only", commit, "--", path]).read()?;
-    Ok(!found.is_empty())
+/// What a path is in a commit, as git writes it ("100644"); `None` if it is not there.
+fn mode(dir: &Path, commit: &str, path: &str) -> Result<Option<String>> {
+    let found = git(DOING, dir, ["ls-tree", commit, "--", path]).read()?;
+    Ok(found.split_whitespace().next().map(str::to_string))
 }
 
 /// Where a file of the tree lies in the project, if it is one of the overlay's and all kernels share it: in its folders, and
 /// not in the source. A new file elsewhere is refused.
 fn place_of(dir: &Path, source: &str, path: &str) -> Result<Option<String>> {
-    if exists(dir, source, path)? {
+    if mode(dir, source, path)?.is_some() {
         return Ok(None);
     }
     let place = |(tree, project): &(&str, &str)| match tree.ends_with('/') {
@@ -248,6 +256,11 @@ impl Commit {
     /// Whether it changes anything of the source.
     pub fn is_patch(&self) -> bool {
         !self.diff.is_empty()
+    }
+
+    /// Its message, without what the lab has added.
+    pub fn message(&self) -> &str {
+        &self.message
     }
 
     /// Author, message and change, without the names of blobs, which depend on the other patches.

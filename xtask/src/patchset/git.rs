@@ -111,10 +111,7 @@ fn fill(
             }
             copy_whole(&origin.copy(contents.root, &file.from)?, &to)?;
         }
-        tree.commit(
-            LAB,
-            &format!("{}\n\n{}\n", commit.subject, commit.message.trim()),
-        )?;
+        tree.commit(LAB, &commit.text())?;
     }
     for patch in patches {
         let file = origin.copy(contents.root, &contents.series.dir.join(&patch.name))?;

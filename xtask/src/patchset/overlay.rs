@@ -11,7 +11,7 @@ use crate::kernel::tree::OverlayFile;
 use crate::layout::read_text;
 
 /// Name of the file, beside the series.
-const FILE: &str = "overlay.toml";
+pub const FILE: &str = "overlay.toml";
 
 /// The whole file.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -37,6 +37,11 @@ pub struct OverlayCommit {
 pub type Part<'a> = (&'a OverlayCommit, Vec<&'a OverlayFile>);
 
 impl OverlayCommit {
+    /// Its message, as in git.
+    pub fn text(&self) -> String {
+        format!("{}\n\n{}\n", self.subject, self.message.trim())
+    }
+
     fn names(&self, path: &str) -> bool {
         self.files.iter().any(|file| match file.ends_with('/') {
             true => path.starts_with(file.as_str()),
@@ -55,6 +60,12 @@ impl Division {
                 err.to_string().trim_end().to_string(),
             )
         })
+    }
+
+    /// Whether one of its commits has this message.
+    pub fn says(&self, message: &str) -> bool {
+        let same = |commit: &OverlayCommit| commit.text().trim() == message.trim();
+        self.commit.iter().any(same)
     }
 
     /// Each commit with its files. A file that none names, and a commit without files, are errors.

@@ -4,7 +4,7 @@
 //! overlay go back to `rust-syscall/`. Everything is read and compared before
 //! anything is written; what did not change keeps every byte.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -12,9 +12,10 @@ use crate::error::{AtPath, Error, Result};
 use crate::kernel::tree::{KERNELS, OVERLAY};
 use crate::layout::{write_whole, Layout};
 use crate::patchset::commit::{self, Commit};
+use crate::patchset::list;
 use crate::patchset::number;
 use crate::patchset::origin::Origin;
-use crate::patchset::series::is_name;
+use crate::patchset::overlay::{self, Division};
 
 /// Files of a series beside its patches.
 const SERIES: &str = "series";
@@ -29,6 +30,8 @@ pub struct Changes {
     pub removed: Vec<PathBuf>,
     /// Patches and files that stay as they are.
     pub same: usize,
+    /// What is in the tree and goes nowhere.
+    pub notes: Vec<String>,
     /// All files of the tree that have a place in the project.
     files: Vec<(PathBuf, Vec<u8>)>,
     /// The commits that are patches, each with the name of its patch.
@@ -42,6 +45,9 @@ impl fmt::Display for Changes {
         }
         for path in &self.removed {
             writeln!(f, "remove {}", path.display())?;
+        }
+        for note in &self.notes {
+            writeln!(f, "note: {note}")?;
         }
         let (written, removed) = (self.written.len(), self.removed.len());
         write!(
@@ -76,6 +82,7 @@ pub fn compare(layout: &Layout, dir: &Path) -> Result<Changes> {
         changes: Changes::default(),
         conflicts: Vec::new(),
     };
+    refresh.unsaid(&commits)?;
     refresh.patches(commits)?;
     refresh.overlay(&dir)?;
     if refresh.conflicts.is_empty() {
@@ -150,6 +157,23 @@ impl Refresh<'_> {
         Ok(())
     }
 
+    /// Notes messages that no file keeps: those of the overlay's commits are in a file of their own.
+    fn unsaid(&mut self, commits: &[Commit]) -> Result<()> {
+        let dir = self.layout.root().join(self.origin.series());
+        let own = self.layout.series();
+        let division = Division::read(&dir, &own)?;
+        let unsaid = |commit: &&Commit| !commit.is_patch() && !division.says(commit.message());
+        for commit in commits.iter().filter(unsaid) {
+            let subject = commit.message().lines().next().unwrap_or_default();
+            let kept = overlay::beside(overlay::FILE, &dir, &own);
+            self.changes.notes.push(format!(
+                "\"{subject}\" changes nothing of the source: its message is not kept (those of the overlay are in {})",
+                self.layout.show(&kept)
+            ));
+        }
+        Ok(())
+    }
+
     fn patches(&mut self, commits: Vec<Commit>) -> Result<()> {
         let mut refreshed: Vec<Refreshed> = Vec::new();
         for commit in commits.into_iter().filter(Commit::is_patch) {
@@ -183,16 +207,21 @@ impl Refresh<'_> {
         let folder = self.origin.series().to_path_buf();
         let mut gone: BTreeSet<PathBuf> = self.origin.files(&folder)?.into_iter().collect();
         gone.retain(|path| path.extension().is_some_and(|ext| ext == "patch"));
+        let mut renamed = BTreeMap::new();
         for (patch, name) in refreshed.into_iter().zip(&names) {
             let path = folder.join(name);
             gone.remove(&path);
+            renamed.extend(patch.was.map(|was| (was, name.clone())));
             self.changes.patches.push((patch.commit, name.clone()));
             self.settle(path, Some(patch.text))?;
         }
         for path in gone {
             self.settle(path, None)?;
         }
-        self.series(others, &names)?;
+        let mut all = [others, names].concat();
+        all.sort();
+        all.dedup();
+        self.series(&all, &renamed)?;
         match self.origin.base() {
             Some(base) => {
                 let text = format!("{base}\n").into_bytes();
@@ -231,36 +260,35 @@ impl Refresh<'_> {
     /// Patches that the project lists and has, and the tree does not know.
     fn others(&self) -> Result<Vec<String>> {
         let folder = self.origin.series();
-        let is = self.present(&folder.join(SERIES))?.unwrap_or_default();
+        let text = self.listed()?;
         let known: BTreeSet<PathBuf> = self.origin.files(folder)?.into_iter().collect();
-        let text = String::from_utf8_lossy(&is).into_owned();
-        let listed = text.lines().filter(|line| is_name(line)).map(str::trim);
         let here = |name: &&str| {
             let path = folder.join(name);
             !known.contains(&path) && self.layout.root().join(path).is_file()
         };
-        Ok(listed.filter(here).map(str::to_string).collect())
+        Ok(list::names(&text)
+            .filter(here)
+            .map(str::to_string)
+            .collect())
     }
 
-    /// The list of `names` and of those that the tree does not know; what it says besides stays on top.
-    fn series(&mut self, mut all: Vec<String>, names: &[String]) -> Result<()> {
+    /// What the project's file `series` says now.
+    fn listed(&self) -> Result<String> {
         let path = self.origin.series().join(SERIES);
         let is = self.present(&path)?.unwrap_or_default();
-        let is = String::from_utf8_lossy(&is).into_owned();
-        all.extend(names.iter().cloned());
-        all.sort();
-        all.dedup();
-        let besides = is.lines().filter(|line| !is_name(line));
-        let mut text: String = besides.map(|line| format!("{line}\n")).collect();
-        text.extend(all.iter().map(|name| format!("{name}\n")));
-        let listed: Vec<&str> = is
-            .lines()
-            .filter(|line| is_name(line))
-            .map(str::trim)
-            .collect();
-        match listed == all {
+        Ok(String::from_utf8_lossy(&is).into_owned())
+    }
+
+    /// The list of `all`, of which some had other names.
+    fn series(&mut self, all: &[String], renamed: &BTreeMap<String, String>) -> Result<()> {
+        let is = self.listed()?;
+        match list::names(&is).eq(all.iter().map(String::as_str)) {
             true => self.changes.same += 1,
-            false => self.changes.written.push((path, text.into_bytes())),
+            false => {
+                let text = list::rewrite(&is, all, renamed);
+                let path = self.origin.series().join(SERIES);
+                self.changes.written.push((path, text.into_bytes()));
+            }
         }
         Ok(())
     }

@@ -120,6 +120,19 @@ fn commits_become_patches_and_files_go_back() {
 }
 
 #[test]
+fn a_message_that_no_file_keeps_is_told() {
+    let Some(worked) = Worked::new() else { return };
+    worked.edit("kernel/checkpoint/cr_main.rs", "edited");
+    worked.git(&["commit", "-q", "-m", "checkpoint: say why\n\nAt length."]);
+    assert_eq!(
+        worked.refresh().unwrap(),
+        "write rust-syscall/src/cr_main.rs\n\
+         note: \"checkpoint: say why\" changes nothing of the source: its message is not kept (those of the overlay are in kernel-patches/overlay.toml)\n\
+         1 to write, 0 to remove, 7 as they were"
+    );
+}
+
+#[test]
 fn patches_that_change_places_change_numbers() {
     let Some(worked) = Worked::new() else { return };
     worked.git(&["rebase", "-q", "-i", "HEAD~2"]);
@@ -147,7 +160,8 @@ fn a_patch_is_begun_by_its_subject_and_is_one_when_it_changes_something() {
     // Begun, and nothing in it yet.
     assert_eq!(
         worked.refresh().unwrap(),
-        "0 to write, 0 to remove, 8 as they were"
+        "note: \"fork: count\" changes nothing of the source: its message is not kept (those of the overlay are in kernel-patches/overlay.toml)\n\
+         0 to write, 0 to remove, 8 as they were"
     );
     worked.edit("kernel/fork.c", "zero\none\nrestart\ntwo\n");
     worked.git(&["commit", "-q", "--amend", "--no-edit"]);
@@ -187,6 +201,15 @@ fn what_cannot_be_taken_back_is_refused() {
     worked.edit("kernel/new.c", "x");
     worked.git(&["commit", "-q", "-m", "kernel: new"]);
     refused("kernel/new.c is new, and no patch creates files");
+    worked.git(&["reset", "-q", "--hard", "HEAD~"]);
+    std::os::unix::fs::symlink(
+        "cr_main.rs",
+        worked.0.path("tree/kernel/checkpoint/link.rs"),
+    )
+    .unwrap();
+    worked.git(&["add", "-A"]);
+    worked.git(&["commit", "-q", "-m", "checkpoint: a link"]);
+    refused("kernel/checkpoint/link.rs has mode 120000");
     assert_eq!(
         worked.text("kernel-patches/200-exit.patch"),
         SECOND,
