@@ -34,6 +34,9 @@ pub struct Request {
 /// the one that limits are made for. The lab measures it.
 pub const SCALE: &str = "LAB_SCALE";
 
+/// In the environment of every program that is started: a number that chance in it is to follow.
+pub const SEED: &str = "LAB_SEED";
+
 /// What the host can ask for. Relative paths start from [`CASE_DIR`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "op", rename_all = "kebab-case")]

@@ -16,6 +16,8 @@ use std::io::Write;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use crate::protocol::SEED;
+
 /// 1 once SIGTERM has come.
 static TERMINATED: AtomicU32 = AtomicU32::new(0);
 
@@ -76,10 +78,13 @@ impl Stage {
         }
     }
 
-    /// Argument `at` as the seed of a test's random choices; without one, one that nobody chose.
+    /// Argument `at` as the seed of a test's random choices; without one, the lab's; outside of the lab, one
+    /// that nobody chose.
     pub fn seed(&self, at: usize) -> Result<u64, String> {
+        let of_lab = std::env::var(SEED).ok().and_then(|text| text.parse().ok());
         // Each of these has keys that the kernel's generator has chosen.
-        self.number(at, RandomState::new().build_hasher().finish())
+        let chance = || RandomState::new().build_hasher().finish();
+        self.number(at, of_lab.unwrap_or_else(chance))
     }
 
     /// Runs what the task `name` of a tree does and reports its verdict.

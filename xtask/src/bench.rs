@@ -59,7 +59,8 @@ pub fn run(session: &Session, flags: &flags::Bench) -> Result<i32> {
     let scenario = scenarios
         .first()
         .ok_or_else(|| Error::lab("measuring", "the scenario is gone"))?;
-    let ready = run::prepare(session, &plan, &scenarios, &Terminal::new())?;
+    let chosen = run::select::choose(&scenarios, &plan.arches, None)?;
+    let ready = run::prepare(session, &plan, &chosen, &Terminal::new())?;
     let mut all = Vec::new();
     for arch in plan.arches.iter().copied() {
         let numbers = measure(session, flags, &ready, arch, scenario)?;
@@ -128,7 +129,7 @@ fn bare(
     let guest = Guest::boot(&bench.spec, &folder.join("guest"), bench.boot_limit)
         .map_err(|halt| Error::lab("measuring a boot", Judgement::of_halt(&halt, true).why))?;
     let (boot, kernel) = (guest.hello().boot, guest.hello().kernel_boot);
-    let played = play(scenario, &bench, &folder, guest, &|_, _| {})?;
+    let played = play(scenario, &bench, 0, &folder, guest, &|_, _| {})?;
     if played.judgement.verdict != Verdict::Pass {
         return Err(Error::lab(
             "measuring",

@@ -5,7 +5,7 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::arch::Arch;
 
@@ -45,17 +45,35 @@ pub enum Command {
     Kernel(Kernel),
     /// Everything that must pass before a change lands
     Test(Test),
+    /// Print what makes a shell complete the command line
+    #[command(after_help = "example, for ~/.bashrc:
+  alias xtask='cargo xtask'
+  source <(cargo xtask completions bash)")]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
 }
 
 /// `cargo xtask lab ...`
 #[derive(Debug, Subcommand)]
 pub enum Lab {
     /// Run scenarios in virtual machines
+    #[command(after_help = "examples:
+  cargo xtask lab run 'protocol-*' '!protocol-1024-*' --arch arm64
+  cargo xtask lab run tree-new-pids --until-fail --repeat 200   (hunts what fails now and then)
+  cargo xtask lab run --partition 2/3 --retries 2 --junit junit.xml
+  cargo xtask lab run --scenario mine.toml --kernel debug")]
     Run(Run),
     /// List scenarios
+    #[command(after_help = "examples:
+  cargo xtask lab list
+  cargo xtask lab list 'refuse-*' '!*-pty' --json")]
     List(List),
     /// Show what a run would do
-    Plan(Run),
+    Plan(PlanFlags),
+    /// Write the reports of a run again, or of several joined into one
+    Report(Report),
     /// Show what this machine has and lacks
     Doctor(Doctor),
     /// Get what this machine lacks
@@ -70,10 +88,10 @@ pub enum Lab {
     Clean(Clean),
 }
 
-/// `lab run` and `lab plan`
+/// `lab run`
 #[derive(Debug, Clone, Default, Args)]
 pub struct Run {
-    /// Names or globs of scenarios (default: all)
+    /// Names or globs of scenarios, `!` before what is left out (default: all)
     #[arg(value_name = "SCENARIO-GLOB")]
     pub scenarios: Vec<String>,
     /// What to build and boot.
@@ -89,15 +107,90 @@ pub struct Run {
     /// Run only the I-th of N equal parts
     #[arg(long, value_name = "I/N")]
     pub partition: Option<Partition>,
-    /// Run each scenario N times
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    pub repeat: u32,
+    /// Run each scenario N times (default: once)
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub repeat: Option<u32>,
+    /// Repeat until a scenario fails, at most as often as --repeat says
+    #[arg(long)]
+    pub until_fail: bool,
+    /// Try a scenario that failed again, up to N times; if it passes then, it is flaky
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub retries: u32,
+    /// What all chance in the run follows (default: a number that nobody chose; the run tells it)
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// Where reports go.
+    #[command(flatten)]
+    pub outputs: Outputs,
+}
+
+/// Where reports go, beside the run's folder, which has one of each.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Outputs {
     /// Write a JUnit report
     #[arg(long, value_name = "FILE")]
     pub junit: Option<PathBuf>,
     /// Write a JSON report
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
+    /// Write a KTAP report
+    #[arg(long, value_name = "FILE")]
+    pub ktap: Option<PathBuf>,
+}
+
+/// `lab plan`
+#[derive(Debug, Clone, Default, Args)]
+#[command(after_help = "examples:
+  cargo xtask lab plan 'protocol-*'
+  cargo xtask lab plan --format github-matrix --kernels 6.12,next --shards 3")]
+pub struct PlanFlags {
+    /// The run.
+    #[command(flatten)]
+    pub run: Run,
+    /// How it is told
+    #[arg(long, value_enum, default_value_t)]
+    pub format: PlanFormat,
+    /// Several kernels of lab.toml, for a matrix
+    #[arg(
+        long,
+        value_name = "NAME,...",
+        value_delimiter = ',',
+        conflicts_with = "kernel"
+    )]
+    pub kernels: Vec<String>,
+    /// Parts that a matrix divides the run of each kernel into
+    #[arg(long, value_name = "N", default_value_t = 1, conflicts_with = "partition",
+          value_parser = clap::value_parser!(u32).range(1..))]
+    pub shards: u32,
+}
+
+/// `lab plan --format`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum PlanFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// Everything, as JSON.
+    Json,
+    /// A matrix for `strategy.matrix` of a GitHub Actions workflow.
+    GithubMatrix,
+}
+
+/// `lab report`
+#[derive(Debug, Clone, Default, Args)]
+#[command(after_help = "examples:
+  cargo xtask lab report
+  cargo xtask lab report --merge shard-1 shard-2 shard-3 --junit junit.xml")]
+pub struct Report {
+    /// Folders of runs, or the events.jsonl in them (default: the latest run)
+    #[arg(value_name = "RUN")]
+    pub runs: Vec<PathBuf>,
+    /// Join several runs: the parts of one, or those of other kernels and machines
+    #[arg(long)]
+    pub merge: bool,
+    /// Where reports go.
+    #[command(flatten)]
+    pub outputs: Outputs,
 }
 
 /// What to build and boot.
@@ -123,9 +216,12 @@ pub struct Target {
 /// `lab list`
 #[derive(Debug, Clone, Default, Args)]
 pub struct List {
-    /// Names or globs of scenarios (default: all)
+    /// Names or globs of scenarios, `!` before what is left out (default: all)
     #[arg(value_name = "SCENARIO-GLOB")]
     pub scenarios: Vec<String>,
+    /// Those for x86_64, for arm64, or all
+    #[arg(long, value_name = "ARCH", default_value = "all")]
+    pub arch: ArchSet,
     /// Print JSON
     #[arg(long)]
     pub json: bool,

@@ -2,7 +2,7 @@
 
 //! `cargo xtask`: parses, dispatches, prints the error once, ends with the exit code.
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use indicatif::HumanBytes;
 
 use xtask::error::{Kind, Result, EXIT_PASSED};
@@ -11,7 +11,8 @@ use xtask::flags::{Command, Flags, Kernel, Lab, Patchset, SourceFlags, Target, T
 use xtask::report::terminal::Terminal;
 use xtask::session::Session;
 use xtask::{
-    bench, clean, doctor, exec, kernel, patchset, pipeline, repro, run, scenario, shell, suite,
+    bench, clean, doctor, exec, kernel, patchset, pipeline, report, repro, run, scenario, shell,
+    suite,
 };
 
 fn main() {
@@ -26,12 +27,18 @@ fn main() {
 }
 
 fn dispatch(flags: Flags) -> Result<i32> {
+    if let Command::Completions { shell } = flags.command {
+        let mut command = Flags::command();
+        clap_complete::generate(shell, &mut command, "xtask", &mut std::io::stdout());
+        return Ok(EXIT_PASSED);
+    }
     let session = Session::open()?;
     match flags.command {
         Command::Lab(command) => lab(&session, command),
         Command::Patchset(command) => patchset_command(&session, command, &Terminal::new()),
         Command::Kernel(command) => kernel_command(&session, command, &Terminal::new()),
         Command::Test(flags) => test(&session, flags),
+        Command::Completions { .. } => Ok(EXIT_PASSED),
     }
 }
 
@@ -41,9 +48,13 @@ fn lab(session: &Session, command: Lab) -> Result<i32> {
         Lab::Shell(flags) => return shell::run(session, &flags),
         Lab::Bench(flags) => return bench::run(session, &flags),
         Lab::Repro(flags) => return repro::run(&flags),
-        Lab::Plan(flags) => print!("{}", run::plan_text(session, &flags)?),
+        Lab::Report(flags) => return report::rejoin::run(session, &flags),
+        Lab::Plan(flags) => print!("{}", run::preview::text(session, &flags)?),
         Lab::List(flags) => {
-            let scenarios = scenario::select(&session.layout, &flags.scenarios, &[])?;
+            let mut scenarios = scenario::select(&session.layout, &flags.scenarios, &[])?;
+            let arches = flags.arch.arches();
+            scenarios
+                .retain(|scenario| scenario.file.arch.iter().any(|arch| arches.contains(arch)));
             match flags.json {
                 true => println!("{:#}", scenario::list_json(&scenarios)),
                 false => print!("{}", scenario::list_text(&scenarios)),
@@ -191,7 +202,6 @@ fn test(session: &Session, flags: Test) -> Result<i32> {
 fn run_of(target: Target) -> xtask::flags::Run {
     xtask::flags::Run {
         target,
-        repeat: 1,
         ..Default::default()
     }
 }

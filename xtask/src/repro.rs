@@ -16,7 +16,7 @@ use crate::qemu::args::argv;
 use crate::qemu::guest::Guest;
 use crate::qemu::program;
 use crate::qemu::{clock, Accelerator, BootSpec};
-use crate::report::{MachineReport, ScenarioReport};
+use crate::report::MachineReport;
 use crate::run::queue::Job;
 use crate::run::Ready;
 use crate::scenario::case::Bench;
@@ -42,6 +42,9 @@ struct Bundle {
     /// The guest; kernel and initramfs lie in the run's folder.
     guest: BootSpec,
     machine: Option<MachineReport>,
+    /// What chance in it followed.
+    #[serde(default)]
+    seed: u64,
     /// Whether the kernel is one as it is published, which may lack the system calls.
     #[serde(default)]
     plain: bool,
@@ -50,13 +53,14 @@ struct Bundle {
 }
 
 /// Writes the bundle of a scenario that was run.
-pub fn write(job: &Job, result: &ScenarioReport, ready: &Ready) -> Result<()> {
+pub fn write(job: &Job, verdict: Verdict, folder: &Path, ready: &Ready) -> Result<()> {
     let name = format!("{}.toml", job.scenario.name);
     let text = std::fs::read(&job.scenario.path).at("reading", &job.scenario.path)?;
-    write_whole(&result.folder.join(&name), &text)?;
+    write_whole(&folder.join(&name), &text)?;
     let bundle = Bundle {
         scenario: job.scenario.name.clone(),
-        verdict: result.verdict,
+        verdict,
+        seed: job.seed,
         file: name,
         guest: job.spec.clone(),
         machine: ready
@@ -71,7 +75,7 @@ pub fn write(job: &Job, result: &ScenarioReport, ready: &Ready) -> Result<()> {
     };
     let text = serde_json::to_vec_pretty(&bundle)
         .map_err(|err| Error::lab("writing a bundle", err.to_string()))?;
-    write_whole(&result.folder.join(BUNDLE), &text)
+    write_whole(&folder.join(BUNDLE), &text)
 }
 
 /// Runs the scenario of a bundle again; the process's exit code.
@@ -120,7 +124,7 @@ pub fn run(flags: &flags::Repro) -> Result<i32> {
             };
             let count = scenario.file.step.len();
             let watch = |number: usize, title: &str| eprintln!("{}/{count} {title}", number + 1);
-            play(&scenario, &bench, &again, guest, &watch)?.judgement
+            play(&scenario, &bench, bundle.seed, &again, guest, &watch)?.judgement
         }
         Err(halt) => not_booted(&scenario, &interruption(halt)?),
     };

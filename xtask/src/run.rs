@@ -3,13 +3,16 @@
 //! `lab run`, from top to bottom: scenarios, plan, build, guests, report.
 
 pub mod folder;
+pub mod preview;
 pub mod queue;
+pub mod select;
 pub mod worker;
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::atomic::AtomicUsize;
 use std::sync::Mutex;
-use std::time::{Duration, Instant};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::arch::Arch;
 use crate::error::{Error, Result};
@@ -17,33 +20,54 @@ use crate::event::{Event, Sink};
 use crate::exec;
 use crate::flags;
 use crate::initramfs::{debian, pack};
-use crate::layout::write_whole;
 use crate::pipeline::{self, Prepared};
 use crate::plan::Plan;
 use crate::qemu::{accel, Accelerator, BootSpec};
 use crate::report::terminal::Terminal;
-use crate::report::{json, junit, MachineReport, RunEvent, RunReport};
+use crate::report::{self, record::Recorder};
+use crate::report::{CaseId, MachineReport, RunEvent, RunHead};
 use crate::run::folder::RunFolder;
-use crate::run::queue::{Job, Queue};
+use crate::run::queue::{Effort, Job, Queue};
+use crate::run::select::{choose, Chosen};
 use crate::scenario::{self, Scenario};
 use crate::session::Session;
 
 /// Runs scenarios; the process's exit code.
 pub fn run(session: &Session, flags: &flags::Run) -> Result<i32> {
     let scenarios = scenario::select(&session.layout, &flags.scenarios, &flags.files)?;
-    let plan = session.plan(&flags.target)?;
+    let mut plan = session.plan(&flags.target)?;
+    let chosen = choose(&scenarios, &plan.arches, flags.partition)?;
+    // Nothing is built for an architecture that a part of a run has no scenarios of.
+    plan.arches
+        .retain(|arch| chosen.iter().any(|(_, of)| of == arch));
+    let effort = effort(flags);
     let terminal = Terminal::new();
-    let ready = prepare(session, &plan, &scenarios, &terminal)?;
-    let jobs = jobs(&ready, &plan, &scenarios, flags)?;
-    let report = play_all(
-        &ready,
-        jobs,
-        flags.jobs.unwrap_or(session.host.cpus),
-        &terminal,
-    )?;
-    write_reports(&report, flags)?;
+    let ready = prepare(session, &plan, &chosen, &terminal)?;
+    let jobs = jobs(&ready, &plan, &chosen);
+    let recorder = Recorder::create(&ready.folder.path, &terminal)?;
+    let width = flags.jobs.unwrap_or(session.host.cpus);
+    let ended = play_all(&ready, jobs, effort, width, &recorder);
+    let cut = ended.as_ref().err().map(ToString::to_string);
+    recorder.emit(Event::Run(RunEvent::End { cut }));
+    let report = recorder.finish()?;
+    // Of a run that was cut short as well: what it has seen is not lost.
+    report::write_all(&report, Some(&report.folder), &flags.outputs)?;
     terminal.summary(&report, &|path| session.layout.show(path).to_string());
-    Ok(report.exit_code())
+    ended.map(|()| report.exit_code())
+}
+
+/// How often each scenario is run.
+fn effort(flags: &flags::Run) -> Effort {
+    Effort {
+        rounds: match (flags.repeat, flags.until_fail) {
+            (Some(rounds), _) => Some(rounds),
+            (None, false) => Some(1),
+            (None, true) => None,
+        },
+        retries: flags.retries,
+        until_fail: flags.until_fail,
+        seed: flags.seed.unwrap_or_else(select::chance),
+    }
 }
 
 /// What the guests are booted from, in the run's own folder: nobody else's build can change it.
@@ -54,6 +78,8 @@ pub struct Ready {
     pub guests: BTreeMap<Arch, ReadyGuest>,
     /// What is said of the guests.
     pub machines: Vec<MachineReport>,
+    /// When it was begun, in seconds since 1970.
+    pub started: u64,
     /// Factor on every deadline.
     pub slowdown: f64,
     /// Whether the kernel is one as it is published.
@@ -72,13 +98,16 @@ pub struct ReadyGuest {
 pub fn prepare(
     session: &Session,
     plan: &Plan,
-    scenarios: &[Scenario],
+    chosen: &[Chosen<'_>],
     sink: &dyn Sink,
 ) -> Result<Ready> {
     let _lock = session.make_ready(plan, sink)?;
-    let folder = RunFolder::create(&session.layout)?;
+    let started = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |time| time.as_secs());
     let mut ready = Ready {
-        folder,
+        folder: RunFolder::create(&session.layout, started)?,
+        started,
         guests: BTreeMap::new(),
         machines: Vec::new(),
         slowdown: plan.kernel.slowdown,
@@ -93,10 +122,7 @@ pub fn prepare(
             .machines
             .push(machine_report(plan, &prepared, &spec, choice.why));
         let mut initramfs = BTreeMap::new();
-        for scenario in scenarios
-            .iter()
-            .filter(|scenario| scenario.file.arch.contains(&arch))
-        {
+        for (scenario, _) in chosen.iter().filter(|(_, of)| *of == arch) {
             if let Some(path) = extended_initramfs(plan, &ready.folder, &spec, scenario, sink)? {
                 initramfs.insert(scenario.name.clone(), path);
             }
@@ -115,6 +141,7 @@ fn machine_report(plan: &Plan, prepared: &Prepared, spec: &BootSpec, why: String
         kernel_release: prepared.kernel.release.clone(),
         kernel_sha256: prepared.kernel.image_sha256.clone(),
         initramfs_sha256: prepared.initramfs_sha256.clone(),
+        machine: plan.machine_name.clone(),
         cpu: spec.cpu.clone(),
     }
 }
@@ -174,79 +201,65 @@ pub fn extended_initramfs(
     Ok(Some(out))
 }
 
-/// Each scenario on each architecture, with the guest it wants.
-pub fn jobs(
-    ready: &Ready,
-    plan: &Plan,
-    scenarios: &[Scenario],
-    flags: &flags::Run,
-) -> Result<Vec<Job>> {
-    let mut jobs = Vec::new();
-    for round in 1..=flags.repeat.max(1) {
-        for scenario in scenarios {
-            for (arch, guest) in ready
-                .guests
-                .iter()
-                .filter(|(arch, _)| scenario.file.arch.contains(arch))
-            {
-                let mut spec = guest.spec.clone();
-                let file = &scenario.file;
-                spec.memory_mib = spec.memory_mib.max(file.memory_mib.unwrap_or(0));
-                spec.cpus = scenario.cpus.unwrap_or(spec.cpus);
-                if let Some(cpu) = file.cpu.get(arch) {
-                    spec.cpu = cpu.clone();
-                }
-                if let Some(initramfs) = guest.initramfs.get(&scenario.name) {
-                    spec.initramfs = initramfs.clone();
-                }
-                jobs.push(Job {
-                    scenario: scenario.clone(),
-                    spec,
-                    round,
-                });
-            }
+/// Each case with the guest it wants.
+pub fn jobs(ready: &Ready, plan: &Plan, chosen: &[Chosen<'_>]) -> Vec<Job> {
+    let job = |(scenario, arch): &Chosen<'_>| {
+        let guest = ready.guests.get(arch)?;
+        let mut spec = guest.spec.clone();
+        let file = &scenario.file;
+        spec.memory_mib = spec.memory_mib.max(file.memory_mib.unwrap_or(0));
+        spec.cpus = scenario.cpus.unwrap_or(spec.cpus);
+        if let Some(cpu) = file.cpu.get(arch) {
+            spec.cpu = cpu.clone();
         }
-    }
-    if let Some(partition) = flags.partition {
-        let (index, count) = (partition.index as usize, partition.count as usize);
-        jobs = jobs
-            .into_iter()
-            .enumerate()
-            .filter(|(at, _)| at % count == index - 1)
-            .map(|(_, job)| job)
-            .collect();
-    }
-    if jobs.is_empty() {
-        let arches: Vec<&str> = plan.arches.iter().map(|arch| arch.name()).collect();
-        return Err(Error::usage(
-            "choosing scenarios",
-            format!("none is left for {}", arches.join(", ")),
-        )
-        .hint("`cargo xtask lab list` shows which scenario is for which architecture"));
-    }
-    Ok(jobs)
+        if let Some(initramfs) = guest.initramfs.get(&scenario.name) {
+            spec.initramfs = initramfs.clone();
+        }
+        Some(Job {
+            scenario: (*scenario).clone(),
+            spec,
+            case: CaseId {
+                scenario: scenario.name.clone(),
+                arch: *arch,
+                kernel: plan.kernel.name.clone(),
+                machine: plan.machine_name.clone(),
+                round: 1,
+            },
+            attempt: 1,
+            seed: 0,
+        })
+    };
+    chosen.iter().filter_map(job).collect()
 }
 
 /// Runs the jobs on at most `width` guests at once, and on no more virtual processors than so many
-/// guests of the usual size have.
-pub fn play_all(ready: &Ready, jobs: Vec<Job>, width: usize, sink: &dyn Sink) -> Result<RunReport> {
-    let started = Instant::now();
-    let total = jobs.len();
-    sink.emit(Event::Run(RunEvent::Begin {
-        total,
-        machines: ready.machines.clone(),
-    }));
+/// guests of the usual size have. What comes of them goes to `sink`.
+pub fn play_all(
+    ready: &Ready,
+    jobs: Vec<Job>,
+    effort: Effort,
+    width: usize,
+    sink: &dyn Sink,
+) -> Result<()> {
     let usual = ready.guests.values().map(|guest| guest.spec.cpus).max();
     let cpus = usual.unwrap_or(1).max(1) * width.max(1) as u32;
-    let queue = Queue::new(jobs, cpus);
-    let width = width.clamp(1, total);
-    let outcomes = Mutex::new(worker::Outcomes::default());
+    let most = jobs.len() * effort.rounds.map_or(width, |rounds| rounds as usize);
+    let queue = Queue::new(jobs, cpus, effort);
+    sink.emit(Event::Run(RunEvent::Begin(RunHead {
+        id: ready.folder.id.clone(),
+        folder: ready.folder.path.clone(),
+        started: ready.started,
+        total: queue.total(),
+        seed: effort.seed,
+        machines: ready.machines.clone(),
+    })));
+    let guests = AtomicUsize::new(0);
     let errors = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
-        for worker in 0..width {
-            let (queue, outcomes, errors) = (&queue, &outcomes, &errors);
+        for worker in 0..width.clamp(1, most.max(1)) {
+            let (queue, guests, errors) = (&queue, &guests, &errors);
             scope.spawn(move || {
-                if let Err(error) = worker::work(worker, ready, queue, outcomes, sink) {
+                if let Err(error) = worker::work(worker, ready, queue, guests, sink) {
                     errors
                         .lock()
                         .unwrap_or_else(|poisoned| poisoned.into_inner())
@@ -259,72 +272,12 @@ pub fn play_all(ready: &Ready, jobs: Vec<Job>, width: usize, sink: &dyn Sink) ->
     if exec::interrupted() {
         return Err(Error::interrupted("running scenarios"));
     }
-    if let Some(error) = errors
-        .into_inner()
-        .unwrap_or_else(|poisoned| poisoned.into_inner())
-        .into_iter()
-        .next()
-    {
-        return Err(error);
+    let errors = errors.into_inner();
+    let mut errors = errors.unwrap_or_else(|poisoned| poisoned.into_inner());
+    match errors.is_empty() {
+        true => Ok(()),
+        false => Err(errors.swap_remove(0)),
     }
-    let outcomes = outcomes
-        .into_inner()
-        .unwrap_or_else(|poisoned| poisoned.into_inner());
-    Ok(RunReport {
-        id: ready.folder.id.clone(),
-        folder: ready.folder.path.clone(),
-        machines: ready.machines.clone(),
-        boot_s: outcomes.boot_medians(),
-        results: outcomes.results,
-        elapsed: started.elapsed(),
-    })
-}
-
-fn write_reports(report: &RunReport, flags: &flags::Run) -> Result<()> {
-    let text = json::text(report)?;
-    write_whole(&report.folder.join("report.json"), text.as_bytes())?;
-    if let Some(path) = &flags.json {
-        write_whole(path, text.as_bytes())?;
-    }
-    let text = junit::text(report)?;
-    write_whole(&report.folder.join("junit.xml"), text.as_bytes())?;
-    if let Some(path) = &flags.junit {
-        write_whole(path, text.as_bytes())?;
-    }
-    Ok(())
-}
-
-/// `lab plan`: what a run would boot and do, as text.
-pub fn plan_text(session: &Session, flags: &flags::Run) -> Result<String> {
-    let scenarios = scenario::select(&session.layout, &flags.scenarios, &flags.files)?;
-    let plan = session.plan(&flags.target)?;
-    let mut text = format!(
-        "kernel {} from {}; machine {}: {} processors, {} MiB\n",
-        plan.kernel.name,
-        plan.kernel.source_name,
-        plan.machine_name,
-        plan.machine.cpus,
-        plan.machine.memory_mib
-    );
-    for arch in &plan.arches {
-        let spec = folder::spec(
-            &plan,
-            *arch,
-            Path::new("kernel"),
-            Path::new("initramfs.cpio"),
-        );
-        let chosen = scenarios
-            .iter()
-            .filter(|scenario| scenario.file.arch.contains(arch));
-        text.push_str(&format!(
-            "{arch}: {} scenarios, {} {}\n",
-            chosen.count(),
-            spec.qemu.display(),
-            crate::qemu::args::argv(&spec).join(" ")
-        ));
-    }
-    text.push_str(&scenario::list_text(&scenarios));
-    Ok(text)
 }
 
 /// How long a plain guest takes to `/init` on two cores under TCG; deadlines grow with the real time over this.

@@ -139,10 +139,16 @@ pub fn select(layout: &Layout, globs: &[String], files: &[PathBuf]) -> Result<Ve
     Ok(chosen)
 }
 
-/// Those whose names one of `globs` matches; each glob must match one.
+/// Those whose names one of `globs` matches, without those that one with `!` before it matches; each glob
+/// must match one.
 fn choose(all: Vec<Scenario>, globs: &[String]) -> Result<Vec<Scenario>> {
     let names: Vec<&str> = all.iter().map(|scenario| scenario.name.as_str()).collect();
-    for glob in globs {
+    let (out, of): (Vec<&str>, Vec<&str>) = globs
+        .iter()
+        .map(String::as_str)
+        .partition(|glob| glob.starts_with('!'));
+    let out: Vec<&str> = out.iter().map(|glob| &glob[1..]).collect();
+    for glob in of.iter().chain(&out) {
         if !all.iter().any(|scenario| scenario.is_meant(glob)) {
             let meant = nearest(glob, names.iter().copied());
             let meant = meant
@@ -155,8 +161,10 @@ fn choose(all: Vec<Scenario>, globs: &[String]) -> Result<Vec<Scenario>> {
             .hint("`cargo xtask lab list` lists them"));
         }
     }
+    let any =
+        |globs: &[&str], scenario: &Scenario| globs.iter().any(|glob| scenario.is_meant(glob));
     let wanted =
-        |scenario: &Scenario| globs.is_empty() || globs.iter().any(|glob| scenario.is_meant(glob));
+        |scenario: &Scenario| (of.is_empty() || any(&of, scenario)) && !any(&out, scenario);
     Ok(all.into_iter().filter(wanted).collect())
 }
 
@@ -268,6 +276,21 @@ mod tests {
             error.contains("no scenario is called \"futx\" (did you mean \"futex\"?)"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn what_has_a_mark_before_it_is_left_out() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        let names = |globs: &[&str]| -> Vec<String> {
+            let globs: Vec<String> = globs.iter().map(|glob| glob.to_string()).collect();
+            let chosen = select(&Layout::new(root), &globs, &[]).unwrap();
+            chosen.into_iter().map(|scenario| scenario.name).collect()
+        };
+        assert_eq!(
+            names(&["check-*", "!check-hang", "!check-p*"]),
+            ["check-fail", "check-signal", "check-timeout"]
+        );
+        assert_eq!(names(&["!boot"]).len() + 1, names(&[]).len());
     }
 
     #[test]

@@ -1,34 +1,31 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! A run as JUnit XML: a suite for each architecture.
+//! A run as JUnit XML: a suite for each machine, a test case for each scenario with all tries at it, what
+//! its programs wrote, and its kernel log.
 
-use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
+use std::time::Duration;
+
+use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestRerun, TestSuite};
 
 use crate::error::{Error, Result};
-use crate::report::{RunReport, ScenarioReport};
+use crate::report::evidence::Evidence;
+use crate::report::{MachineReport, Outcome, RunReport, ScenarioReport};
 use crate::scenario::verdict::Verdict;
 
-/// The report's text.
-pub fn text(run: &RunReport) -> Result<String> {
+/// The report's text; `evidence` gives what a scenario has left.
+pub fn text(run: &RunReport, evidence: &dyn Fn(&ScenarioReport) -> Evidence) -> Result<String> {
     let mut report = Report::new("restart-lab");
     report.set_time(run.elapsed);
+    let outcomes = run.outcomes();
     for machine in &run.machines {
-        let mut suite = TestSuite::new(machine.arch.name());
-        for (name, value) in [
-            ("run", &run.id),
-            ("kernel", &machine.kernel_release),
-            ("kernel-sha256", &machine.kernel_sha256),
-            ("initramfs-sha256", &machine.initramfs_sha256),
-            ("cpu", &machine.cpu),
-        ] {
-            suite.add_property((name, value.as_str()));
-        }
-        suite.add_property(("accel", machine.accel.name()));
-        let results = run
-            .results
+        let of = |outcome: &&Outcome<'_>| outcome.last.case.is_on(machine);
+        let outcomes: Vec<&Outcome<'_>> = outcomes.iter().filter(of).collect();
+        let mut suite = suite(run, machine);
+        suite.set_time(time(&outcomes));
+        let cases = outcomes
             .iter()
-            .filter(|result| result.arch == machine.arch);
-        suite.add_test_cases(results.map(test_case));
+            .map(|outcome| test_case(run, outcome, evidence));
+        suite.add_test_cases(cases);
         report.add_test_suite(suite);
     }
     report
@@ -36,79 +33,131 @@ pub fn text(run: &RunReport) -> Result<String> {
         .map_err(|err| Error::lab("writing a JUnit report", err.to_string()))
 }
 
-fn test_case(result: &ScenarioReport) -> TestCase {
-    let mut status = match result.verdict {
-        Verdict::Pass => TestCaseStatus::success(),
-        Verdict::Skip => TestCaseStatus::skipped(),
-        Verdict::HostError | Verdict::QemuDied => {
-            TestCaseStatus::non_success(NonSuccessKind::Error)
-        }
-        _ => TestCaseStatus::non_success(NonSuccessKind::Failure),
+fn suite(run: &RunReport, machine: &MachineReport) -> TestSuite {
+    let mut suite = TestSuite::new(format!(
+        "{} {} {}",
+        machine.arch, machine.kernel, machine.machine
+    ));
+    let seed = run.seed.to_string();
+    for (name, value) in [
+        ("run", run.id.as_str()),
+        ("seed", &seed),
+        ("kernel", &machine.kernel_release),
+        ("kernel-sha256", &machine.kernel_sha256),
+        ("initramfs-sha256", &machine.initramfs_sha256),
+        ("cpu", &machine.cpu),
+        ("accel", machine.accel.name()),
+    ] {
+        suite.add_property((name, value));
+    }
+    suite
+}
+
+fn time(outcomes: &[&Outcome<'_>]) -> Duration {
+    outcomes.iter().map(|outcome| outcome.last.elapsed).sum()
+}
+
+fn kind(verdict: Verdict) -> Option<NonSuccessKind> {
+    match verdict {
+        Verdict::Pass | Verdict::Skip => None,
+        Verdict::HostError | Verdict::QemuDied => Some(NonSuccessKind::Error),
+        _ => Some(NonSuccessKind::Failure),
+    }
+}
+
+fn test_case(
+    run: &RunReport,
+    outcome: &Outcome<'_>,
+    evidence: &dyn Fn(&ScenarioReport) -> Evidence,
+) -> TestCase {
+    let result = outcome.last;
+    let mut status = match (kind(result.verdict), result.verdict) {
+        (Some(kind), _) => TestCaseStatus::non_success(kind),
+        (None, Verdict::Skip) => TestCaseStatus::skipped(),
+        (None, _) => TestCaseStatus::success(),
     };
     if result.verdict != Verdict::Pass {
         status.set_type(result.verdict.word());
-        status.set_message(result.why.lines().next().unwrap_or_default());
+        status.set_message(summary(result));
     }
     if !result.verdict.is_good() {
-        status.set_description(format!(
-            "{}\nartifacts: {}\nkernel log: {}",
-            result.why,
-            result.folder.display(),
-            result.console.display()
-        ));
+        status.set_description(description(run, result));
     }
-    let name = match result.round {
-        1 => result.scenario.clone(),
-        round => format!("{} (round {round})", result.scenario),
+    for earlier in &outcome.earlier {
+        status.add_rerun(rerun(run, earlier, evidence(earlier)));
+    }
+    let name = match result.case.round {
+        1 => result.case.scenario.clone(),
+        round => format!("{} (round {round})", result.case.scenario),
     };
     let mut case = TestCase::new(name, status);
-    case.set_classname(format!("lab.{}", result.arch));
+    let (kernel, arch) = (&result.case.kernel, result.case.arch);
+    case.set_classname(format!("lab.{arch}.{}", kernel.replace('.', "_")));
     case.set_time(result.elapsed);
+    let seed = result.seed.to_string();
+    case.add_property(("seed", seed.as_str()));
+    let Evidence { output, log } = evidence(result);
+    if !output.is_empty() {
+        case.set_system_out(output);
+    }
+    // The log of what went well is in the run's folder, and of no interest to who reads this.
+    if !log.is_empty() && !result.verdict.is_good() {
+        case.set_system_err(log);
+    }
     case
+}
+
+fn summary(result: &ScenarioReport) -> &str {
+    result.why.lines().next().unwrap_or_default()
+}
+
+fn description(run: &RunReport, result: &ScenarioReport) -> String {
+    format!(
+        "{}\nartifacts: {}\nkernel log: {}",
+        result.why,
+        run.folder_of(result).display(),
+        run.folder.join(result.console()).display()
+    )
+}
+
+fn rerun(run: &RunReport, earlier: &ScenarioReport, evidence: Evidence) -> TestRerun {
+    let mut rerun = TestRerun::new(kind(earlier.verdict).unwrap_or(NonSuccessKind::Failure));
+    rerun.set_type(earlier.verdict.word());
+    rerun.set_message(summary(earlier));
+    rerun.set_description(description(run, earlier));
+    rerun.set_time(earlier.elapsed);
+    rerun.set_system_out(evidence.output);
+    rerun.set_system_err(evidence.log);
+    rerun
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::arch::Arch;
-    use crate::qemu::Accelerator;
-    use crate::report::MachineReport;
-    use std::time::Duration;
+    use crate::report::tests::{report, result};
 
     #[test]
-    fn failures_carry_their_verdict_and_reason() {
-        let result = |scenario: &str, verdict, why: &str| ScenarioReport {
-            scenario: scenario.into(),
-            arch: Arch::Arm64,
-            round: 1,
-            verdict,
-            why: why.into(),
-            elapsed: Duration::from_millis(1500),
-            folder: "/runs/1/arm64/x".into(),
-            console: "/runs/1/arm64/x/console.log".into(),
-        };
-        let run = RunReport {
-            id: "1".into(),
-            folder: "/runs/1".into(),
-            machines: vec![MachineReport {
-                arch: Arch::Arm64,
-                accel: Accelerator::Tcg,
-                why: "asked for".into(),
-                kernel: "6.12".into(),
-                kernel_release: "6.12.1".into(),
-                kernel_sha256: "aa".into(),
-                initramfs_sha256: "bb".into(),
-                cpu: "max".into(),
-            }],
-            boot_s: vec![],
-            results: vec![
-                result("self", Verdict::Pass, ""),
-                result("futex", Verdict::Oops, "BUG: <bad>\nsecond line"),
-                result("python", Verdict::Skip, "no network"),
+    fn failures_carry_their_verdict_reason_output_and_log() {
+        let a = Arch::Arm64;
+        let mut bad = result("futex", a, Verdict::Oops);
+        bad.why = "BUG: <bad>\nsecond line".into();
+        let mut flaky = result("self", a, Verdict::Pass);
+        flaky.attempt = 2;
+        let run = report(
+            "1",
+            vec![
+                result("self", a, Verdict::Fail),
+                flaky,
+                bad,
+                result("python", a, Verdict::Skip),
             ],
-            elapsed: Duration::from_secs(3),
+        );
+        let evidence = |result: &ScenarioReport| Evidence {
+            output: format!("== {}.out\n\u{1}out\n", result.case.scenario),
+            log: "kernel <log>\n".into(),
         };
-        let text = text(&run).unwrap();
+        let text = text(&run, &evidence).unwrap();
         // The only line that differs from run to run.
         let stable: Vec<&str> = text
             .lines()

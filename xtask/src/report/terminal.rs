@@ -5,24 +5,19 @@
 
 use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use crate::event::{Event, Sink, Step};
-use crate::exec;
-use crate::qemu::console::trouble_in;
-use crate::report::{RunEvent, RunReport, ScenarioReport};
+use crate::report::evidence::telling_lines;
+use crate::report::{Outcome, RunEvent, RunHead, RunReport, ScenarioReport};
 use crate::scenario::verdict::Verdict;
 
 /// How often a build step says where it is when there is no terminal.
 const PLAIN_EVERY: Duration = Duration::from_secs(15);
-/// Lines of a kernel log without trouble shown with a failure.
-const LOG_LINES: usize = 4;
-/// Lines of a kernel log shown from the first trouble on.
-const TROUBLE_LINES: usize = 16;
 /// Lines of a failure's reason shown when it happens.
 const WHY_LINES: usize = 14;
 
@@ -37,7 +32,9 @@ struct State {
     workers: BTreeMap<usize, ProgressBar>,
     colour: bool,
     done: usize,
-    total: usize,
+    total: Option<usize>,
+    /// The run's folder.
+    folder: PathBuf,
 }
 
 impl Terminal {
@@ -50,7 +47,8 @@ impl Terminal {
             workers: BTreeMap::new(),
             colour: terminal && std::env::var_os("NO_COLOR").is_none(),
             done: 0,
-            total: 0,
+            total: None,
+            folder: PathBuf::new(),
         };
         Terminal {
             state: Mutex::new(state),
@@ -61,25 +59,47 @@ impl Terminal {
     pub fn summary(&self, report: &RunReport, shown: &dyn Fn(&Path) -> String) {
         let mut state = self.lock();
         state.clear();
-        for failed in report
-            .results
-            .iter()
-            .filter(|result| !result.verdict.is_good())
-        {
+        let outcomes = report.outcomes();
+        for flaky in outcomes.iter().filter(|outcome| outcome.is_flaky()) {
+            let failed: Vec<String> = flaky
+                .earlier
+                .iter()
+                .map(|failed| format!("{} ({})", failed.verdict, shown(&report.folder_of(failed))))
+                .collect();
+            let (last, flaky) = (flaky.last, state.coloured("flaky", 33));
+            let name = last.case.shown();
+            state.line(&format!(
+                "{flaky} {name}: passed at try {}, before: {}",
+                last.attempt,
+                failed.join(", ")
+            ));
+        }
+        for case in &report.unfinished {
+            let cut = state.coloured("cut", 31);
+            state.line(&format!("{cut} {}", case.shown()));
+        }
+        // What matters most comes last: it is what is still on the screen.
+        let is_bad = |outcome: &&Outcome<'_>| !outcome.last.verdict.is_good();
+        for failed in outcomes.iter().filter(is_bad).map(|outcome| outcome.last) {
             let line = format!(
-                "{} {:<6} {}: look into {}",
+                "{} {}: look into {}",
                 state.painted(failed.verdict),
-                failed.arch.name(),
-                failed.scenario,
-                shown(&failed.folder)
+                failed.case.shown(),
+                shown(&report.folder_of(failed))
             );
             state.line(&line);
+            if let Some(why) = failed.why.lines().next() {
+                state.line(&format!("           {why}"));
+            }
         }
-        let skipped = |result: &ScenarioReport| result.verdict == Verdict::Skip;
-        if report.results.iter().all(skipped) {
+        let skipped = |outcome: &Outcome<'_>| outcome.last.verdict == Verdict::Skip;
+        if outcomes.iter().all(skipped) {
             state.line("nothing was run: every scenario was skipped");
         }
-        state.line(&sum(report));
+        if let Some(why) = &report.cut {
+            state.line(&format!("the run was cut short: {why}"));
+        }
+        state.line(&sum(report, &outcomes));
         state.line(&format!("run: {}", shown(&report.folder)));
     }
 
@@ -175,29 +195,16 @@ impl State {
 
     fn run_event(&mut self, event: RunEvent) {
         match event {
-            RunEvent::Begin { total, machines } => {
-                (self.done, self.total) = (0, total);
-                for machine in machines {
-                    let text = format!(
-                        "{}: kernel {} ({}), cpu {}, {} ({})",
-                        machine.arch,
-                        machine.kernel,
-                        machine.kernel_release,
-                        machine.cpu,
-                        machine.accel.name(),
-                        machine.why
-                    );
-                    self.line(&text);
-                }
-            }
+            RunEvent::Begin(head) => self.begin(head),
             RunEvent::Boot { worker, arch } => {
                 let bar = self.worker(worker);
                 bar.set_prefix(arch.to_string());
                 bar.set_message("boot");
             }
-            RunEvent::ScenarioBegin { worker, arch, name } => {
+            RunEvent::Booted { .. } | RunEvent::End { .. } => {}
+            RunEvent::ScenarioBegin { worker, case } => {
                 let bar = self.worker(worker);
-                bar.set_prefix(format!("{arch} {name}"));
+                bar.set_prefix(format!("{} {}", case.arch, case.scenario));
                 bar.set_message("");
             }
             RunEvent::ScenarioStep {
@@ -211,7 +218,7 @@ impl State {
             }
             RunEvent::ScenarioEnd { worker, result } => {
                 self.worker(worker).set_message("");
-                self.done += 1;
+                self.done += usize::from(result.attempt == 1);
                 self.result(&result);
             }
             RunEvent::Idle { worker } => {
@@ -220,6 +227,23 @@ impl State {
                 }
             }
         }
+    }
+
+    fn begin(&mut self, head: RunHead) {
+        (self.done, self.total, self.folder) = (0, head.total, head.folder);
+        for machine in head.machines {
+            let text = format!(
+                "{}: kernel {} ({}), cpu {}, {} ({})",
+                machine.arch,
+                machine.kernel,
+                machine.kernel_release,
+                machine.cpu,
+                machine.accel.name(),
+                machine.why
+            );
+            self.line(&text);
+        }
+        self.line(&format!("seed {}", head.seed));
     }
 
     fn worker(&mut self, worker: usize) -> ProgressBar {
@@ -232,19 +256,21 @@ impl State {
     }
 
     fn result(&self, result: &ScenarioReport) {
-        let round = if result.round > 1 {
-            format!(" (round {})", result.round)
-        } else {
-            String::new()
+        let attempt = match result.attempt {
+            1 => String::new(),
+            attempt => format!(", try {attempt}"),
         };
-        let width = self.total.to_string().len();
+        let count = match self.total {
+            Some(total) => {
+                let width = total.to_string().len();
+                format!("{:>width$}/{total}", self.done)
+            }
+            None => self.done.to_string(),
+        };
         self.line(&format!(
-            "{} [{:>width$}/{}] {:<6} {}{round} ({:.2} s)",
+            "{} [{count}] {} ({:.2} s{attempt})",
             self.painted(result.verdict),
-            self.done,
-            self.total,
-            result.arch.name(),
-            result.scenario,
+            result.case.shown(),
             result.elapsed.as_secs_f64()
         ));
         if result.verdict == Verdict::Pass {
@@ -254,8 +280,12 @@ impl State {
             self.line(&format!("           {line}"));
         }
         if !result.verdict.is_good() {
-            self.line(&format!("           {}:", result.console.display()));
-            for line in telling_lines(&result.console) {
+            let console = self.folder.join(result.console());
+            let lines = telling_lines(&console);
+            if !lines.is_empty() {
+                self.line(&format!("           {}:", console.display()));
+            }
+            for line in lines {
                 self.line(&format!("           | {line}"));
             }
         }
@@ -267,25 +297,15 @@ impl State {
             Verdict::Skip => 33,
             _ => 31,
         };
-        match self.colour {
-            true => format!("\x1b[1;{colour}m{verdict:>10}\x1b[0m"),
-            false => format!("{verdict:>10}"),
-        }
+        self.coloured(verdict.word(), colour)
     }
-}
 
-/// The lines of a kernel log that tell most: from the first trouble on, else the last ones.
-fn telling_lines(console: &Path) -> Vec<String> {
-    let text = std::fs::read(console).unwrap_or_default();
-    let text = String::from_utf8_lossy(&text);
-    let lines: Vec<&str> = text.lines().collect();
-    match lines.iter().position(|line| trouble_in(line).is_some()) {
-        Some(first) => lines[first..]
-            .iter()
-            .take(TROUBLE_LINES)
-            .map(|line| line.trim_end().to_string())
-            .collect(),
-        None => exec::tail(console, LOG_LINES),
+    /// A word in the column of the verdicts, in an ANSI colour if the terminal has colours.
+    fn coloured(&self, word: &str, colour: u8) -> String {
+        match self.colour {
+            true => format!("\x1b[1;{colour}m{word:>10}\x1b[0m"),
+            false => format!("{word:>10}"),
+        }
     }
 }
 
@@ -297,16 +317,18 @@ fn spinner() -> ProgressBar {
     bar
 }
 
-/// "41 scenarios in 12.3 s: 40 pass, 1 fail; boot x86_64 0.71 s, arm64 0.46 s".
-fn sum(report: &RunReport) -> String {
+/// "41 scenarios in 12.3 s: 40 pass (1 flaky), 1 fail; boot x86_64 0.71 s, arm64 0.46 s".
+fn sum(report: &RunReport, outcomes: &[Outcome<'_>]) -> String {
     let mut counts: BTreeMap<Verdict, usize> = BTreeMap::new();
-    for result in &report.results {
-        *counts.entry(result.verdict).or_default() += 1;
+    for outcome in outcomes {
+        *counts.entry(outcome.last.verdict).or_default() += 1;
     }
-    let counts: Vec<String> = counts
-        .iter()
-        .map(|(verdict, count)| format!("{count} {verdict}"))
-        .collect();
+    let flaky = outcomes.iter().filter(|outcome| outcome.is_flaky()).count();
+    let count = |(verdict, count): (&Verdict, &usize)| match (verdict, flaky) {
+        (Verdict::Pass, 1..) => format!("{count} {verdict} ({flaky} flaky)"),
+        _ => format!("{count} {verdict}"),
+    };
+    let counts: Vec<String> = counts.iter().map(count).collect();
     let boots: Vec<String> = report
         .boot_s
         .iter()
@@ -319,7 +341,7 @@ fn sum(report: &RunReport) -> String {
     };
     format!(
         "{} scenarios in {:.1} s: {}{boots}",
-        report.results.len(),
+        outcomes.len(),
         report.elapsed.as_secs_f64(),
         counts.join(", ")
     )

@@ -5,7 +5,6 @@
 //! replaces files by renaming, cannot change what a run boots or a bundle names.
 
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::arch::Arch;
 use crate::error::{AtPath, Result};
@@ -25,12 +24,9 @@ pub struct RunFolder {
 }
 
 impl RunFolder {
-    /// Makes one and points `latest` to it.
-    pub fn create(layout: &Layout) -> Result<RunFolder> {
-        let seconds = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .map_or(0, |time| time.as_secs());
-        let id = format!("{}-{}", stamp(seconds), std::process::id());
+    /// Makes one for a run that began so many seconds after 1970, and points `latest` to it.
+    pub fn create(layout: &Layout, started: u64) -> Result<RunFolder> {
+        let id = format!("{}-{}", stamp(started), std::process::id());
         let runs = layout.runs();
         let path = runs.join(&id);
         create_dir(&path)?;
@@ -88,7 +84,7 @@ fn link(from: &Path, to: &Path) -> Result<()> {
 }
 
 /// Seconds since 1970 as `20261123-201500`, in UTC.
-fn stamp(seconds: u64) -> String {
+pub fn stamp(seconds: u64) -> String {
     let (days, rest) = (seconds / 86400, seconds % 86400);
     // Days to date in the proleptic Gregorian calendar, eras of 400 years beginning in March.
     let shifted = days + 719_468;

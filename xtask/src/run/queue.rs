@@ -9,6 +9,8 @@ use std::sync::{Condvar, Mutex, MutexGuard};
 
 use crate::arch::Arch;
 use crate::qemu::BootSpec;
+use crate::report::CaseId;
+use crate::run::select::seed_of;
 use crate::scenario::Scenario;
 
 /// A scenario and the guest it wants.
@@ -18,8 +20,25 @@ pub struct Job {
     pub scenario: Scenario,
     /// The guest.
     pub spec: BootSpec,
-    /// Which repetition, from 1.
-    pub round: u32,
+    /// What its result is filed under.
+    pub case: CaseId,
+    /// Which try at it, from 1.
+    pub attempt: u32,
+    /// What chance in it follows.
+    pub seed: u64,
+}
+
+/// How often jobs are done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Effort {
+    /// How often each is repeated; without end if none.
+    pub rounds: Option<u32>,
+    /// How often a job that failed is tried again.
+    pub retries: u32,
+    /// Whether nothing more is begun after the first that failed for good.
+    pub until_fail: bool,
+    /// What the seeds of the jobs are made of.
+    pub seed: u64,
 }
 
 /// Jobs that nobody has taken, and the virtual processors that those at work use.
@@ -30,6 +49,9 @@ pub struct Job {
 pub struct Queue {
     /// Virtual processors that may be in use at once.
     cpus: u32,
+    effort: Effort,
+    /// The jobs of a round.
+    jobs: Vec<Job>,
     state: Mutex<State>,
     /// A job has ended, or none is left.
     ended: Condvar,
@@ -37,6 +59,10 @@ pub struct Queue {
 
 struct State {
     left: VecDeque<Job>,
+    /// The round that they are of, from 1.
+    round: u32,
+    /// Whether no round follows.
+    closed: bool,
     /// Virtual processors in use.
     used: u32,
     /// Jobs at work on each architecture.
@@ -71,11 +97,15 @@ impl Drop for Taken<'_> {
 impl Queue {
     /// A queue of these jobs, which together use at most `cpus` virtual processors at once; one that
     /// wants more gets all.
-    pub fn new(jobs: Vec<Job>, cpus: u32) -> Queue {
+    pub fn new(jobs: Vec<Job>, cpus: u32, effort: Effort) -> Queue {
         Queue {
             cpus,
+            effort,
+            jobs,
             state: Mutex::new(State {
-                left: jobs.into(),
+                left: VecDeque::new(),
+                round: 0,
+                closed: false,
                 used: 0,
                 busy: BTreeMap::new(),
             }),
@@ -83,11 +113,17 @@ impl Queue {
         }
     }
 
+    /// Jobs in all, if they have an end; tries after the first are not counted.
+    pub fn total(&self) -> Option<usize> {
+        let rounds = self.effort.rounds?;
+        Some(self.jobs.len() * rounds as usize)
+    }
+
     /// The next job for a worker that has booted `guest`, once there are processors for it; `None` if
     /// none is left.
     pub fn take(&self, guest: Option<&BootSpec>) -> Option<Taken<'_>> {
         let mut state = self.lock();
-        while !state.left.is_empty() {
+        while self.has_more(&mut state) {
             let free = self.cpus - state.used;
             if let Some(at) = state.choose(guest, |job| self.share(job) <= free) {
                 let job = state.left.remove(at)?;
@@ -103,9 +139,42 @@ impl Queue {
         None
     }
 
-    /// Drops what is left: the run has failed.
+    /// Whether anything is left; the next round begins when nothing of the one before it is.
+    fn has_more(&self, state: &mut State) -> bool {
+        let more = self.effort.rounds.is_none_or(|rounds| state.round < rounds);
+        if state.left.is_empty() && more && !state.closed {
+            state.round += 1;
+            let of_round = |job: &Job| {
+                let mut job = job.clone();
+                job.case.round = state.round;
+                job.seed = seed_of(self.effort.seed, &job.case);
+                job
+            };
+            state.left.extend(self.jobs.iter().map(of_round));
+        }
+        !state.left.is_empty()
+    }
+
+    /// Takes note of a job that failed: it is tried again, or that is the end of a run that goes on until
+    /// then.
+    pub fn failed(&self, job: &Job) {
+        let again = Job {
+            attempt: job.attempt + 1,
+            ..job.clone()
+        };
+        if job.attempt <= self.effort.retries {
+            self.lock().left.push_back(again);
+            self.ended.notify_all();
+        } else if self.effort.until_fail {
+            self.close();
+        }
+    }
+
+    /// Drops what is left: nothing more is begun.
     pub fn close(&self) {
-        self.lock().left.clear();
+        let mut state = self.lock();
+        state.left.clear();
+        state.closed = true;
         self.ended.notify_all();
     }
 
@@ -175,9 +244,19 @@ mod tests {
                 file,
             },
             spec,
-            round: 1,
+            case: crate::report::tests::case(name, arch),
+            attempt: 1,
+            seed: 0,
         }
     }
+
+    /// Each job once.
+    const ONCE: Effort = Effort {
+        rounds: Some(1),
+        retries: 0,
+        until_fail: false,
+        seed: 1,
+    };
 
     fn name<'a>(taken: &'a Option<Taken<'_>>) -> &'a str {
         taken.as_ref().map_or("", |taken| &taken.scenario.name)
@@ -193,7 +272,7 @@ mod tests {
             job("b", x, 2, false),
             job("b", a, 2, false),
         ];
-        let queue = Queue::new(jobs, 4);
+        let queue = Queue::new(jobs, 4, ONCE);
         let one = queue.take(None).unwrap();
         let two = queue.take(None).unwrap();
         assert_eq!(
@@ -218,7 +297,7 @@ mod tests {
             job("a", x, 2, false),
             job("b", x, 2, false),
         ];
-        let queue = Queue::new(jobs, 4);
+        let queue = Queue::new(jobs, 4, ONCE);
         let wide = queue.take(None);
         assert_eq!(name(&wide), "wide");
         std::thread::scope(|scope| {
@@ -239,7 +318,7 @@ mod tests {
             job("wide", x, 4, false),
             job("b", a, 1, false),
         ];
-        let queue = Queue::new(jobs, 4);
+        let queue = Queue::new(jobs, 4, ONCE);
         let one = queue.take(None);
         let guest = one.as_ref().unwrap().spec.clone();
         assert_eq!((name(&one), name(&queue.take(None))), ("a", "b"));
@@ -248,9 +327,51 @@ mod tests {
     }
 
     #[test]
+    fn rounds_follow_each_other_with_seeds_of_their_own() {
+        let x = Arch::X86_64;
+        let twice = Effort {
+            rounds: Some(2),
+            ..ONCE
+        };
+        let queue = Queue::new(vec![job("a", x, 1, false)], 4, twice);
+        assert_eq!(queue.total(), Some(2));
+        let (one, two) = (queue.take(None).unwrap(), queue.take(None).unwrap());
+        assert_eq!((one.case.round, two.case.round), (1, 2));
+        assert_ne!(one.seed, two.seed);
+        assert!(queue.take(None).is_none());
+    }
+
+    #[test]
+    fn what_failed_is_tried_again_and_then_ends_a_run_until_then() {
+        let x = Arch::X86_64;
+        let effort = Effort {
+            rounds: None,
+            retries: 1,
+            until_fail: true,
+            seed: 1,
+        };
+        let queue = Queue::new(vec![job("a", x, 1, false)], 4, effort);
+        assert_eq!(queue.total(), None);
+        let one = queue.take(None).unwrap();
+        queue.failed(&one);
+        let again = queue.take(None).unwrap();
+        assert_eq!(
+            (again.attempt, again.case.round, again.seed),
+            (2, 1, one.seed)
+        );
+        // It passed: the next round begins.
+        let next = queue.take(None).unwrap();
+        assert_eq!((next.attempt, next.case.round), (1, 2));
+        queue.failed(&next);
+        let again = queue.take(None).unwrap();
+        queue.failed(&again);
+        assert!(queue.take(None).is_none());
+    }
+
+    #[test]
     fn nobody_waits_for_a_queue_that_was_closed() {
         let x = Arch::X86_64;
-        let queue = Queue::new(vec![job("a", x, 4, false), job("b", x, 4, false)], 4);
+        let queue = Queue::new(vec![job("a", x, 4, false), job("b", x, 4, false)], 4, ONCE);
         let held = queue.take(None);
         std::thread::scope(|scope| {
             let other = scope.spawn(|| queue.take(None).is_none());

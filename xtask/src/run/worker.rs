@@ -3,9 +3,8 @@
 //! One place for a guest: boots what the next job wants, runs the job, keeps
 //! the guest for the next if it is still sound.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::arch::Arch;
@@ -16,7 +15,7 @@ use crate::layout::{copy_whole, create_dir, write_whole};
 use crate::qemu::args::CONSOLE_LOG;
 use crate::qemu::guest::{Guest, Halt};
 use crate::qemu::BootSpec;
-use crate::report::{RunEvent, ScenarioReport};
+use crate::report::{folder_of, RunEvent, ScenarioReport};
 use crate::repro;
 use crate::run::queue::{Job, Queue};
 use crate::run::{reference_boot, Ready};
@@ -29,73 +28,58 @@ const BOOT_LIMIT: Duration = Duration::from_secs(30);
 /// The most by which deadlines grow with the measured boot.
 const SCALE_LIMIT: f64 = 20.0;
 
-/// What the workers bring together.
-#[derive(Debug, Default)]
-pub struct Outcomes {
-    /// What came of each scenario.
-    pub results: Vec<ScenarioReport>,
-    boots: BTreeMap<Arch, Vec<Duration>>,
-    guests: usize,
-}
-
-impl Outcomes {
-    /// Median time to `/init` in seconds, by architecture.
-    pub fn boot_medians(&self) -> Vec<(Arch, f64)> {
-        let median = |times: &Vec<Duration>| {
-            let mut times = times.clone();
-            times.sort();
-            times
-                .get(times.len() / 2)
-                .map_or(0.0, Duration::as_secs_f64)
-        };
-        self.boots
-            .iter()
-            .map(|(arch, times)| (*arch, median(times)))
-            .collect()
-    }
-}
-
 /// A guest that waits for its next job.
 struct Kept {
     guest: Guest,
     bench: Bench,
 }
 
-/// Takes jobs until none is left.
+/// Takes jobs until none is left; `guests` counts those that were booted.
 pub fn work(
     worker: usize,
     ready: &Ready,
     queue: &Queue,
-    outcomes: &Mutex<Outcomes>,
+    guests: &AtomicUsize,
     sink: &dyn Sink,
 ) -> Result<()> {
     let mut kept = None;
     while let Some(job) = queue.take(kept.as_ref().map(|kept: &Kept| &kept.bench.spec)) {
         // Closed while the job still holds its processors: whoever waits for them finds nothing to do.
-        kept = work_on(worker, &job, kept, ready, outcomes, sink).inspect_err(|_| queue.close())?;
+        let done = work_on(worker, &job, kept, ready, guests, sink);
+        let (good, guest) = done.inspect_err(|_| queue.close())?;
+        if !good {
+            queue.failed(&job);
+        }
+        kept = guest;
     }
     Ok(())
 }
 
-/// Does one job, on the guest of the last one if it fits; the guest, if it can be used again.
+/// Does one job, on the guest of the last one if it fits. Whether it went well, and the guest, if it can be
+/// used again.
 fn work_on(
     worker: usize,
     job: &Job,
     kept: Option<Kept>,
     ready: &Ready,
-    outcomes: &Mutex<Outcomes>,
+    guests: &AtomicUsize,
     sink: &dyn Sink,
-) -> Result<Option<Kept>> {
+) -> Result<(bool, Option<Kept>)> {
     let fits = |kept: &Kept| kept.bench.spec == job.spec && !job.scenario.file.fresh_guest;
     // The old guest ends before a new one begins: both would share a processor.
     let guest = kept.filter(fits);
-    let folder = folder_of(ready, job);
+    let folder = ready.folder.path.join(folder_of(&job.case, job.attempt));
     let started = Instant::now();
-    let number = next_guest(outcomes, guest.is_none());
+    let boots = usize::from(guest.is_none());
+    let number = guests.fetch_add(boots, Ordering::Relaxed) + boots;
     let guest = match guest {
         Some(guest) => Ok(guest),
-        None => boot(worker, ready, &job.spec, number, outcomes, sink),
+        None => boot(worker, ready, &job.spec, number, sink),
     };
+    sink.emit(Event::Run(RunEvent::ScenarioBegin {
+        worker,
+        case: job.case.clone(),
+    }));
     let (played, bench) = match guest {
         Ok(guest) => play_one(worker, job, guest, &folder, sink)?,
         Err(halt) => {
@@ -115,26 +99,11 @@ fn work_on(
         return Err(Error::interrupted("running scenarios"));
     }
     let result = report(job, &folder, &played.judgement, played.elapsed)?;
-    repro::write(job, &result, ready)?;
-    lock(outcomes).results.push(result.clone());
+    repro::write(job, result.verdict, &folder, ready)?;
+    let good = result.verdict.is_good();
     sink.emit(Event::Run(RunEvent::ScenarioEnd { worker, result }));
     let kept = played.guest.zip(bench);
-    Ok(kept.map(|(guest, bench)| Kept { guest, bench }))
-}
-
-fn folder_of(ready: &Ready, job: &Job) -> PathBuf {
-    let folder = ready.folder.arch(job.spec.arch);
-    match job.round {
-        1 => folder.join(&job.scenario.name),
-        round => folder.join(format!("{}.{round}", job.scenario.name)),
-    }
-}
-
-/// The number of the guest that is about to be booted, if one is.
-fn next_guest(outcomes: &Mutex<Outcomes>, boots: bool) -> usize {
-    let mut outcomes = lock(outcomes);
-    outcomes.guests += usize::from(boots);
-    outcomes.guests
+    Ok((good, kept.map(|(guest, bench)| Kept { guest, bench })))
 }
 
 fn boot(
@@ -142,7 +111,6 @@ fn boot(
     ready: &Ready,
     spec: &BootSpec,
     number: usize,
-    outcomes: &Mutex<Outcomes>,
     sink: &dyn Sink,
 ) -> std::result::Result<Kept, Halt> {
     sink.emit(Event::Run(RunEvent::Boot {
@@ -153,11 +121,11 @@ fn boot(
     let boot_limit = BOOT_LIMIT.mul_f64(ready.slowdown);
     let guest = Guest::boot(spec, &folder, boot_limit)?;
     let boot = guest.hello().boot;
-    lock(outcomes)
-        .boots
-        .entry(spec.arch)
-        .or_default()
-        .push(boot);
+    sink.emit(Event::Run(RunEvent::Booted {
+        worker,
+        arch: spec.arch,
+        boot,
+    }));
     let measured = boot.as_secs_f64() / reference_boot(spec.arch, spec.accel).as_secs_f64();
     let scale = measured.max(ready.slowdown).clamp(1.0, SCALE_LIMIT);
     Ok(Kept {
@@ -191,12 +159,6 @@ fn play_one(
     folder: &Path,
     sink: &dyn Sink,
 ) -> Result<(Played, Option<Bench>)> {
-    let name = job.scenario.name.clone();
-    sink.emit(Event::Run(RunEvent::ScenarioBegin {
-        worker,
-        arch: job.spec.arch,
-        name,
-    }));
     let count = job.scenario.file.step.len();
     let watch = |number: usize, title: &str| {
         sink.emit(Event::Run(RunEvent::ScenarioStep {
@@ -207,7 +169,7 @@ fn play_one(
         }));
     };
     let Kept { guest, bench } = kept;
-    let played = play(&job.scenario, &bench, folder, guest, &watch)?;
+    let played = play(&job.scenario, &bench, job.seed, folder, guest, &watch)?;
     Ok((played, Some(bench)))
 }
 
@@ -218,7 +180,6 @@ fn report(
     elapsed: Duration,
 ) -> Result<ScenarioReport> {
     create_dir(folder)?;
-    let console = folder.join(CONSOLE_LOG);
     if !judgement.verdict.is_good() || judgement.verdict == Verdict::Skip {
         write_whole(
             &folder.join("why.txt"),
@@ -226,19 +187,12 @@ fn report(
         )?;
     }
     Ok(ScenarioReport {
-        scenario: job.scenario.name.clone(),
-        arch: job.spec.arch,
-        round: job.round,
+        case: job.case.clone(),
+        attempt: job.attempt,
         verdict: judgement.verdict,
         why: judgement.why.clone(),
         elapsed,
-        folder: folder.to_path_buf(),
-        console,
+        seed: job.seed,
+        folder: folder_of(&job.case, job.attempt),
     })
-}
-
-fn lock(outcomes: &Mutex<Outcomes>) -> std::sync::MutexGuard<'_, Outcomes> {
-    outcomes
-        .lock()
-        .unwrap_or_else(|poisoned| poisoned.into_inner())
 }

@@ -86,6 +86,8 @@ pub struct Case<'a> {
     pub scenario: &'a Scenario,
     /// How to boot another guest.
     pub bench: &'a Bench,
+    /// What chance in it follows.
+    pub seed: u64,
     /// Where the scenario's artifacts go.
     pub folder: PathBuf,
     /// The guest; none between two.
@@ -108,6 +110,7 @@ impl<'a> Case<'a> {
     pub fn new(
         scenario: &'a Scenario,
         bench: &'a Bench,
+        seed: u64,
         folder: &Path,
         guest: Guest,
     ) -> Result<Self, Error> {
@@ -116,6 +119,7 @@ impl<'a> Case<'a> {
         Ok(Case {
             scenario,
             bench,
+            seed,
             folder: folder.to_path_buf(),
             guest: Some(guest),
             programs: BTreeMap::new(),

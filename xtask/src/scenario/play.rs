@@ -34,10 +34,11 @@ pub struct Played {
     pub guest: Option<Guest>,
 }
 
-/// Runs a scenario on a guest. `watch` sees each step's number, from 0, and title.
+/// Runs a scenario on a guest; chance in it follows `seed`. `watch` sees each step's number, from 0, and title.
 pub fn play(
     scenario: &Scenario,
     bench: &Bench,
+    seed: u64,
     folder: &Path,
     mut guest: Guest,
     watch: &dyn Fn(usize, &str),
@@ -46,7 +47,7 @@ pub fn play(
     guest.console().advance()?;
     let log_start = guest.console().offset();
     let seen = guest.console().advance()?.len();
-    let mut case = Case::new(scenario, bench, folder, guest)?;
+    let mut case = Case::new(scenario, bench, seed, folder, guest)?;
     let mut judgement = match missing(&case) {
         Some(why) => Judgement::skip(why),
         None => run_steps(&mut case, watch),

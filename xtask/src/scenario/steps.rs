@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use guest::protocol::{Answer, Op, Target, SCALE};
+use guest::protocol::{Answer, Op, Target, SCALE, SEED};
 
 use crate::scenario::case::{fail, flat, unexpected, Case, Program, StepResult, Stop};
 use crate::scenario::check::{signal_name, signal_number};
@@ -101,11 +101,14 @@ fn spawn(case: &mut Case, step: &Spawn) -> StepResult {
 
 /// Starts a program under its name; `cgroup`: in a cgroup of that name.
 pub fn start(case: &mut Case, step: &Spawn, cgroup: bool) -> StepResult {
-    let scale = (SCALE.to_string(), case.bench.scale.to_string());
+    let ours = [
+        (SCALE.to_string(), case.bench.scale.to_string()),
+        (SEED.to_string(), case.seed.to_string()),
+    ];
     let op = Op::Spawn {
         name: step.name.clone(),
         argv: step.argv.clone(),
-        env: std::iter::once(scale).chain(step.env.clone()).collect(),
+        env: ours.into_iter().chain(step.env.clone()).collect(),
         cgroup,
         container: step.container,
         uid: step.uid,
