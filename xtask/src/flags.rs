@@ -36,7 +36,7 @@ pub struct Flags {
 pub enum Command {
     /// Build, boot and run scenarios
     #[command(subcommand)]
-    Lab(Lab),
+    Lab(Box<Lab>),
     /// Look after the kernel series
     #[command(subcommand)]
     Patchset(Patchset),
@@ -133,6 +133,9 @@ pub struct Outputs {
     /// Write a JSON report
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
+    /// Write an HTML report: one page that needs nothing else
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
     /// Write a KTAP report
     #[arg(long, value_name = "FILE")]
     pub ktap: Option<PathBuf>,

@@ -8,6 +8,7 @@ use indicatif::HumanBytes;
 use xtask::error::{Kind, Result, EXIT_PASSED};
 use xtask::event::Sink;
 use xtask::flags::{Command, Flags, Kernel, Lab, Patchset, SourceFlags, Target, Test};
+use xtask::plan::Plan;
 use xtask::report::terminal::Terminal;
 use xtask::session::Session;
 use xtask::{
@@ -34,7 +35,7 @@ fn dispatch(flags: Flags) -> Result<i32> {
     }
     let session = Session::open()?;
     match flags.command {
-        Command::Lab(command) => lab(&session, command),
+        Command::Lab(command) => lab(&session, *command),
         Command::Patchset(command) => patchset_command(&session, command, &Terminal::new()),
         Command::Kernel(command) => kernel_command(&session, command, &Terminal::new()),
         Command::Test(flags) => test(&session, flags),
@@ -180,7 +181,10 @@ fn kernel_command(session: &Session, command: Kernel, sink: &dyn Sink) -> Result
 }
 
 fn test(session: &Session, flags: Test) -> Result<i32> {
-    let plan = session.plan(&flags.target)?;
+    let plan = Plan {
+        tests: true,
+        ..session.plan(&flags.target)?
+    };
     let sink = Terminal::new();
     drop(session.make_ready(&plan, &sink)?);
     for check in suite::CHECKS {

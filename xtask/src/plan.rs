@@ -32,6 +32,8 @@ pub struct Plan {
     pub accel: Accel,
     /// Whether missing tools may be got.
     pub setup: bool,
+    /// Whether the project's own tests are run, which look for tools of their own.
+    pub tests: bool,
     /// The cargo that builds guest programs.
     pub cargo: PathBuf,
     /// Processors to build with.
@@ -145,6 +147,7 @@ impl Plan {
             machine: machine.clone(),
             accel: target.accel,
             setup: !target.no_setup,
+            tests: false,
             cargo: host.cargo.clone(),
             build_jobs: host.cpus,
         })

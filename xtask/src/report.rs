@@ -6,6 +6,8 @@
 
 pub mod evidence;
 pub mod fold;
+pub mod history;
+pub mod html;
 pub mod json;
 pub mod junit;
 pub mod ktap;
@@ -20,7 +22,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::arch::Arch;
-use crate::error::Result;
+use crate::error::{AtPath, Result};
 use crate::flags::Outputs;
 use crate::layout::write_whole;
 use crate::qemu::args::CONSOLE_LOG;
@@ -246,10 +248,11 @@ impl RunReport {
         outcomes
     }
 
-    /// The process's exit code.
+    /// The process's exit code; a run that was cut short has not passed.
     pub fn exit_code(&self) -> i32 {
         let last = self.outcomes();
-        Verdict::exit_code(last.iter().map(|outcome| outcome.last.verdict))
+        let own = self.cut.as_ref().map(|_| Verdict::HostError);
+        Verdict::exit_code(last.iter().map(|outcome| outcome.last.verdict).chain(own))
     }
 
     /// The folder of a scenario's artifacts.
@@ -259,7 +262,13 @@ impl RunReport {
 }
 
 /// Writes a run's reports: each format into `folder`, and those that the user named to where they are wanted.
-pub fn write_all(report: &RunReport, folder: Option<&Path>, outputs: &Outputs) -> Result<()> {
+/// Earlier runs, for comparison, are looked for below `runs`.
+pub fn write_all(
+    report: &RunReport,
+    folder: Option<&Path>,
+    outputs: &Outputs,
+    runs: &Path,
+) -> Result<()> {
     let evidence = |result: &ScenarioReport| evidence::Evidence::read(&report.folder_of(result));
     for (name, text, wanted) in [
         ("report.json", json::text(report)?, &outputs.json),
@@ -270,6 +279,13 @@ pub fn write_all(report: &RunReport, folder: Option<&Path>, outputs: &Outputs) -
         for path in own.iter().chain(wanted) {
             write_whole(path, text.as_bytes())?;
         }
+    }
+    let history = history::History::read(runs, report);
+    let own = folder.map(|folder| folder.join("report.html"));
+    for path in own.iter().chain(&outputs.html) {
+        let path = std::path::absolute(path).at("looking for", path)?;
+        let place = path.parent().unwrap_or(&path);
+        write_whole(&path, html::text(report, &history, place)?.as_bytes())?;
     }
     Ok(())
 }
@@ -385,8 +401,10 @@ pub(crate) mod tests {
         assert_eq!(flaky.exit_code(), 0);
         let outcomes = flaky.outcomes();
         assert!(outcomes.len() == 1 && outcomes[0].is_flaky());
-        let bad = report("1", vec![failed, again(Verdict::Oops)]);
+        let mut bad = report("1", vec![failed, again(Verdict::Oops)]);
         assert_eq!((bad.exit_code(), bad.outcomes()[0].is_flaky()), (1, false));
+        bad.cut = Some("its machine stopped".into());
+        assert_eq!(bad.exit_code(), 5);
     }
 
     #[test]

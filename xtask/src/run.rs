@@ -51,7 +51,12 @@ pub fn run(session: &Session, flags: &flags::Run) -> Result<i32> {
     recorder.emit(Event::Run(RunEvent::End { cut }));
     let report = recorder.finish()?;
     // Of a run that was cut short as well: what it has seen is not lost.
-    report::write_all(&report, Some(&report.folder), &flags.outputs)?;
+    report::write_all(
+        &report,
+        Some(&report.folder),
+        &flags.outputs,
+        &session.layout.runs(),
+    )?;
     terminal.summary(&report, &|path| session.layout.show(path).to_string());
     ended.map(|()| report.exit_code())
 }

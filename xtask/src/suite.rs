@@ -7,6 +7,10 @@ use crate::error::{Kind, Result};
 use crate::exec::{tool, Invocation};
 use crate::plan::Plan;
 
+/// In the environment of the suite's tests: every tool that a test looks for has been set up, and a test that
+/// does without one elsewhere must not.
+pub const ALL_TOOLS: &str = "LAB_TEST_ALL_TOOLS";
+
 /// One check of the suite.
 #[derive(Debug, Clone)]
 pub struct Check {
@@ -49,6 +53,7 @@ impl Check {
         tool(format!("checking {}", self.name), &plan.cargo)
             .args(self.args.iter().copied())
             .dir(plan.layout.root())
+            .env(ALL_TOOLS, "1")
             .failure(Kind::Build)
     }
 }

@@ -33,7 +33,7 @@ pub fn run(session: &Session, flags: &Report) -> Result<i32> {
     };
     // Of a run that was killed there are none in its folder.
     let own = (paths.len() == 1).then_some(report.folder.as_path());
-    write_all(&report, own, &flags.outputs)?;
+    write_all(&report, own, &flags.outputs, &session.layout.runs())?;
     Terminal::new().summary(&report, &|path| session.layout.show(path).to_string());
     Ok(report.exit_code())
 }

@@ -100,7 +100,10 @@ impl Terminal {
             state.line(&format!("the run was cut short: {why}"));
         }
         state.line(&sum(report, &outcomes));
-        state.line(&format!("run: {}", shown(&report.folder)));
+        match report.id.contains(' ') {
+            true => state.line(&format!("runs: {}", report.id)),
+            false => state.line(&format!("run: {}", shown(&report.folder))),
+        }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {

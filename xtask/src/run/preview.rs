@@ -224,11 +224,16 @@ mod tests {
     use super::*;
     use clap::Parser;
 
+    use crate::flags::{Command, Lab};
+
     /// What `lab plan` says of this project.
     fn plan(args: &[&str]) -> String {
         let line = ["xtask", "lab", "plan"].iter().chain(args);
         let flags = crate::flags::Flags::parse_from(line);
-        let crate::flags::Command::Lab(crate::flags::Lab::Plan(flags)) = flags.command else {
+        let Command::Lab(command) = flags.command else {
+            panic!("not of the lab");
+        };
+        let Lab::Plan(flags) = *command else {
             panic!("not a plan");
         };
         text(&Session::open().unwrap(), &flags).unwrap()

@@ -45,6 +45,15 @@ pub fn needs(plan: &Plan, host: &Host) -> Vec<Need> {
     for arch in &plan.arches {
         needs.extend(needs_of_arch(*arch, host));
     }
+    if plan.tests {
+        needs.push(program(
+            "git",
+            "is what trees of the series are made with",
+            "git",
+        ));
+        let why = "looks at the HTML report in a test";
+        needs.push(program("chromium", why, "chromium"));
+    }
     needs
 }
 
