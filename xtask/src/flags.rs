@@ -84,6 +84,8 @@ pub enum Lab {
     Repro(Repro),
     /// Measure the lab
     Bench(Bench),
+    /// Print the JSON schema of scenario files, for editors
+    Schema,
     /// Remove what the lab has made
     Clean(Clean),
 }

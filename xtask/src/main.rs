@@ -61,6 +61,7 @@ fn lab(session: &Session, command: Lab) -> Result<i32> {
                 false => print!("{}", scenario::list_text(&scenarios)),
             }
         }
+        Lab::Schema => print!("{}", scenario::schema::text()),
         Lab::Doctor(flags) => {
             let diagnosis = doctor::diagnose(&session.plan(&flags.target)?, &session.host)?;
             print!("{}", diagnosis.text());

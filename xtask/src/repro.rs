@@ -54,8 +54,10 @@ struct Bundle {
 
 /// Writes the bundle of a scenario that was run.
 pub fn write(job: &Job, verdict: Verdict, folder: &Path, ready: &Ready) -> Result<()> {
-    let name = format!("{}.toml", job.scenario.name);
-    let text = std::fs::read(&job.scenario.path).at("reading", &job.scenario.path)?;
+    // Under its own name, which those of its cases begin with.
+    let path = &job.scenario.path;
+    let name = path.file_name().unwrap_or_default().display().to_string();
+    let text = std::fs::read(path).at("reading", path)?;
     write_whole(&folder.join(&name), &text)?;
     let bundle = Bundle {
         scenario: job.scenario.name.clone(),
@@ -93,12 +95,12 @@ pub fn run(flags: &flags::Repro) -> Result<i32> {
     })?;
     let path = folder.join(&bundle.file);
     let cases = Scenario::read(&path, &path.display().to_string())?;
-    // Under a name of its own the file's cases are called otherwise; they differ in the guest alone,
-    // which the bundle brings.
-    let scenario = cases
-        .into_iter()
-        .next()
-        .ok_or_else(|| Error::usage(format!("reading {}", path.display()), "it has no case"))?;
+    let is_it = |case: &&Scenario| case.name == bundle.scenario;
+    let scenario = cases.iter().find(is_it).ok_or_else(|| {
+        let doing = format!("reading {}", path.display());
+        Error::usage(doing, format!("it has no case \"{}\"", bundle.scenario))
+    })?;
+    let scenario = scenario.with_seed(bundle.seed)?;
     let mut spec = bundle.guest;
     match flags.accel {
         flags::Accel::Auto => {}

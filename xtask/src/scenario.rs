@@ -9,8 +9,10 @@ pub mod damage;
 pub mod expect;
 pub mod file;
 pub mod images;
+pub mod matrix;
 pub mod play;
 pub mod reboot;
+pub mod schema;
 pub mod step;
 pub mod steps;
 pub mod tree;
@@ -27,13 +29,15 @@ use crate::scenario::file::{Cpus, ScenarioFile};
 /// A case of a scenario file: all of it, or one of several that it asks for.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Scenario {
-    /// The file's name without `.toml`; where the file asks for several numbers of processors, with the
-    /// one of this case (`tree-4cpu`).
+    /// The file's name without `.toml`; where the file is several cases, with what makes this one
+    /// (`tree-8tasks-root`, `tree-4cpu`).
     pub name: String,
     /// The file.
     pub path: PathBuf,
     /// Processors of the guest, if not as many as the machine's.
     pub cpus: Option<u32>,
+    /// The file's text, as it is for this case.
+    pub text: String,
     /// What is in it.
     pub file: ScenarioFile,
 }
@@ -42,25 +46,43 @@ impl Scenario {
     /// Reads one file, which may be several cases; `shown` is its name in errors.
     pub fn read(path: &Path, shown: &str) -> Result<Vec<Scenario>> {
         let text = read_text(path).map_err(|err| err.with_kind(crate::error::Kind::Usage))?;
-        Ok(Scenario::cases(path, &ScenarioFile::parse(shown, &text)?))
+        Scenario::cases(path, shown, &text)
     }
 
-    fn cases(path: &Path, file: &ScenarioFile) -> Vec<Scenario> {
-        let stem = stem(path);
-        let case = |name: String, cpus: Option<u32>| Scenario {
-            name,
-            path: path.to_path_buf(),
-            cpus,
-            file: file.clone(),
-        };
-        match &file.cpus {
-            None => vec![case(stem, None)],
-            Some(Cpus::One(cpus)) => vec![case(stem, Some(*cpus))],
-            Some(Cpus::Each(numbers)) => numbers
-                .iter()
-                .map(|cpus| case(format!("{stem}-{cpus}cpu"), Some(*cpus)))
-                .collect(),
+    /// The cases of a file's text.
+    pub fn cases(path: &Path, shown: &str, text: &str) -> Result<Vec<Scenario>> {
+        let mut cases = Vec::new();
+        for combination in matrix::expand(shown, text)? {
+            let file = ScenarioFile::parse(shown, &combination.text)?;
+            let stem = stem(path) + &combination.suffix;
+            let numbers: Vec<(String, Option<u32>)> = match &file.cpus {
+                None => vec![(stem, None)],
+                Some(Cpus::One(cpus)) => vec![(stem, Some(*cpus))],
+                Some(Cpus::Each(numbers)) => numbers
+                    .iter()
+                    .map(|cpus| (format!("{stem}-{cpus}cpu"), Some(*cpus)))
+                    .collect(),
+            };
+            cases.extend(numbers.into_iter().map(|(name, cpus)| Scenario {
+                name,
+                path: path.to_path_buf(),
+                cpus,
+                text: combination.text.clone(),
+                file: file.clone(),
+            }));
         }
+        Ok(cases)
+    }
+
+    /// The same with its seed in it.
+    pub fn with_seed(&self, seed: u64) -> Result<Scenario> {
+        let text = matrix::with_seed(&self.text, seed);
+        let file = ScenarioFile::parse(&self.path.display().to_string(), &text)?;
+        Ok(Scenario {
+            text,
+            file,
+            ..self.clone()
+        })
     }
 
     /// Whether a glob names it, or the file whose case it is.
@@ -239,6 +261,9 @@ pub fn list_json(scenarios: &[Scenario]) -> serde_json::Value {
 }
 
 #[cfg(test)]
+mod examples;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
@@ -262,20 +287,40 @@ mod tests {
 
     #[test]
     fn an_unknown_scenario_comes_with_a_suggestion() {
-        let file = ScenarioFile::parse("x", "description = 'x'\n[[step]]\nsleep-ms = 1\n").unwrap();
-        let scenario = Scenario {
-            name: "futex".into(),
-            path: "x".into(),
-            cpus: None,
-            file,
-        };
-        let error = choose(vec![scenario], &["futx".to_string()])
+        let text = "description = 'x'\n[[step]]\nsleep-ms = 1\n";
+        let scenarios = Scenario::cases(Path::new("futex.toml"), "x", text).unwrap();
+        let error = choose(scenarios, &["futx".to_string()])
             .unwrap_err()
             .to_string();
         assert!(
             error.contains("no scenario is called \"futx\" (did you mean \"futex\"?)"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn a_matrix_and_processors_multiply() {
+        let text = "description = 'x'\ncpus = [1, 4]\n[matrix]\ntasks = [1, 8]\n[[step]]\nkeep = '${tasks}'\n";
+        let cases = Scenario::cases(Path::new("tests/tree.toml"), "x", text).unwrap();
+        let names: Vec<&str> = cases.iter().map(|case| case.name.as_str()).collect();
+        assert_eq!(
+            names,
+            [
+                "tree-1tasks-1cpu",
+                "tree-1tasks-4cpu",
+                "tree-8tasks-1cpu",
+                "tree-8tasks-4cpu"
+            ]
+        );
+        assert_eq!(cases[2].file.step, [step::Step::Keep("8".into())]);
+    }
+
+    #[test]
+    fn the_seed_is_part_of_the_text_when_it_is_known() {
+        let text = "description = 'x'\n[[step]]\nkeep = 'x-${seed}'\n";
+        let cases = Scenario::cases(Path::new("x.toml"), "x", text).unwrap();
+        let seeded = cases[0].with_seed(9).unwrap();
+        assert_eq!(seeded.file.step, [step::Step::Keep("x-9".into())]);
     }
 
     #[test]
@@ -297,8 +342,7 @@ mod tests {
     fn a_number_of_processors_each_is_a_case_each() {
         let cases = |cpus: &str| -> Vec<(String, Option<u32>)> {
             let text = format!("description = 'x'\n{cpus}\n[[step]]\nsleep-ms = 1\n");
-            let file = ScenarioFile::parse("x", &text).unwrap();
-            let cases = Scenario::cases(Path::new("tests/tree.toml"), &file);
+            let cases = Scenario::cases(Path::new("tests/tree.toml"), "x", &text).unwrap();
             let meant = choose(cases.clone(), &["tree".to_string()]).unwrap();
             assert_eq!(meant, cases, "the file's name means all its cases");
             cases

@@ -219,11 +219,10 @@ impl State {
 mod tests {
     use super::*;
     use crate::qemu::Accelerator;
-    use crate::scenario::file::ScenarioFile;
 
     fn job(name: &str, arch: Arch, cpus: u32, fresh: bool) -> Job {
         let text = format!("description = 'x'\nfresh-guest = {fresh}\n[[step]]\nsleep-ms = 1\n");
-        let file = ScenarioFile::parse("x", &text).unwrap();
+        let path = std::path::PathBuf::from(format!("{name}.toml"));
         let spec = BootSpec {
             arch,
             qemu: arch.qemu().into(),
@@ -237,12 +236,7 @@ mod tests {
             append: vec![],
         };
         Job {
-            scenario: Scenario {
-                name: name.into(),
-                path: "x".into(),
-                cpus: None,
-                file,
-            },
+            scenario: Scenario::cases(&path, "x", &text).unwrap().remove(0),
             spec,
             case: crate::report::tests::case(name, arch),
             attempt: 1,

@@ -61,16 +61,11 @@ pub fn seed_of(run: u64, case: &CaseId) -> u64 {
 mod tests {
     use super::*;
     use crate::report::tests::case;
-    use crate::scenario::file::ScenarioFile;
 
     fn scenario(name: &str, arch: &str) -> Scenario {
         let text = format!("description = 'x'\narch = {arch}\n[[step]]\nsleep-ms = 1\n");
-        Scenario {
-            name: name.into(),
-            path: "x".into(),
-            cpus: None,
-            file: ScenarioFile::parse("x", &text).unwrap(),
-        }
+        let path = std::path::PathBuf::from(format!("{name}.toml"));
+        Scenario::cases(&path, "x", &text).unwrap().remove(0)
     }
 
     #[test]

@@ -159,7 +159,8 @@ fn play_one(
     folder: &Path,
     sink: &dyn Sink,
 ) -> Result<(Played, Option<Bench>)> {
-    let count = job.scenario.file.step.len();
+    let scenario = job.scenario.with_seed(job.seed)?;
+    let count = scenario.file.step.len();
     let watch = |number: usize, title: &str| {
         sink.emit(Event::Run(RunEvent::ScenarioStep {
             worker,
@@ -169,7 +170,7 @@ fn play_one(
         }));
     };
     let Kept { guest, bench } = kept;
-    let played = play(&job.scenario, &bench, job.seed, folder, guest, &watch)?;
+    let played = play(&scenario, &bench, job.seed, folder, guest, &watch)?;
     Ok((played, Some(bench)))
 }
 

@@ -6,15 +6,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::arch::Arch;
 use crate::error::{nearest, Error, Result};
+use crate::scenario::matrix::Matrix;
 use crate::scenario::step::Step;
 use crate::scenario::verdict::Verdict;
 
 /// A whole scenario file.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct ScenarioFile {
     /// What is shown, one line.
@@ -44,12 +46,16 @@ pub struct ScenarioFile {
     /// The verdict that makes it pass, for scenarios that check the lab itself (default pass).
     #[serde(default)]
     pub expect_verdict: Verdict,
+    /// Parameters, each with its values: every combination is a case, with `${name}` replaced in the file's
+    /// text.
+    #[serde(default)]
+    pub matrix: Matrix,
     /// What is done, in order.
     pub step: Vec<Step>,
 }
 
 /// Processors of a guest: a number, or several of them.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(
     untagged,
     expecting = "expected a number of processors, or a list of numbers"
@@ -72,7 +78,7 @@ impl Cpus {
 }
 
 /// A program or file of the user's.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Program {
     /// Where it is on the host, relative to the scenario file; one for all architectures or one for each.
@@ -82,7 +88,7 @@ pub struct Program {
 }
 
 /// One path, or one for each architecture.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum PerArch {
     /// The same for every architecture.

@@ -5,12 +5,14 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::arch::Arch;
+use crate::scenario::matrix;
 
 /// One step: a table with one key, the step's name.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Step {
     /// Starts a program and goes on.
@@ -60,15 +62,18 @@ impl Step {
 }
 
 /// See [`Step::Spawn`].
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Spawn {
     /// Name for later steps, and of its output files `<name>.out` and `<name>.err`.
     pub name: String,
     /// Program and arguments.
+    #[serde(deserialize_with = "matrix::texts")]
+    #[schemars(with = "Vec<String>")]
     pub argv: Vec<String>,
     /// Added to its environment.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "matrix::named_texts")]
+    #[schemars(with = "BTreeMap<String, String>")]
     pub env: BTreeMap<String, String>,
     /// As pid 1 of fresh pid and mount namespaces.
     #[serde(default)]
@@ -82,19 +87,23 @@ pub struct Spawn {
 }
 
 /// See [`Step::Run`].
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Run {
     /// Program and arguments.
+    #[serde(deserialize_with = "matrix::texts")]
+    #[schemars(with = "Vec<String>")]
     pub argv: Vec<String>,
     /// Exit code it must have.
     #[serde(default)]
     pub code: i32,
     /// Texts that its output must have.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "matrix::texts")]
+    #[schemars(with = "Vec<String>")]
     pub has: Vec<String>,
     /// Texts that its output must not have.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "matrix::texts")]
+    #[schemars(with = "Vec<String>")]
     pub lacks: Vec<String>,
     /// As this user.
     pub uid: Option<u32>,
@@ -103,12 +112,14 @@ pub struct Run {
 }
 
 /// See [`Step::WaitFor`].
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct WaitFor {
     /// The file.
     pub file: String,
     /// The text.
+    #[serde(deserialize_with = "matrix::text")]
+    #[schemars(with = "String")]
     pub text: String,
     /// How often it must be there.
     #[serde(default = "once")]
@@ -118,7 +129,7 @@ pub struct WaitFor {
 }
 
 /// See [`Step::Signal`].
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Signal {
     /// Name of a spawned or restarted tree.
@@ -131,7 +142,7 @@ pub struct Signal {
 }
 
 /// Which tasks of a tree.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Whom {
     /// Its root.
@@ -142,7 +153,7 @@ pub enum Whom {
 }
 
 /// See [`Step::Checkpoint`].
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Checkpoint {
     /// Name of a spawned or restarted tree.
@@ -159,7 +170,7 @@ pub struct Checkpoint {
 }
 
 /// What becomes of a tree after its checkpoint.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Then {
     /// It is killed.
@@ -170,18 +181,19 @@ pub enum Then {
 }
 
 /// A refusal that is expected.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Fails {
     /// Exit status of `checkpoint` or `mktree` (default: any but 0).
     pub status: Option<i32>,
     /// Texts that stderr and the log must have, one after the other or not.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "matrix::texts")]
+    #[schemars(with = "Vec<String>")]
     pub says: Vec<String>,
 }
 
 /// See [`Step::Restart`].
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Restart {
     /// Name for later steps.
@@ -195,7 +207,8 @@ pub struct Restart {
     #[serde(default)]
     pub mode: Mode,
     /// Further options of `mktree`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "matrix::texts")]
+    #[schemars(with = "Vec<String>")]
     pub options: Vec<String>,
     /// As this user.
     pub uid: Option<u32>,
@@ -206,7 +219,7 @@ pub struct Restart {
 }
 
 /// Which pids restarted tasks get.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Pids {
     /// The saved ones, in a fresh pid namespace.
@@ -217,7 +230,7 @@ pub enum Pids {
 }
 
 /// Who coordinates a restart.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Mode {
     /// The parent of the root.
@@ -228,7 +241,7 @@ pub enum Mode {
 }
 
 /// See [`Step::ExpectExit`].
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct ExpectExit {
     /// Name of a spawned or restarted program.
@@ -244,16 +257,18 @@ pub struct ExpectExit {
 }
 
 /// See [`Step::ExpectFile`].
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct ExpectFile {
     /// The file.
     pub file: String,
     /// Texts it must have.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "matrix::texts")]
+    #[schemars(with = "Vec<String>")]
     pub has: Vec<String>,
     /// Texts it must not have.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "matrix::texts")]
+    #[schemars(with = "Vec<String>")]
     pub lacks: Vec<String>,
     /// How often each text of `has` must be there (default: at least once).
     pub count: Option<usize>,
@@ -264,7 +279,7 @@ pub struct ExpectFile {
 }
 
 /// See [`Step::ExpectTasks`].
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct ExpectTasks {
     /// Name that /proc shows as the tasks' `comm`.
@@ -276,7 +291,7 @@ pub struct ExpectTasks {
 }
 
 /// See [`Step::Snapshot`].
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Snapshot {
     /// Name of a spawned or restarted tree.
@@ -286,7 +301,7 @@ pub struct Snapshot {
 }
 
 /// See [`Step::Compare`].
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Compare {
     /// Name of a spawned or restarted tree.
@@ -306,7 +321,7 @@ fn yes() -> bool {
 }
 
 /// See [`Step::ForEachRecord`].
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct ForEachRecord {
     /// File of the image.
@@ -325,7 +340,7 @@ pub struct ForEachRecord {
 }
 
 /// What is done to an image.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Damage {
     /// One byte is flipped.
@@ -335,7 +350,7 @@ pub enum Damage {
 }
 
 /// See [`Step::EditImage`].
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct EditImage {
     /// File of the image.
@@ -347,7 +362,7 @@ pub struct EditImage {
 }
 
 /// How an image is changed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Change {
     /// It says that it is of the other architecture.
@@ -357,7 +372,7 @@ pub enum Change {
 }
 
 /// See [`Step::Reboot`].
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Reboot {
     /// Files that come along.
@@ -368,12 +383,14 @@ pub struct Reboot {
 }
 
 /// See [`Step::Write`].
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct WriteFile {
     /// The file.
     pub file: String,
     /// Its text.
+    #[serde(deserialize_with = "matrix::text")]
+    #[schemars(with = "String")]
     pub text: String,
 }
 
