@@ -8,8 +8,10 @@ pub mod args;
 pub mod clock;
 pub mod console;
 pub mod control;
+pub mod examine;
 pub mod guest;
 pub mod program;
+pub mod symbols;
 pub mod transfer;
 
 use std::path::PathBuf;

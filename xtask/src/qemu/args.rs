@@ -15,13 +15,26 @@ pub const CONSOLE_LOG: &str = "console.log";
 pub const RESULTS_LOG: &str = "results.ktap";
 /// Socket of the control port, in the guest's folder.
 pub const CONTROL_SOCKET: &str = "control.sock";
+/// Socket of the serial line, which the kernel log goes to: for keys of sysrq.
+pub const CONSOLE_SOCKET: &str = "console.sock";
+/// Name of the serial line for QEMU's monitor.
+pub const CONSOLE_ID: &str = "console";
+/// Socket of QEMU's monitor, which speaks QMP.
+pub const MONITOR_SOCKET: &str = "monitor.sock";
 /// Socket of the files port, in the guest's folder.
 pub const FILES_SOCKET: &str = "files.sock";
 
 /// The arguments of QEMU, without its name ([`BootSpec::qemu`]).
 pub fn argv(spec: &BootSpec) -> Vec<String> {
     let mut args = common(spec);
-    args.extend(serial(&format!("file,id=console,path={CONSOLE_LOG}")));
+    // What the kernel prints goes into the log whether somebody is connected or not.
+    args.extend(serial(&format!(
+        "socket,id={CONSOLE_ID},server=on,wait=off,path={CONSOLE_SOCKET},logfile={CONSOLE_LOG}"
+    )));
+    args.extend([
+        "-qmp".into(),
+        format!("unix:{MONITOR_SOCKET},server=on,wait=off"),
+    ]);
     args.extend(ports());
     args
 }
@@ -29,7 +42,7 @@ pub fn argv(spec: &BootSpec) -> Vec<String> {
 /// The same guest with its console on the terminal and nobody at its ports.
 pub fn interactive_argv(spec: &BootSpec) -> Vec<String> {
     let mut args = common(spec);
-    args.extend(serial("stdio,id=console,signal=off"));
+    args.extend(serial(&format!("stdio,id={CONSOLE_ID},signal=off")));
     args
 }
 
@@ -105,7 +118,8 @@ fn command_line(spec: &BootSpec) -> String {
 
 /// The serial port and what it is connected to; the kernel log has it to itself.
 fn serial(chardev: &str) -> Vec<String> {
-    ["-chardev", chardev, "-serial", "chardev:console"]
+    let line = format!("chardev:{CONSOLE_ID}");
+    ["-chardev", chardev, "-serial", &line]
         .map(str::to_string)
         .to_vec()
 }

@@ -18,18 +18,23 @@ use guest::protocol::{Reply, Request};
 /// Longest control message that is taken.
 const LONGEST_LINE: usize = 16 << 20;
 
+/// Connects to the socket `name` in `folder`. The folder is reached through a descriptor, since its path may
+/// be longer than a socket address can be.
+pub fn connect(folder: &Path, name: &str) -> io::Result<UnixStream> {
+    let dir = File::open(folder)?;
+    let short = PathBuf::from(format!("/proc/self/fd/{}", dir.as_raw_fd())).join(name);
+    UnixStream::connect(short)
+}
+
 /// A connected port.
 pub struct Port {
     stream: UnixStream,
 }
 
 impl Port {
-    /// Connects to the socket `name` in `folder`. The folder is reached through a descriptor, since
-    /// its path may be longer than a socket address can be.
+    /// Connects to the socket `name` in `folder`.
     pub fn connect(folder: &Path, name: &str) -> io::Result<Port> {
-        let dir = File::open(folder)?;
-        let short = PathBuf::from(format!("/proc/self/fd/{}", dir.as_raw_fd())).join(name);
-        let stream = UnixStream::connect(short)?;
+        let stream = connect(folder, name)?;
         stream.set_nonblocking(true)?;
         Ok(Port { stream })
     }

@@ -14,9 +14,12 @@ use guest::protocol::{Answer, Op, Request};
 use crate::error::{AtPath, Error};
 use crate::exec::{self, tool, Child};
 use crate::layout::{create_dir, write_whole};
-use crate::qemu::args::{argv, CONSOLE_LOG, CONTROL_SOCKET, FILES_SOCKET};
+use crate::qemu::args::{
+    argv, CONSOLE_LOG, CONSOLE_SOCKET, CONTROL_SOCKET, FILES_SOCKET, MONITOR_SOCKET,
+};
 use crate::qemu::console::{Console, Finding, Trouble};
 use crate::qemu::control::{encode, Port, Replies};
+use crate::qemu::examine::examine;
 use crate::qemu::BootSpec;
 
 /// What QEMU itself wrote, in the guest's folder.
@@ -25,6 +28,9 @@ pub const QEMU_LOG: &str = "qemu.log";
 pub const COMMAND: &str = "qemu.argv";
 /// Requests and replies, one a line, in the guest's folder.
 pub const TRANSCRIPT: &str = "control.jsonl";
+
+/// The kernel with its symbols, beside the image that is booted.
+pub const VMLINUX: &str = "vmlinux";
 
 /// How long a wait lasts before the guest is looked at again.
 pub(super) const SLICE: Duration = Duration::from_millis(10);
@@ -44,6 +50,8 @@ pub enum Halt {
         doing: String,
         /// For how long.
         waited: Duration,
+        /// What an examination of it has found, line by line.
+        found: Vec<String>,
     },
     /// The lab failed, or the user interrupted it.
     Lab(Error),
@@ -83,6 +91,8 @@ pub struct Guest {
     transcript: File,
     next_id: u64,
     hello: Hello,
+    /// The kernel with its symbols, if it is there.
+    vmlinux: PathBuf,
 }
 
 impl Guest {
@@ -124,6 +134,7 @@ impl Guest {
             transcript,
             next_id: 1,
             hello: unknown,
+            vmlinux: spec.kernel.with_file_name(VMLINUX),
         };
         let answer = guest.await_reply(0, "the guest's boot", started + limit, limit)?;
         let Answer::Hello {
@@ -233,9 +244,12 @@ impl Guest {
     ) -> Result<(), Halt> {
         check(&mut self.child, &mut self.console)?;
         if Instant::now() > deadline {
+            let found = examine(&self.folder, &self.vmlinux);
+            self.console.advance()?;
             return Err(Halt::Silent {
                 doing: doing.to_string(),
                 waited: limit,
+                found,
             });
         }
         Ok(())
@@ -269,7 +283,7 @@ impl Guest {
 
 impl Drop for Guest {
     fn drop(&mut self) {
-        for socket in [CONTROL_SOCKET, FILES_SOCKET] {
+        for socket in [CONTROL_SOCKET, FILES_SOCKET, CONSOLE_SOCKET, MONITOR_SOCKET] {
             // Of no use without QEMU, and nothing to complain about if it is gone.
             let _ = std::fs::remove_file(self.folder.join(socket));
         }

@@ -4,9 +4,9 @@
 
 use std::path::Path;
 
-use crate::exec;
 use crate::qemu::args::CONSOLE_LOG;
 use crate::qemu::console::trouble_in;
+use crate::qemu::examine::FIRST_KEY;
 use crate::stamp::files_below;
 
 /// Bytes of all programs' output in a report.
@@ -69,18 +69,20 @@ fn end_of(text: String, limit: usize) -> String {
     )
 }
 
-/// The lines of a kernel log that tell most: from the first trouble on, else the last ones.
+/// The lines of a kernel log that tell most: from the first trouble on, else the last ones that were not
+/// asked for by an examination.
 pub fn telling_lines(console: &Path) -> Vec<String> {
     let text = text(console);
-    let lines: Vec<&str> = text.lines().collect();
-    match lines.iter().position(|line| trouble_in(line).is_some()) {
-        Some(first) => lines[first..]
-            .iter()
-            .take(TROUBLE_LINES)
-            .map(|line| line.trim_end().to_string())
-            .collect(),
-        None => exec::tail(console, LOG_LINES),
-    }
+    let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
+    let chosen = match lines.iter().position(|line| trouble_in(line).is_some()) {
+        Some(first) => &lines[first..lines.len().min(first + TROUBLE_LINES)],
+        None => {
+            let asked = lines.iter().position(|line| line.contains(FIRST_KEY));
+            let own = asked.unwrap_or(lines.len());
+            &lines[own.saturating_sub(LOG_LINES)..own]
+        }
+    };
+    chosen.iter().map(|line| line.to_string()).collect()
 }
 
 #[cfg(test)]
@@ -98,6 +100,21 @@ mod tests {
             end_of("no end".into(), 2),
             "[6 bytes before this are in the folder]\n"
         );
+    }
+
+    #[test]
+    fn of_a_log_what_the_guest_said_by_itself_tells_most() {
+        let dir = tempfile::tempdir().unwrap();
+        let console = dir.path().join(CONSOLE_LOG);
+        let lines = |text: &str| {
+            std::fs::write(&console, text).unwrap();
+            telling_lines(&console)
+        };
+        let log = format!("[0.1] one\n[0.2] two\n[9.0] {FIRST_KEY}\n[9.1] a trace\n");
+        assert_eq!(lines(&log), ["[0.1] one", "[0.2] two"]);
+        let log = format!("[0.1] one\n[0.2] WARNING: CPU: 0\n[0.3] more\n[9.0] {FIRST_KEY}\n");
+        assert_eq!(lines(&log).len(), 3);
+        assert_eq!(lines("")[..], [] as [&str; 0]);
     }
 
     #[test]

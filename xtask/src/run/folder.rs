@@ -11,6 +11,7 @@ use crate::error::{AtPath, Result};
 use crate::layout::{copy_whole, create_dir, Layout};
 use crate::pipeline::Prepared;
 use crate::plan::Plan;
+use crate::qemu::guest::VMLINUX;
 use crate::qemu::program;
 use crate::qemu::{clock, Accelerator, BootSpec};
 
@@ -53,6 +54,10 @@ impl RunFolder {
         let initramfs = dir.join("initramfs.cpio");
         link(&prepared.kernel.image, &kernel)?;
         link(&prepared.initramfs, &initramfs)?;
+        // What addresses are looked up in, if it is still there.
+        if prepared.kernel.vmlinux.is_file() {
+            link(&prepared.kernel.vmlinux, &dir.join(VMLINUX))?;
+        }
         Ok(spec(plan, prepared.arch, &kernel, &initramfs))
     }
 }

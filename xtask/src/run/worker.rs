@@ -14,7 +14,6 @@ use crate::exec;
 use crate::layout::{copy_whole, create_dir, write_whole};
 use crate::qemu::args::CONSOLE_LOG;
 use crate::qemu::guest::{Guest, Halt};
-use crate::qemu::BootSpec;
 use crate::report::{folder_of, RunEvent, ScenarioReport};
 use crate::repro;
 use crate::run::queue::{Job, Queue};
@@ -74,7 +73,7 @@ fn work_on(
     let number = guests.fetch_add(boots, Ordering::Relaxed) + boots;
     let guest = match guest {
         Some(guest) => Ok(guest),
-        None => boot(worker, ready, &job.spec, number, sink),
+        None => boot(worker, ready, job, number, sink),
     };
     sink.emit(Event::Run(RunEvent::ScenarioBegin {
         worker,
@@ -109,16 +108,18 @@ fn work_on(
 fn boot(
     worker: usize,
     ready: &Ready,
-    spec: &BootSpec,
+    job: &Job,
     number: usize,
     sink: &dyn Sink,
 ) -> std::result::Result<Kept, Halt> {
+    let spec = &job.spec;
     sink.emit(Event::Run(RunEvent::Boot {
         worker,
         arch: spec.arch,
     }));
     let folder = guest_folder(ready, spec.arch, number);
-    let boot_limit = BOOT_LIMIT.mul_f64(ready.slowdown);
+    let own = job.scenario.file.boot_timeout_s.map(Duration::from_secs);
+    let boot_limit = own.unwrap_or(BOOT_LIMIT).mul_f64(ready.slowdown);
     let guest = Guest::boot(spec, &folder, boot_limit)?;
     let boot = guest.hello().boot;
     sink.emit(Event::Run(RunEvent::Booted {

@@ -65,6 +65,12 @@ pub fn problems(scenario: &ScenarioFile) -> Vec<String> {
             scenario.timeout_s
         ));
     }
+    if scenario
+        .boot_timeout_s
+        .is_some_and(|seconds| !(1..=600).contains(&seconds))
+    {
+        problems.push("boot-timeout-s is not in 1..600".to_string());
+    }
     let cpus = scenario.cpus.as_ref().map(Cpus::numbers);
     if cpus.is_some_and(|cpus| cpus.is_empty() || cpus.iter().any(|cpus| !CPUS.contains(cpus))) {
         problems.push(format!(

@@ -27,6 +27,11 @@ pub struct ScenarioFile {
     /// Seconds the whole scenario may take on a plain guest under TCG (default 60).
     #[serde(default = "default_timeout")]
     pub timeout_s: u64,
+    /// Seconds its guest may take to boot on a plain kernel (default 30).
+    pub boot_timeout_s: Option<u64>,
+    /// Words that are put at the end of the kernel's command line.
+    #[serde(default)]
+    pub append: Vec<String>,
     /// Whether it shares its guest with no other scenario.
     #[serde(default)]
     pub fresh_guest: bool,

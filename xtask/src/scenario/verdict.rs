@@ -161,7 +161,11 @@ impl Judgement {
         match halt {
             Halt::Panic(line) => Self::new(Verdict::Panic, line),
             Halt::Died(how) => Self::new(Verdict::QemuDied, how),
-            Halt::Silent { doing, waited } => {
+            Halt::Silent {
+                doing,
+                waited,
+                found,
+            } => {
                 let verdict = if booting {
                     Verdict::BootHang
                 } else {
@@ -170,8 +174,12 @@ impl Judgement {
                 Self::new(
                     verdict,
                     format!(
-                        "no answer within {:.1} s, waiting for {doing}",
-                        waited.as_secs_f64()
+                        "no answer within {:.1} s, waiting for {doing}{}",
+                        waited.as_secs_f64(),
+                        found
+                            .iter()
+                            .map(|line| format!("\n{line}"))
+                            .collect::<String>()
                     ),
                 )
             }
