@@ -18,6 +18,7 @@ impl Task {
 
     /// The result of the system call that a signal (or the freezer) cut short, before the
     /// registers were made ready to restart it; 0 if there is none.
+    #[cfg(CONFIG_CHECKPOINT)]
     pub fn interrupted_result(&self) -> i64 {
         // SAFETY: the task is valid; it does not run, or is the current one.
         unsafe { (*self.as_raw()).thread.interrupted as i64 }
