@@ -39,6 +39,7 @@ programs! {
     t_creds
     t_daemon
     t_files
+    t_flood
     t_futex
     t_hostile
     t_memory

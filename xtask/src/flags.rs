@@ -84,6 +84,8 @@ pub enum Lab {
     Repro(Repro),
     /// Measure the lab
     Bench(Bench),
+    /// Test the lab itself: QEMU or the lab killed, interrupts, a full disk
+    Selftest(Selftest),
     /// Print the JSON schema of scenario files, for editors
     Schema,
     /// Remove what the lab has made
@@ -284,6 +286,14 @@ pub struct Bench {
     /// Write the numbers as JSON
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
+}
+
+/// `lab selftest`
+#[derive(Debug, Clone, Default, Args)]
+pub struct Selftest {
+    /// What to build and boot.
+    #[command(flatten)]
+    pub target: Target,
 }
 
 /// `lab clean`

@@ -25,6 +25,7 @@ pub mod report;
 pub mod repro;
 pub mod run;
 pub mod scenario;
+pub mod selftest;
 pub mod session;
 pub mod setup;
 pub mod shell;

@@ -12,8 +12,8 @@ use xtask::plan::Plan;
 use xtask::report::terminal::Terminal;
 use xtask::session::Session;
 use xtask::{
-    bench, clean, doctor, exec, kernel, patchset, pipeline, report, repro, run, scenario, shell,
-    suite,
+    bench, clean, doctor, exec, kernel, patchset, pipeline, report, repro, run, scenario, selftest,
+    shell, suite,
 };
 
 fn main() {
@@ -60,6 +60,14 @@ fn lab(session: &Session, command: Lab) -> Result<i32> {
                 true => println!("{:#}", scenario::list_json(&scenarios)),
                 false => print!("{}", scenario::list_text(&scenarios)),
             }
+        }
+        Lab::Selftest(flags) => {
+            let sink = Terminal::new();
+            let plan = session.plan(&flags.target)?;
+            let lock = session.make_ready(&plan, &sink)?;
+            pipeline::prepare(&plan, &sink)?;
+            drop(lock);
+            selftest::run(session, &flags.target)?;
         }
         Lab::Schema => print!("{}", scenario::schema::text()),
         Lab::Doctor(flags) => {
@@ -200,7 +208,10 @@ fn test(session: &Session, flags: Test) -> Result<i32> {
         return Ok(EXIT_PASSED);
     }
     println!("== scenarios");
-    run::run(session, &run_of(flags.target))
+    let code = run::run(session, &run_of(flags.target.clone()))?;
+    println!("== the lab itself");
+    selftest::run(session, &flags.target)?;
+    Ok(code)
 }
 
 /// A run of every scenario.

@@ -64,4 +64,12 @@ pub struct BootSpec {
     pub tsc_khz: Option<u32>,
     /// Added to the kernel's command line.
     pub append: Vec<String>,
+    /// What the kernel log may grow to, in MiB.
+    #[serde(default = "console_mib")]
+    pub console_mib: u32,
+}
+
+/// What a kernel log may grow to where nothing is said: more than a run prints by far, and no disk's worth.
+pub fn console_mib() -> u32 {
+    64
 }

@@ -217,6 +217,7 @@ pub fn jobs(ready: &Ready, plan: &Plan, chosen: &[Chosen<'_>]) -> Vec<Job> {
         if let Some(cpu) = file.cpu.get(arch) {
             spec.cpu = cpu.clone();
         }
+        spec.console_mib = file.console_mib.unwrap_or(spec.console_mib);
         spec.append.extend(file.append.iter().cloned());
         if let Some(initramfs) = guest.initramfs.get(&scenario.name) {
             spec.initramfs = initramfs.clone();

@@ -164,6 +164,7 @@ mod tests {
             accel,
             tsc_khz: Some(2_500_000),
             append: vec!["lab.extra=1".into()],
+            console_mib: crate::qemu::console_mib(),
         }
     }
 

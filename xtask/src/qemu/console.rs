@@ -128,17 +128,19 @@ pub struct Console {
     path: PathBuf,
     file: File,
     offset: u64,
+    limit: u64,
     scanner: Scanner,
 }
 
 impl Console {
-    /// Opens the log, which must be there.
-    pub fn open(path: &Path) -> Result<Console> {
+    /// Opens the log, which must be there and may grow to `limit` bytes.
+    pub fn open(path: &Path, limit: u64) -> Result<Console> {
         let file = File::open(path).at("opening", path)?;
         Ok(Console {
             path: path.to_path_buf(),
             file,
             offset: 0,
+            limit,
             scanner: Scanner::default(),
         })
     }
@@ -159,6 +161,11 @@ impl Console {
         self.advance()?;
         self.scanner.finish();
         Ok(self.scanner.findings())
+    }
+
+    /// Whether it has grown beyond its limit, which this is.
+    pub fn flooded(&self) -> Option<u64> {
+        (self.offset > self.limit).then_some(self.limit)
     }
 
     /// Bytes read so far.

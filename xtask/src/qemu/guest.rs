@@ -44,6 +44,8 @@ pub enum Halt {
     Panic(String),
     /// QEMU ended; how.
     Died(String),
+    /// The kernel log has grown beyond this many bytes.
+    Flood(u64),
     /// Nothing was heard for this long, while doing what.
     Silent {
         /// What was being waited for.
@@ -113,7 +115,7 @@ impl Guest {
         )?;
         let started = Instant::now();
         let mut child = qemu.start(&folder.join(QEMU_LOG))?;
-        let mut console = Console::open(&console_log)?;
+        let mut console = Console::open(&console_log, u64::from(spec.console_mib) << 20)?;
         let control = connect(folder, CONTROL_SOCKET, &mut child, &mut console)?;
         let files = connect(folder, FILES_SOCKET, &mut child, &mut console)?;
         let unknown = Hello {
@@ -179,6 +181,19 @@ impl Guest {
         let doing = describe(&op);
         let id = self.send(op, limit)?;
         self.await_reply(id, &doing, Instant::now() + limit, limit)
+    }
+
+    /// Waits, and looks after the guest meanwhile.
+    pub fn rest(&mut self, time: Duration) -> Result<(), Halt> {
+        let until = Instant::now() + time;
+        loop {
+            check(&mut self.child, &mut self.console)?;
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(());
+            }
+            std::thread::sleep(left.min(SLICE));
+        }
     }
 
     /// Ends the guest; the findings of its whole kernel log.
@@ -341,6 +356,9 @@ fn check(child: &mut Child, console: &mut Console) -> Result<(), Halt> {
     let ended = child.poll()?;
     if let Some(line) = panic(console.advance()?) {
         return Err(Halt::Panic(line));
+    }
+    if let Some(limit) = console.flooded() {
+        return Err(Halt::Flood(limit));
     }
     match ended {
         Some(status) => match panic(console.finish()?) {

@@ -80,6 +80,7 @@ pub fn spec(plan: &Plan, arch: Arch, kernel: &Path, initramfs: &Path) -> BootSpe
         accel: Accelerator::Tcg,
         tsc_khz: clock::tsc_khz(),
         append: Vec::new(),
+        console_mib: crate::qemu::console_mib(),
     }
 }
 

@@ -234,6 +234,7 @@ mod tests {
             accel: Accelerator::Tcg,
             tsc_khz: None,
             append: vec![],
+            console_mib: crate::qemu::console_mib(),
         };
         Job {
             scenario: Scenario::cases(&path, "x", &text).unwrap().remove(0),

@@ -85,6 +85,12 @@ pub fn problems(scenario: &ScenarioFile) -> Vec<String> {
     {
         problems.push("memory-mib is not in 128..65536".to_string());
     }
+    if scenario
+        .console_mib
+        .is_some_and(|mib| !(1..=4096).contains(&mib))
+    {
+        problems.push("console-mib is not in 1..4096".to_string());
+    }
     for (at, program) in scenario.program.iter().enumerate() {
         let missing: Vec<&str> = scenario
             .arch

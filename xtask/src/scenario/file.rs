@@ -39,6 +39,8 @@ pub struct ScenarioFile {
     pub cpus: Option<Cpus>,
     /// Memory of the guest in MiB, if the machine's is not enough.
     pub memory_mib: Option<u32>,
+    /// What the kernel log may grow to in MiB (default 64).
+    pub console_mib: Option<u32>,
     /// CPU model by architecture, if it is not the machine's.
     #[serde(default)]
     pub cpu: BTreeMap<Arch, String>,

@@ -41,8 +41,7 @@ pub fn perform(case: &mut Case, step: &Step) -> StepResult {
         Step::WaitFor(step) => wait_for(case, step),
         Step::SleepMs(time) => {
             let time = Duration::from_millis(*time).min(case.limit(None)?);
-            std::thread::sleep(time);
-            Ok(())
+            Ok(case.guest()?.rest(time)?)
         }
         Step::Signal(step) => signal(case, step),
         Step::ExpectExit(step) => super::expect::expect_exit(case, step),

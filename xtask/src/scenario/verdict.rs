@@ -51,6 +51,8 @@ pub enum Verdict {
     RunHang,
     /// A step took too long, in a guest that answers.
     Timeout,
+    /// The kernel log grew beyond all bounds.
+    Flood,
     /// QEMU ended.
     QemuDied,
     /// The lab itself failed.
@@ -72,6 +74,7 @@ impl Verdict {
             Verdict::BootHang => "boot-hang",
             Verdict::RunHang => "run-hang",
             Verdict::Timeout => "timeout",
+            Verdict::Flood => "flood",
             Verdict::QemuDied => "qemu-died",
             Verdict::HostError => "host-error",
         }
@@ -112,6 +115,7 @@ impl Verdict {
             | Verdict::BootHang
             | Verdict::RunHang
             | Verdict::Timeout
+            | Verdict::Flood
             | Verdict::QemuDied => EXIT_FAILED,
         }
     }
@@ -161,6 +165,13 @@ impl Judgement {
         match halt {
             Halt::Panic(line) => Self::new(Verdict::Panic, line),
             Halt::Died(how) => Self::new(Verdict::QemuDied, how),
+            Halt::Flood(limit) => Self::new(
+                Verdict::Flood,
+                format!(
+                    "the kernel log has grown beyond {} MiB (console-mib)",
+                    limit >> 20
+                ),
+            ),
             Halt::Silent {
                 doing,
                 waited,
