@@ -275,14 +275,14 @@ pub struct Repro {
 #[derive(Debug, Clone, Args)]
 pub struct Bench {
     /// What to measure
-    #[arg(value_name = "WHAT", default_value = "boot")]
-    pub what: String,
+    #[arg(value_name = "WHAT", value_enum, default_value_t)]
+    pub what: Measurement,
     /// What to build and boot.
     #[command(flatten)]
     pub target: Target,
-    /// How often each measurement is repeated
-    #[arg(long, value_name = "N", default_value_t = 5)]
-    pub repeat: u32,
+    /// How often each measurement is repeated (default: 5 boots, 200 cases)
+    #[arg(long, value_name = "N")]
+    pub repeat: Option<u32>,
     /// Write the numbers as JSON
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
@@ -294,6 +294,16 @@ pub struct Selftest {
     /// What to build and boot.
     #[command(flatten)]
     pub target: Target,
+}
+
+/// What `lab bench` measures.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum Measurement {
+    /// A boot, and a whole warm run, against bare QEMU.
+    #[default]
+    Boot,
+    /// What a short case costs on top of the time in its guest.
+    Cases,
 }
 
 /// `lab clean`

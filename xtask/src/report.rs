@@ -16,6 +16,7 @@ pub mod record;
 pub mod rejoin;
 pub mod terminal;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -102,8 +103,22 @@ pub struct RunHead {
     pub total: Option<usize>,
     /// What all chance in the run follows.
     pub seed: u64,
+    /// Which part of what this is, if the run was divided.
+    #[serde(default)]
+    pub part: Option<Part>,
     /// Who runs the guests' instructions, and why.
     pub machines: Vec<MachineReport>,
+}
+
+/// A part of a run that was divided.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Part {
+    /// Which, from 1.
+    pub index: u32,
+    /// Of how many.
+    pub count: u32,
+    /// What was divided: the same in all parts.
+    pub of: String,
 }
 
 /// One scenario on one machine, once.
@@ -187,6 +202,9 @@ pub struct MachineReport {
     pub machine: String,
     /// CPU model.
     pub cpu: String,
+    /// Median time from QEMU's start to `/init` in seconds, once it is known.
+    #[serde(default)]
+    pub boot_s: Option<f64>,
 }
 
 /// A whole run, or several joined into one.
@@ -202,8 +220,9 @@ pub struct RunReport {
     pub seed: u64,
     /// The guests.
     pub machines: Vec<MachineReport>,
-    /// Median time from QEMU's start to `/init`, in seconds, by architecture.
-    pub boot_s: Vec<(Arch, f64)>,
+    /// The parts that it is of a run that was divided, or of several.
+    #[serde(default)]
+    pub parts: Vec<Part>,
     /// What came of each scenario, each try at it, in the order of their ends.
     pub results: Vec<ScenarioReport>,
     /// Scenarios that had begun when the run was cut short.
@@ -234,18 +253,20 @@ impl Outcome<'_> {
 impl RunReport {
     /// Each case with all tries at it, in the order of the last ones.
     pub fn outcomes(&self) -> Vec<Outcome<'_>> {
-        let mut outcomes: Vec<Outcome<'_>> = Vec::new();
-        for last in &self.results {
-            let same = |outcome: &Outcome<'_>| outcome.last.case == last.case;
-            let mut earlier = Vec::new();
-            if let Some(at) = outcomes.iter().position(same) {
-                let before = outcomes.remove(at);
-                earlier = before.earlier;
-                earlier.push(before.last);
-            }
-            outcomes.push(Outcome { last, earlier });
+        let mut tries: BTreeMap<&CaseId, Vec<usize>> = BTreeMap::new();
+        for (at, result) in self.results.iter().enumerate() {
+            tries.entry(&result.case).or_default().push(at);
         }
-        outcomes
+        let mut all: Vec<Vec<usize>> = tries.into_values().collect();
+        all.sort_by_key(|tries| tries.last().copied());
+        let outcome = |tries: Vec<usize>| {
+            let (last, earlier) = tries.split_last()?;
+            Some(Outcome {
+                last: &self.results[*last],
+                earlier: earlier.iter().map(|at| &self.results[*at]).collect(),
+            })
+        };
+        all.into_iter().filter_map(outcome).collect()
     }
 
     /// The process's exit code; a run that was cut short has not passed.
@@ -270,6 +291,8 @@ pub fn write_all(
     runs: &Path,
 ) -> Result<()> {
     let evidence = |result: &ScenarioReport| evidence::Evidence::read(&report.folder_of(result));
+    // What cannot be written keeps nothing else from being.
+    let mut written = Ok(());
     for (name, text, wanted) in [
         ("report.json", json::text(report)?, &outputs.json),
         ("junit.xml", junit::text(report, &evidence)?, &outputs.junit),
@@ -277,7 +300,7 @@ pub fn write_all(
     ] {
         let own = folder.map(|folder| folder.join(name));
         for path in own.iter().chain(wanted) {
-            write_whole(path, text.as_bytes())?;
+            written = written.and(write_whole(path, text.as_bytes()));
         }
     }
     let history = history::History::read(runs, report);
@@ -285,20 +308,21 @@ pub fn write_all(
     for path in own.iter().chain(&outputs.html) {
         let path = std::path::absolute(path).at("looking for", path)?;
         let place = path.parent().unwrap_or(&path);
-        write_whole(&path, html::text(report, &history, place)?.as_bytes())?;
+        let text = html::text(report, &history, place)?;
+        written = written.and(write_whole(&path, text.as_bytes()));
     }
-    Ok(())
+    written
 }
 
 /// Where a case's artifacts go, below the run's folder.
 pub fn folder_of(case: &CaseId, attempt: u32) -> PathBuf {
     let round = match case.round {
         1 => String::new(),
-        round => format!(".{round}"),
+        round => format!("@{round}"),
     };
     let attempt = match attempt {
         1 => String::new(),
-        attempt => format!(".try-{attempt}"),
+        attempt => format!("@try-{attempt}"),
     };
     Path::new(case.arch.name()).join(format!("{}{round}{attempt}", case.scenario))
 }
@@ -362,6 +386,7 @@ pub(crate) mod tests {
             initramfs_sha256: "bb".into(),
             machine: "default".into(),
             cpu: "max".into(),
+            boot_s: None,
         };
         RunHead {
             id: id.into(),
@@ -369,6 +394,7 @@ pub(crate) mod tests {
             started: 1_795_464_900,
             total: Some(3),
             seed: 5,
+            part: None,
             machines: arches.iter().map(machine).collect(),
         }
     }
@@ -381,7 +407,7 @@ pub(crate) mod tests {
             started: head.started,
             seed: head.seed,
             machines: head.machines,
-            boot_s: vec![(Arch::X86_64, 0.9), (Arch::Arm64, 0.6)],
+            parts: vec![],
             results,
             unfinished: vec![],
             cut: None,
@@ -412,6 +438,6 @@ pub(crate) mod tests {
         let mut case = case("tree", Arch::Arm64);
         assert_eq!(folder_of(&case, 1), Path::new("arm64/tree"));
         case.round = 3;
-        assert_eq!(folder_of(&case, 2), Path::new("arm64/tree.3.try-2"));
+        assert_eq!(folder_of(&case, 2), Path::new("arm64/tree@3@try-2"));
     }
 }

@@ -3,7 +3,7 @@
 //! The bundle of a scenario: all that it takes to boot the same guest and do
 //! the same steps again, and `lab repro`, which does it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -39,8 +39,12 @@ struct Bundle {
     verdict: Verdict,
     /// The scenario file, beside this one.
     file: String,
-    /// The guest; kernel and initramfs lie in the run's folder.
+    /// The guest; its kernel and initramfs are named from the run's folder on, which may have been brought
+    /// here from elsewhere.
     guest: BootSpec,
+    /// Steps from the bundle's folder up to the run's.
+    #[serde(default)]
+    depth: usize,
     machine: Option<MachineReport>,
     /// What chance in it followed.
     #[serde(default)]
@@ -64,7 +68,12 @@ pub fn write(job: &Job, verdict: Verdict, folder: &Path, ready: &Ready) -> Resul
         verdict,
         seed: job.seed,
         file: name,
-        guest: job.spec.clone(),
+        guest: BootSpec {
+            kernel: below(&ready.folder.path, &job.spec.kernel),
+            initramfs: below(&ready.folder.path, &job.spec.initramfs),
+            ..job.spec.clone()
+        },
+        depth: below(&ready.folder.path, folder).components().count(),
         machine: ready
             .machines
             .iter()
@@ -78,6 +87,11 @@ pub fn write(job: &Job, verdict: Verdict, folder: &Path, ready: &Ready) -> Resul
     let text = serde_json::to_vec_pretty(&bundle)
         .map_err(|err| Error::lab("writing a bundle", err.to_string()))?;
     write_whole(&folder.join(BUNDLE), &text)
+}
+
+/// A path from a folder on, if it is below it.
+fn below(folder: &Path, path: &Path) -> PathBuf {
+    path.strip_prefix(folder).unwrap_or(path).to_path_buf()
 }
 
 /// Runs the scenario of a bundle again; the process's exit code.
@@ -102,6 +116,21 @@ pub fn run(flags: &flags::Repro) -> Result<i32> {
     })?;
     let scenario = scenario.with_seed(bundle.seed)?;
     let mut spec = bundle.guest;
+    let place = std::fs::canonicalize(folder).at("looking for", folder)?;
+    if let Some(run) = place.ancestors().nth(bundle.depth) {
+        spec.kernel = run.join(&spec.kernel);
+        spec.initramfs = run.join(&spec.initramfs);
+    }
+    for path in [&spec.kernel, &spec.initramfs] {
+        if !path.is_file() {
+            let doing = format!("repeating {}", bundle.scenario);
+            return Err(
+                Error::usage(doing, format!("there is no {}", path.display())).hint(
+                    "a bundle needs the run's folder around it, with the kernel and the initramfs",
+                ),
+            );
+        }
+    }
     match flags.accel {
         flags::Accel::Auto => {}
         flags::Accel::Kvm => spec.accel = Accelerator::Kvm,

@@ -11,7 +11,6 @@ pub mod worker;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::AtomicUsize;
-use std::sync::Mutex;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::arch::Arch;
@@ -25,7 +24,7 @@ use crate::plan::Plan;
 use crate::qemu::{accel, Accelerator, BootSpec};
 use crate::report::terminal::Terminal;
 use crate::report::{self, record::Recorder};
-use crate::report::{CaseId, MachineReport, RunEvent, RunHead};
+use crate::report::{CaseId, MachineReport, Part, RunEvent, RunHead};
 use crate::run::folder::RunFolder;
 use crate::run::queue::{Effort, Job, Queue};
 use crate::run::select::{choose, Chosen};
@@ -46,19 +45,40 @@ pub fn run(session: &Session, flags: &flags::Run) -> Result<i32> {
     let jobs = jobs(&ready, &plan, &chosen);
     let recorder = Recorder::create(&ready.folder.path, &terminal)?;
     let width = flags.jobs.unwrap_or(session.host.cpus);
-    let ended = play_all(&ready, jobs, effort, width, &recorder);
+    let part = part(&plan, flags);
+    let ended = play_all(&ready, jobs, effort, width, part, &recorder);
     let cut = ended.as_ref().err().map(ToString::to_string);
     recorder.emit(Event::Run(RunEvent::End { cut }));
     let report = recorder.finish()?;
     // Of a run that was cut short as well: what it has seen is not lost.
-    report::write_all(
-        &report,
-        Some(&report.folder),
-        &flags.outputs,
-        &session.layout.runs(),
-    )?;
     terminal.summary(&report, &|path| session.layout.show(path).to_string());
-    ended.map(|()| report.exit_code())
+    let runs = session.layout.runs();
+    let written = report::write_all(&report, Some(&report.folder), &flags.outputs, &runs);
+    ended.and(written).map(|()| report.exit_code())
+}
+
+/// Which part of what a run is, if it was divided.
+fn part(plan: &Plan, flags: &flags::Run) -> Option<Part> {
+    let partition = flags.partition?;
+    let arches: Vec<&str> = flags
+        .target
+        .arch
+        .arches()
+        .iter()
+        .map(|arch| arch.name())
+        .collect();
+    let mut words = vec![
+        arches.join("+"),
+        plan.kernel.name.clone(),
+        plan.machine_name.clone(),
+    ];
+    words.extend(flags.scenarios.iter().cloned());
+    words.extend(flags.files.iter().map(|file| file.display().to_string()));
+    Some(Part {
+        index: partition.index,
+        count: partition.count,
+        of: words.join(" "),
+    })
 }
 
 /// How often each scenario is run.
@@ -148,6 +168,7 @@ fn machine_report(plan: &Plan, prepared: &Prepared, spec: &BootSpec, why: String
         initramfs_sha256: prepared.initramfs_sha256.clone(),
         machine: plan.machine_name.clone(),
         cpu: spec.cpu.clone(),
+        boot_s: None,
     }
 }
 
@@ -246,6 +267,7 @@ pub fn play_all(
     jobs: Vec<Job>,
     effort: Effort,
     width: usize,
+    part: Option<Part>,
     sink: &dyn Sink,
 ) -> Result<()> {
     let usual = ready.guests.values().map(|guest| guest.spec.cpus).max();
@@ -258,33 +280,36 @@ pub fn play_all(
         started: ready.started,
         total: queue.total(),
         seed: effort.seed,
+        part,
         machines: ready.machines.clone(),
     })));
     let guests = AtomicUsize::new(0);
-    let errors = Mutex::new(Vec::new());
-    std::thread::scope(|scope| {
-        for worker in 0..width.clamp(1, most.max(1)) {
-            let (queue, guests, errors) = (&queue, &guests, &errors);
+    let errors: Vec<Error> = std::thread::scope(|scope| {
+        let begin = |worker: usize| {
+            let (queue, guests) = (&queue, &guests);
             scope.spawn(move || {
-                if let Err(error) = worker::work(worker, ready, queue, guests, sink) {
-                    errors
-                        .lock()
-                        .unwrap_or_else(|poisoned| poisoned.into_inner())
-                        .push(error);
-                }
+                let done = worker::work(worker, ready, queue, guests, sink);
                 sink.emit(Event::Run(RunEvent::Idle { worker }));
-            });
-        }
+                done
+            })
+        };
+        let workers: Vec<_> = (0..width.clamp(1, most.max(1))).map(begin).collect();
+        let ends = workers.into_iter().map(|worker| {
+            // What a worker has panicked about is on the terminal.
+            let lost = |_| {
+                Err(Error::lab(
+                    "running scenarios",
+                    "the lab has a fault: a worker panicked",
+                ))
+            };
+            worker.join().unwrap_or_else(lost)
+        });
+        ends.filter_map(Result::err).collect()
     });
     if exec::interrupted() {
         return Err(Error::interrupted("running scenarios"));
     }
-    let errors = errors.into_inner();
-    let mut errors = errors.unwrap_or_else(|poisoned| poisoned.into_inner());
-    match errors.is_empty() {
-        true => Ok(()),
-        false => Err(errors.swap_remove(0)),
-    }
+    errors.into_iter().next().map_or(Ok(()), Err)
 }
 
 /// How long a plain guest takes to `/init` on two cores under TCG; deadlines grow with the real time over this.

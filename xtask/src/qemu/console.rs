@@ -128,7 +128,9 @@ pub struct Console {
     path: PathBuf,
     file: File,
     offset: u64,
+    /// What it may grow by, and from where on.
     limit: u64,
+    base: u64,
     scanner: Scanner,
 }
 
@@ -141,6 +143,7 @@ impl Console {
             file,
             offset: 0,
             limit,
+            base: 0,
             scanner: Scanner::default(),
         })
     }
@@ -163,9 +166,14 @@ impl Console {
         Ok(self.scanner.findings())
     }
 
-    /// Whether it has grown beyond its limit, which this is.
+    /// Whether it has grown by more than its limit, which this is.
     pub fn flooded(&self) -> Option<u64> {
-        (self.offset > self.limit).then_some(self.limit)
+        (self.offset - self.base > self.limit).then_some(self.limit)
+    }
+
+    /// What it may grow by counts from here on: what was written before is somebody else's.
+    pub fn begin(&mut self) {
+        self.base = self.offset;
     }
 
     /// Bytes read so far.

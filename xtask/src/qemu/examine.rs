@@ -4,7 +4,7 @@
 //! QEMU's monitor, then, if its kernel still takes interrupts, backtraces and the task list by sysrq on its
 //! serial line. Whatever fails here says so in the result: it is not what is being judged.
 
-use std::io::{Read, Write};
+use std::io::{BufRead, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -57,8 +57,8 @@ pub fn examine(folder: &Path, vmlinux: &Path) -> Vec<String> {
         Err(why) => lines.push(format!("QEMU tells no registers: {why}")),
     }
     lines.push(match monitor.press_keys(folder) {
-        Ok(0) => "its kernel does not answer to sysrq: it takes no interrupts".to_string(),
-        Ok(bytes) => format!(
+        Ok(None) => "its kernel does not answer to sysrq: it takes no interrupts".to_string(),
+        Ok(Some(bytes)) => format!(
             "its kernel answers to sysrq: {bytes} bytes of backtraces and tasks are in the log"
         ),
         Err(why) => format!("sysrq: {why}"),
@@ -82,7 +82,12 @@ impl Monitor {
             .set_write_timeout(Some(ANSWER))
             .map_err(|err| said(&err))?;
         let writer = socket.try_clone().map_err(|err| said(&err))?;
-        let mut qmp = Qmp::new(Stream::new(std::io::BufReader::new(socket), writer));
+        let mut reader = std::io::BufReader::new(socket);
+        // QMP's reader takes a greeting for granted.
+        if reader.fill_buf().map_err(|err| said(&err))?.is_empty() {
+            return Err("QEMU has ended".to_string());
+        }
+        let mut qmp = Qmp::new(Stream::new(reader, writer));
         qmp.handshake().map_err(|err| said(&err))?;
         Ok(Monitor { qmp })
     }
@@ -95,35 +100,36 @@ impl Monitor {
         self.qmp.execute(&command).map_err(|err| err.to_string())
     }
 
-    /// Presses each key and waits until the kernel has printed; the bytes that it printed in all.
-    fn press_keys(&mut self, folder: &Path) -> Result<usize, String> {
+    /// Presses each key and waits until the kernel has printed; the bytes that it printed in all, if it says
+    /// that it is for the keys.
+    fn press_keys(&mut self, folder: &Path) -> Result<Option<usize>, String> {
         let said = |err: std::io::Error| err.to_string();
         let mut line = connect(folder, CONSOLE_SOCKET).map_err(said)?;
         line.set_read_timeout(Some(QUIET)).map_err(said)?;
-        let mut printed = 0;
+        let mut printed = Vec::new();
         for key in KEYS {
             let id = CONSOLE_ID.to_string();
             let pressed = self.qmp.execute(&chardev_send_break { id });
             pressed.map_err(|err| err.to_string())?;
             line.write_all(&[*key]).map_err(said)?;
-            printed += drain(&mut line);
+            drain(&mut line, &mut printed);
         }
-        Ok(printed)
+        let text = String::from_utf8_lossy(&printed);
+        Ok(text.contains("sysrq: ").then_some(printed.len()))
     }
 }
 
 /// Reads until nothing has come for a while: QEMU waits for whoever is connected to take what the guest
 /// prints. The bytes are in the log as well.
-fn drain(line: &mut UnixStream) -> usize {
-    let (mut buffer, mut bytes) = (vec![0; 64 << 10], 0);
+fn drain(line: &mut UnixStream, printed: &mut Vec<u8>) {
+    let mut buffer = vec![0; 64 << 10];
     let deadline = Instant::now() + PRINTING;
     while Instant::now() < deadline {
         match line.read(&mut buffer) {
             Ok(0) | Err(_) => break,
-            Ok(count) => bytes += count,
+            Ok(count) => printed.extend_from_slice(&buffer[..count]),
         }
     }
-    bytes
 }
 
 /// Where each processor is, out of QEMU's `info registers -a`: `RIP=` of x86, `PC=` of arm.

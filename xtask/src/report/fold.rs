@@ -34,7 +34,7 @@ pub fn fold(events: &[Stamped]) -> Option<RunReport> {
         started: head.started,
         seed: head.seed,
         machines: head.machines.clone(),
-        boot_s: Vec::new(),
+        parts: head.part.iter().cloned().collect(),
         results: Vec::new(),
         unfinished: Vec::new(),
         cut: Some("its record ends here: the lab was killed, or its machine stopped".to_string()),
@@ -60,10 +60,9 @@ pub fn fold(events: &[Stamped]) -> Option<RunReport> {
         }
     }
     report.unfinished = at_work.into_values().collect();
-    report.boot_s = boots
-        .into_iter()
-        .map(|(arch, times)| (arch, median(times)))
-        .collect();
+    for machine in &mut report.machines {
+        machine.boot_s = boots.get(&machine.arch).cloned().map(median);
+    }
     Some(report)
 }
 
@@ -135,7 +134,7 @@ mod tests {
             .collect();
         assert_eq!(read, events);
         let report = fold(&read).unwrap();
-        assert_eq!(report.boot_s, [(Arch::Arm64, 0.6)]);
+        assert_eq!(report.machines[0].boot_s, Some(0.6));
         assert_eq!((report.results.len(), report.cut.as_deref()), (2, None));
         assert_eq!(report.elapsed, Duration::from_millis(2750));
     }

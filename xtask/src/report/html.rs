@@ -123,11 +123,7 @@ pub fn text(run: &RunReport, history: &History, place: &Path) -> Result<String> 
         totals: totals(&outcomes),
         cut: run.cut.clone(),
         unfinished: run.unfinished.iter().map(CaseId::shown).collect(),
-        columns: run
-            .machines
-            .iter()
-            .map(|machine| column(run, machine))
-            .collect(),
+        columns: run.machines.iter().map(column).collect(),
         rows: rows(run, &outcomes, &failures, history),
         failures,
     };
@@ -137,8 +133,14 @@ pub fn text(run: &RunReport, history: &History, place: &Path) -> Result<String> 
 
 fn headline(run: &RunReport, outcomes: &[Outcome<'_>]) -> String {
     let bad = |outcome: &&Outcome<'_>| !outcome.last.verdict.is_good();
+    let passed = |outcome: &&Outcome<'_>| outcome.last.verdict == Verdict::Pass;
+    let passed = outcomes.iter().filter(passed).count();
     match (outcomes.iter().filter(bad).count(), &run.cut) {
-        (0, None) => format!("all {} scenarios passed", outcomes.len()),
+        (0, None) if passed == outcomes.len() => format!("all {passed} scenarios passed"),
+        (0, None) => format!(
+            "{passed} of {} scenarios passed, the rest was skipped",
+            outcomes.len()
+        ),
         (0, Some(_)) => format!("cut short after {} scenarios", outcomes.len()),
         (count, _) => format!("{count} of {} scenarios failed", outcomes.len()),
     }
@@ -171,8 +173,7 @@ fn totals(outcomes: &[Outcome<'_>]) -> Vec<Total> {
     counts.into_iter().map(total).chain(flaky).collect()
 }
 
-fn column(run: &RunReport, machine: &MachineReport) -> Column {
-    let boot = run.boot_s.iter().find(|(arch, _)| *arch == machine.arch);
+fn column(machine: &MachineReport) -> Column {
     Column {
         arch: machine.arch.name(),
         kernel: machine.kernel.clone(),
@@ -182,7 +183,9 @@ fn column(run: &RunReport, machine: &MachineReport) -> Column {
         cpu: machine.cpu.clone(),
         accel: machine.accel.name(),
         why: machine.why.clone(),
-        boot: boot.map_or(String::new(), |(_, time)| format!("{time:.2} s")),
+        boot: machine
+            .boot_s
+            .map_or(String::new(), |time| format!("{time:.2} s")),
     }
 }
 
@@ -285,11 +288,10 @@ fn rows(
 fn cell(outcomes: &[&Outcome<'_>], time: Option<f64>, earlier: &[f64], anchor: String) -> Cell {
     let bad = |outcome: &&&Outcome<'_>| !outcome.last.verdict.is_good();
     let good = outcomes.len() - outcomes.iter().filter(bad).count();
-    let worst = outcomes
-        .iter()
-        .find(bad)
-        .or(outcomes.first())
-        .map_or(Verdict::Pass, |outcome| outcome.last.verdict);
+    // The lab's own failures, and what ended a guest, come after what left it sound.
+    let verdicts = outcomes.iter().map(|outcome| outcome.last.verdict);
+    let worst = verdicts.max_by_key(|verdict| (!verdict.is_good(), *verdict));
+    let worst = worst.unwrap_or(Verdict::Pass);
     let flaky = outcomes.iter().any(|outcome| outcome.is_flaky());
     let mut word = match (worst, flaky) {
         (Verdict::Pass, true) => "flaky".to_string(),

@@ -9,7 +9,7 @@ use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestRerun, T
 
 use crate::error::{Error, Result};
 use crate::report::evidence::Evidence;
-use crate::report::{MachineReport, Outcome, RunReport, ScenarioReport};
+use crate::report::{CaseId, MachineReport, Outcome, RunReport, ScenarioReport};
 use crate::scenario::verdict::Verdict;
 
 /// The report's text; `evidence` gives what a scenario has left.
@@ -26,11 +26,37 @@ pub fn text(run: &RunReport, evidence: &dyn Fn(&ScenarioReport) -> Evidence) -> 
             .iter()
             .map(|outcome| test_case(run, outcome, evidence));
         suite.add_test_cases(cases);
+        let at_work = run.unfinished.iter().filter(|case| case.is_on(machine));
+        suite.add_test_cases(at_work.map(|case| {
+            let why = run.cut.as_deref().unwrap_or("it has not ended");
+            let class = class_name(case);
+            error_case(&case.scenario, &class, why)
+        }));
+        report.add_test_suite(suite);
+    }
+    if let Some(why) = &run.cut {
+        // What did not run is no test case: the run itself is one that failed.
+        let mut suite = TestSuite::new("the run");
+        suite.add_test_case(error_case("run", "lab", why));
         report.add_test_suite(suite);
     }
     report
         .to_string()
         .map_err(|err| Error::lab("writing a JUnit report", err.to_string()))
+}
+
+fn error_case(name: &str, class: &str, why: &str) -> TestCase {
+    let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
+    status.set_type("cut").set_message(why);
+    let mut case = TestCase::new(name, status);
+    case.set_classname(class);
+    case
+}
+
+/// What tells cases of one name apart.
+fn class_name(case: &CaseId) -> String {
+    let words = [case.arch.name(), &case.kernel, &case.machine];
+    format!("lab.{}", words.map(|word| word.replace('.', "_")).join("."))
 }
 
 fn suite(run: &RunReport, machine: &MachineReport) -> TestSuite {
@@ -91,8 +117,7 @@ fn test_case(
         round => format!("{} (round {round})", result.case.scenario),
     };
     let mut case = TestCase::new(name, status);
-    let (kernel, arch) = (&result.case.kernel, result.case.arch);
-    case.set_classname(format!("lab.{arch}.{}", kernel.replace('.', "_")));
+    case.set_classname(class_name(&result.case));
     case.set_time(result.elapsed);
     let seed = result.seed.to_string();
     case.add_property(("seed", seed.as_str()));
@@ -136,6 +161,19 @@ mod tests {
     use super::*;
     use crate::arch::Arch;
     use crate::report::tests::{report, result};
+
+    #[test]
+    fn a_run_that_was_cut_has_errors() {
+        let mut run = report("1", vec![result("self", Arch::X86_64, Verdict::Pass)]);
+        run.cut = Some("the lab was killed".into());
+        run.unfinished = vec![crate::report::tests::case("tree", Arch::Arm64)];
+        let text = text(&run, &|_| Evidence::default()).unwrap();
+        assert!(
+            text.contains("tests=\"3\" skipped=\"0\" failures=\"0\" errors=\"2\""),
+            "{text}"
+        );
+        assert_eq!(text.matches("the lab was killed").count(), 2, "{text}");
+    }
 
     #[test]
     fn failures_carry_their_verdict_reason_output_and_log() {

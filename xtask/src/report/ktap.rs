@@ -4,7 +4,7 @@
 
 use std::fmt::Write;
 
-use crate::report::{Outcome, RunReport};
+use crate::report::{CaseId, Outcome, RunReport};
 use crate::scenario::verdict::Verdict;
 
 /// The report's text.
@@ -17,15 +17,32 @@ pub fn text(run: &RunReport) -> String {
             .filter(|outcome| outcome.last.case.is_on(machine))
             .collect();
         let name = format!("{} {} {}", machine.arch, machine.kernel, machine.machine);
-        let mut inner = format!("KTAP version 1\n# Subtest: {name}\n1..{}\n", of.len());
+        let cut: Vec<&CaseId> = run
+            .unfinished
+            .iter()
+            .filter(|case| case.is_on(machine))
+            .collect();
+        let count = of.len() + cut.len();
+        let mut inner = format!("KTAP version 1\n# Subtest: {name}\n1..{count}\n");
         for (at, outcome) in of.iter().enumerate() {
             case(&mut inner, at + 1, outcome);
+        }
+        for (at, case) in cut.iter().enumerate() {
+            let number = of.len() + at + 1;
+            let _ = writeln!(
+                inner,
+                "not ok {number} {} # cut",
+                case.scenario.replace('#', "_")
+            );
         }
         for line in inner.lines() {
             let _ = writeln!(text, "  {line}");
         }
-        let good = of.iter().all(|outcome| outcome.last.verdict.is_good());
+        let good = cut.is_empty() && of.iter().all(|outcome| outcome.last.verdict.is_good());
         let _ = writeln!(text, "{} {} {name}", word(good), at + 1);
+    }
+    if let Some(why) = &run.cut {
+        let _ = writeln!(text, "Bail out! {}", why.replace('\n', " "));
     }
     text
 }
@@ -65,6 +82,20 @@ mod tests {
     use super::*;
     use crate::arch::Arch;
     use crate::report::tests::{report, result};
+
+    #[test]
+    fn a_run_that_was_cut_is_not_ok() {
+        let x = Arch::X86_64;
+        let mut run = report("1", vec![result("self", x, Verdict::Pass)]);
+        run.cut = Some("the lab was killed".into());
+        run.unfinished = vec![crate::report::tests::case("tree", x)];
+        let text = text(&run);
+        assert!(
+            text.contains("  not ok 2 tree # cut\nnot ok 1 x86_64"),
+            "{text}"
+        );
+        assert!(text.ends_with("Bail out! the lab was killed\n"), "{text}");
+    }
 
     #[test]
     fn a_machine_is_a_test_with_its_scenarios_in_it() {

@@ -3,8 +3,10 @@
 //! Several runs joined into one: the shards of a run that was divided, or runs of other kernels and
 //! machines. Refuses what would make the sum say something that no run has seen.
 
+use std::collections::BTreeSet;
+
 use crate::error::{Error, Result};
-use crate::report::{MachineReport, RunReport};
+use crate::report::{MachineReport, Part, RunReport};
 
 const DOING: &str = "joining runs";
 
@@ -46,14 +48,32 @@ pub fn merge(runs: Vec<RunReport>) -> Result<RunReport> {
         all.results.extend(run.results);
         all.unfinished.extend(run.unfinished);
         all.cut = all.cut.or(run.cut);
-        for (arch, boot) in run.boot_s {
-            // The median of another shard is as good as this one's.
-            if !all.boot_s.iter().any(|(other, _)| *other == arch) {
-                all.boot_s.push((arch, boot));
+        all.parts.extend(run.parts);
+    }
+    let missing = missing(&all.parts);
+    if !missing.is_empty() {
+        let why = format!("not all parts are here: {}", missing.join(", "));
+        all.cut = Some(all.cut.map_or(why.clone(), |cut| format!("{cut}; {why}")));
+    }
+    Ok(all)
+}
+
+/// The parts that are not there, of all that one of is, in words.
+fn missing(parts: &[Part]) -> Vec<String> {
+    let mut missing = BTreeSet::new();
+    for part in parts {
+        for index in 1..=part.count {
+            let wanted = Part {
+                index,
+                ..part.clone()
+            };
+            if !parts.contains(&wanted) {
+                missing.insert(wanted);
             }
         }
     }
-    Ok(all)
+    let words = |part: &Part| format!("{}/{} of {}", part.index, part.count, part.of);
+    missing.iter().map(words).collect()
 }
 
 /// Artifacts are in the folder of the run that they are of.
@@ -125,6 +145,24 @@ mod tests {
         assert_eq!((all.id.as_str(), all.results.len()), ("1 2", 3));
         assert_eq!(all.exit_code(), 1);
         assert_eq!(all.results[2].folder.to_str(), Some("/runs/2/x86_64/tree"));
+    }
+
+    #[test]
+    fn a_part_that_is_missing_makes_it_a_run_that_was_cut() {
+        let part = |index: u32| {
+            let mut run = report(&index.to_string(), vec![]);
+            run.parts = vec![Part {
+                index,
+                count: 3,
+                of: "arm64".into(),
+            }];
+            run
+        };
+        let two = merge(vec![part(1), part(3)]).unwrap();
+        let why = two.cut.clone().unwrap();
+        assert!(why.contains("2/3 of arm64"), "{why}");
+        assert_eq!(two.exit_code(), 5);
+        assert_eq!(merge(vec![part(1), part(3), part(2)]).unwrap().cut, None);
     }
 
     #[test]

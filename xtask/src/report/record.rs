@@ -127,7 +127,7 @@ pub fn read(path: &Path) -> Result<RunReport> {
         false => path.parent(),
     };
     if let Some(place) = place {
-        report.folder = std::path::absolute(place).at("looking for", place)?;
+        report.folder = std::fs::canonicalize(place).at("looking for", place)?;
     }
     Ok(report)
 }
@@ -156,7 +156,7 @@ mod tests {
         let report = recorder.finish().unwrap();
         let again = read(dir.path()).unwrap();
         assert_eq!((&again.results, &again.cut), (&report.results, &None));
-        assert_eq!(again.folder, dir.path());
+        assert_eq!(again.folder, dir.path().canonicalize().unwrap());
 
         let path = dir.path().join(EVENTS);
         let text = std::fs::read_to_string(&path).unwrap();

@@ -93,7 +93,7 @@ impl Terminal {
             }
         }
         let skipped = |outcome: &Outcome<'_>| outcome.last.verdict == Verdict::Skip;
-        if outcomes.iter().all(skipped) {
+        if !outcomes.is_empty() && outcomes.iter().all(skipped) {
             state.line("nothing was run: every scenario was skipped");
         }
         if let Some(why) = &report.cut {
@@ -333,9 +333,9 @@ fn sum(report: &RunReport, outcomes: &[Outcome<'_>]) -> String {
     };
     let counts: Vec<String> = counts.iter().map(count).collect();
     let boots: Vec<String> = report
-        .boot_s
+        .machines
         .iter()
-        .map(|(arch, time)| format!("{arch} {time:.2} s"))
+        .filter_map(|machine| Some(format!("{} {:.2} s", machine.arch, machine.boot_s?)))
         .collect();
     let boots = if boots.is_empty() {
         String::new()

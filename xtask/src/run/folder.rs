@@ -14,6 +14,7 @@ use crate::plan::Plan;
 use crate::qemu::guest::VMLINUX;
 use crate::qemu::program;
 use crate::qemu::{clock, Accelerator, BootSpec};
+use crate::run::select::chance;
 
 /// A run's folder.
 #[derive(Debug, Clone)]
@@ -27,7 +28,9 @@ pub struct RunFolder {
 impl RunFolder {
     /// Makes one for a run that began so many seconds after 1970, and points `latest` to it.
     pub fn create(layout: &Layout, started: u64) -> Result<RunFolder> {
-        let id = format!("{}-{}", stamp(started), std::process::id());
+        // Runs of several machines may lie in one folder: neither time nor process tells them apart.
+        let chance = chance() & 0xffff;
+        let id = format!("{}-{chance:04x}-{}", stamp(started), std::process::id());
         let runs = layout.runs();
         let path = runs.join(&id);
         create_dir(&path)?;

@@ -154,8 +154,13 @@ fn for_people(plan: &Plan, scenarios: &[Scenario], run: &Run) -> Result<String> 
 /// The shares of the run of one kernel: each architecture's scenarios in so many parts as there are shards.
 fn divide(plan: &Plan, scenarios: &[Scenario], flags: &PlanFlags) -> Result<Vec<Share>> {
     let mut shares = Vec::new();
+    choose(scenarios, &plan.arches, flags.run.partition)?;
     for arch in &plan.arches {
-        let all = choose(scenarios, &[*arch], flags.run.partition)?.len();
+        // No runner is wanted where there is nothing to run.
+        let Ok(all) = choose(scenarios, &[*arch], flags.run.partition) else {
+            continue;
+        };
+        let all = all.len();
         let key = cache_key(plan, *arch)?;
         // A part without scenarios is nobody's share.
         for index in 1..=flags.shards.min(all as u32) {
@@ -180,6 +185,7 @@ fn share(plan: &Plan, arch: Arch, partition: Option<Partition>, key: &str, run: 
     args.extend(part.map(|(index, count)| format!("--partition {index}/{count}")));
     args.extend(run.repeat.map(|count| format!("--repeat {count}")));
     args.extend((run.retries > 0).then(|| format!("--retries {}", run.retries)));
+    args.extend(run.until_fail.then(|| "--until-fail".to_string()));
     args.extend(run.seed.map(|seed| format!("--seed {seed}")));
     let of_name = part.map(|(index, count)| format!(" {index}/{count}"));
     let of_slug = part.map(|(index, count)| format!("-{index}-of-{count}"));

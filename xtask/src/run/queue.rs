@@ -63,6 +63,8 @@ struct State {
     round: u32,
     /// Whether no round follows.
     closed: bool,
+    /// Whether nothing is tried again either.
+    aborted: bool,
     /// Virtual processors in use.
     used: u32,
     /// Jobs at work on each architecture.
@@ -106,6 +108,7 @@ impl Queue {
                 left: VecDeque::new(),
                 round: 0,
                 closed: false,
+                aborted: false,
                 used: 0,
                 busy: BTreeMap::new(),
             }),
@@ -162,12 +165,17 @@ impl Queue {
             attempt: job.attempt + 1,
             ..job.clone()
         };
+        let mut state = self.lock();
         if job.attempt <= self.effort.retries {
-            self.lock().left.push_back(again);
-            self.ended.notify_all();
+            if !state.aborted {
+                state.left.push_back(again);
+            }
         } else if self.effort.until_fail {
-            self.close();
+            // What has failed once, and waits for its next try, is not told as failed without it.
+            state.closed = true;
+            state.left.retain(|job| job.attempt > 1);
         }
+        self.ended.notify_all();
     }
 
     /// Drops what is left: nothing more is begun.
@@ -175,6 +183,7 @@ impl Queue {
         let mut state = self.lock();
         state.left.clear();
         state.closed = true;
+        state.aborted = true;
         self.ended.notify_all();
     }
 
@@ -360,6 +369,38 @@ mod tests {
         queue.failed(&next);
         let again = queue.take(None).unwrap();
         queue.failed(&again);
+        assert!(queue.take(None).is_none());
+    }
+
+    #[test]
+    fn of_a_queue_that_was_closed_nothing_is_tried_again() {
+        let x = Arch::X86_64;
+        let retries = Effort { retries: 2, ..ONCE };
+        let queue = Queue::new(vec![job("a", x, 1, false)], 4, retries);
+        let held = queue.take(None).unwrap();
+        queue.close();
+        queue.failed(&held);
+        assert!(queue.take(None).is_none());
+    }
+
+    #[test]
+    fn the_end_of_a_run_until_then_leaves_what_waits_for_its_next_try() {
+        let x = Arch::X86_64;
+        let effort = Effort {
+            rounds: None,
+            retries: 1,
+            until_fail: true,
+            seed: 1,
+        };
+        let jobs = vec![job("a", x, 1, false), job("b", x, 1, false)];
+        let queue = Queue::new(jobs, 4, effort);
+        let (a, b) = (queue.take(None).unwrap(), queue.take(None).unwrap());
+        queue.failed(&a);
+        queue.failed(&b);
+        let again = queue.take(None).unwrap();
+        queue.failed(&again);
+        let waiting = queue.take(None).unwrap();
+        assert_eq!((waiting.scenario.name.as_str(), waiting.attempt), ("b", 2));
         assert!(queue.take(None).is_none());
     }
 

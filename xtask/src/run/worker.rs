@@ -68,6 +68,10 @@ fn work_on(
     // The old guest ends before a new one begins: both would share a processor.
     let guest = kept.filter(fits);
     let folder = ready.folder.path.join(folder_of(&job.case, job.attempt));
+    sink.emit(Event::Run(RunEvent::ScenarioBegin {
+        worker,
+        case: job.case.clone(),
+    }));
     let started = Instant::now();
     let boots = usize::from(guest.is_none());
     let number = guests.fetch_add(boots, Ordering::Relaxed) + boots;
@@ -75,12 +79,8 @@ fn work_on(
         Some(guest) => Ok(guest),
         None => boot(worker, ready, job, number, sink),
     };
-    sink.emit(Event::Run(RunEvent::ScenarioBegin {
-        worker,
-        case: job.case.clone(),
-    }));
     let (played, bench) = match guest {
-        Ok(guest) => play_one(worker, job, guest, &folder, sink)?,
+        Ok(guest) => play_one(worker, ready, job, guest, &folder, sink)?,
         Err(halt) => {
             let judgement = not_booted(&job.scenario, &interruption(halt)?);
             keep_boot_log(ready, job, number, &folder)?;
@@ -118,8 +118,7 @@ fn boot(
         arch: spec.arch,
     }));
     let folder = guest_folder(ready, spec.arch, number);
-    let own = job.scenario.file.boot_timeout_s.map(Duration::from_secs);
-    let boot_limit = own.unwrap_or(BOOT_LIMIT).mul_f64(ready.slowdown);
+    let boot_limit = boot_limit(ready, job);
     let guest = Guest::boot(spec, &folder, boot_limit)?;
     let boot = guest.hello().boot;
     sink.emit(Event::Run(RunEvent::Booted {
@@ -140,6 +139,12 @@ fn boot(
     })
 }
 
+/// What a boot may take in a job.
+fn boot_limit(ready: &Ready, job: &Job) -> Duration {
+    let own = job.scenario.file.boot_timeout_s.map(Duration::from_secs);
+    own.unwrap_or(BOOT_LIMIT).mul_f64(ready.slowdown)
+}
+
 /// The log of the guest that did not boot goes to the scenario that wanted it.
 fn keep_boot_log(ready: &Ready, job: &Job, number: usize, folder: &Path) -> Result<()> {
     let log = guest_folder(ready, job.spec.arch, number).join(CONSOLE_LOG);
@@ -155,6 +160,7 @@ fn guest_folder(ready: &Ready, arch: Arch, number: usize) -> PathBuf {
 
 fn play_one(
     worker: usize,
+    ready: &Ready,
     job: &Job,
     kept: Kept,
     folder: &Path,
@@ -171,6 +177,11 @@ fn play_one(
         }));
     };
     let Kept { guest, bench } = kept;
+    // Its guest may have been booted for another.
+    let bench = Bench {
+        boot_limit: boot_limit(ready, job),
+        ..bench
+    };
     let played = play(&scenario, &bench, job.seed, folder, guest, &watch)?;
     Ok((played, Some(bench)))
 }

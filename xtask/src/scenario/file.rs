@@ -53,6 +53,9 @@ pub struct ScenarioFile {
     /// The verdict that makes it pass, for scenarios that check the lab itself (default pass).
     #[serde(default)]
     pub expect_verdict: Verdict,
+    /// Texts that the reason of the expected verdict must have.
+    #[serde(default)]
+    pub expect_why: Vec<String>,
     /// Parameters, each with its values: every combination is a case, with `${name}` replaced in the file's
     /// text.
     #[serde(default)]

@@ -45,6 +45,7 @@ pub fn play(
 ) -> Result<Played> {
     let started = Instant::now();
     guest.console().advance()?;
+    guest.console().begin();
     let log_start = guest.console().offset();
     let seen = guest.console().advance()?.len();
     let mut case = Case::new(scenario, bench, seed, folder, guest)?;
@@ -94,7 +95,7 @@ pub fn play(
         && judgement.verdict.leaves_guest_sound();
     let judgement = judgement
         .with_log(&findings, taint)
-        .against(scenario.file.expect_verdict);
+        .against(scenario.file.expect_verdict, &scenario.file.expect_why);
     let judgement = with_leaks(judgement, &leaks, folder)?;
     let guest = guest.filter(|_| sound && !scenario.file.fresh_guest);
     Ok(Played {
@@ -261,7 +262,7 @@ fn keep_last_log(folder: &Path, reboots: u32) -> Result<()> {
 
 /// The judgement of a scenario whose guest did not boot.
 pub fn not_booted(scenario: &Scenario, halt: &Halt) -> Judgement {
-    Judgement::of_halt(halt, true).against(scenario.file.expect_verdict)
+    Judgement::of_halt(halt, true).against(scenario.file.expect_verdict, &scenario.file.expect_why)
 }
 
 /// The user's wish to stop, if that is why a guest halted.

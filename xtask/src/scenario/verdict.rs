@@ -201,7 +201,7 @@ impl Judgement {
     /// What the kernel log and the taint make of a scenario that went through to `self`. A bad log counts for
     /// more than a failed expectation, since it is likely to be the reason; what ended the guest stays.
     pub fn with_log(self, findings: &[Finding], taint: u64) -> Self {
-        if self.verdict == Verdict::Panic {
+        if matches!(self.verdict, Verdict::Panic | Verdict::Flood) {
             return self.with_cause(findings);
         }
         if !self.verdict.leaves_guest_sound() && self.verdict != Verdict::Timeout {
@@ -244,11 +244,18 @@ impl Judgement {
         }
     }
 
-    /// What the judgement is for a scenario that expects `expected`.
-    pub fn against(self, expected: Verdict) -> Self {
+    /// What the judgement is for a scenario that expects `expected`, for a reason that has these texts.
+    pub fn against(self, expected: Verdict, why: &[String]) -> Self {
+        let missing = why.iter().find(|text| !self.why.contains(text.as_str()));
         match (expected, self.verdict) {
             (Verdict::Pass, _) | (_, Verdict::HostError | Verdict::Skip) => self,
-            (expected, found) if expected == found => Self::pass(),
+            (expected, found) if expected == found => match missing {
+                None => Self::pass(),
+                Some(text) => Self::fail(format!(
+                    "expected the verdict {expected} with \"{text}\", found: {}",
+                    self.why
+                )),
+            },
             (expected, found) => Self::fail(format!(
                 "expected the verdict {expected}, found {found}: {}",
                 self.why
@@ -319,10 +326,16 @@ mod tests {
     #[test]
     fn expected_trouble_passes_and_its_absence_fails() {
         let panic = Judgement::new(Verdict::Panic, "Kernel panic");
-        assert_eq!(panic.clone().against(Verdict::Panic), Judgement::pass());
-        assert_eq!(panic.against(Verdict::Pass).verdict, Verdict::Panic);
+        let why = |text: &str| vec![text.to_string()];
         assert_eq!(
-            Judgement::pass().against(Verdict::Panic).verdict,
+            panic.clone().against(Verdict::Panic, &[]),
+            Judgement::pass()
+        );
+        let other = panic.clone().against(Verdict::Panic, &why("no such words"));
+        assert!(other.verdict == Verdict::Fail && other.why.contains("no such words"));
+        assert_eq!(panic.against(Verdict::Pass, &[]).verdict, Verdict::Panic);
+        assert_eq!(
+            Judgement::pass().against(Verdict::Panic, &[]).verdict,
             Verdict::Fail
         );
     }
