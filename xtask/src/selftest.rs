@@ -6,6 +6,7 @@
 
 mod processes;
 
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -15,7 +16,9 @@ use crate::arch::Arch;
 use crate::error::{AtPath, Error, Kind, Result, EXIT_FAILED};
 use crate::exec::{self, tool, Child};
 use crate::flags::Target;
+use crate::layout::remove_dir;
 use crate::report::record::{self, EVENTS};
+use crate::run::folder::{point_latest, LATEST};
 use crate::scenario::verdict::Verdict;
 use crate::session::Session;
 use processes::{children, inside, send};
@@ -44,6 +47,17 @@ enum Moment {
 
 /// Does all tests on each architecture; an error if one fails.
 pub fn run(session: &Session, target: &Target) -> Result<()> {
+    // Whoever looks for the newest run means none of these.
+    let runs = session.layout.runs();
+    let latest = std::fs::read_link(runs.join(LATEST)).ok();
+    let result = run_all(session, target);
+    match latest {
+        Some(id) => result.and(point_latest(&runs, &id)),
+        None => result,
+    }
+}
+
+fn run_all(session: &Session, target: &Target) -> Result<()> {
     let mut failed = Vec::new();
     for arch in target.arch.arches() {
         let bench = Bench::new(session, target, arch)?;
@@ -92,6 +106,8 @@ struct Running {
     child: Child,
     log: PathBuf,
     runs: PathBuf,
+    /// Whether its folder is evidence.
+    failed: Cell<bool>,
 }
 
 type Test<'a> = (String, Result<Outcome>);
@@ -167,6 +183,7 @@ impl<'a> Bench<'a> {
             child,
             log,
             runs: self.session.layout.runs(),
+            failed: Cell::new(false),
         })
     }
 
@@ -252,15 +269,29 @@ fn timed(test: impl FnOnce() -> Result<()>) -> Result<Outcome> {
     test().map(|()| Outcome::Passed(began.elapsed()))
 }
 
+impl Drop for Running {
+    fn drop(&mut self) {
+        let folder = self.made().filter(|_| !self.failed.get());
+        if let Some(folder) = folder {
+            // What is left of a run that did what was wanted is of no use to anybody.
+            let _ = remove_dir(&folder);
+        }
+    }
+}
+
 impl Running {
-    /// Its folder, which is called after its process.
-    fn folder(&self) -> Result<PathBuf> {
+    /// Its folder, which is called after its process, if it has made one.
+    fn made(&self) -> Option<PathBuf> {
         let end = format!("-{}", self.child.pid());
-        let entries = std::fs::read_dir(&self.runs).at("listing", &self.runs)?;
+        let entries = std::fs::read_dir(&self.runs).ok()?;
         let mut names = entries.flatten().map(|entry| entry.file_name());
-        let found = names.find(|name| name.to_string_lossy().ends_with(&end));
-        found
-            .map(|name| self.runs.join(name))
+        let found = names.find(|name| name.to_string_lossy().ends_with(&end))?;
+        Some(self.runs.join(found))
+    }
+
+    /// Its folder, which it must have made.
+    fn folder(&self) -> Result<PathBuf> {
+        self.made()
             .ok_or_else(|| self.error("it has no folder".to_string()))
     }
 
@@ -285,10 +316,8 @@ impl Running {
             Moment::Start => true,
             Moment::Boot => !children(self.child.pid()).is_empty(),
             Moment::Step => {
-                let events = self.folder().map(|folder| folder.join(EVENTS));
-                let text = events
-                    .ok()
-                    .and_then(|path| std::fs::read_to_string(path).ok());
+                let events = self.made().map(|folder| folder.join(EVENTS));
+                let text = events.and_then(|path| std::fs::read_to_string(path).ok());
                 text.is_some_and(|text| text.contains("\"number\":1"))
             }
         }
@@ -318,7 +347,7 @@ impl Running {
             let gone = self.child.poll()?.is_some();
             // A run that did not come so far has no folder, and nobody in it.
             left = self
-                .folder()
+                .made()
                 .map(|folder| inside(&folder))
                 .unwrap_or_default();
             if gone && left.is_empty() {
@@ -341,6 +370,7 @@ impl Running {
     }
 
     fn error(&self, found: String) -> Error {
+        self.failed.set(true);
         Error::lab("testing the lab", found).log(&self.log, exec::tail(&self.log, 10))
     }
 }

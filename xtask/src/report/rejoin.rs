@@ -6,11 +6,12 @@ use crate::error::{Error, Result};
 use crate::flags::Report;
 use crate::report::terminal::Terminal;
 use crate::report::{merge::merge, record, write_all, RunReport};
+use crate::run::folder::LATEST;
 use crate::session::Session;
 
 /// Writes the reports; the exit code is that of the run.
 pub fn run(session: &Session, flags: &Report) -> Result<i32> {
-    let latest = [session.layout.runs().join("latest")];
+    let latest = [session.layout.runs().join(LATEST)];
     let paths = match flags.runs.as_slice() {
         [] => &latest,
         [_] => flags.runs.as_slice(),

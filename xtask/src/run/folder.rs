@@ -16,6 +16,9 @@ use crate::qemu::program;
 use crate::qemu::{clock, Accelerator, BootSpec};
 use crate::run::select::chance;
 
+/// Name of the link to the newest run.
+pub const LATEST: &str = "latest";
+
 /// A run's folder.
 #[derive(Debug, Clone)]
 pub struct RunFolder {
@@ -34,13 +37,7 @@ impl RunFolder {
         let runs = layout.runs();
         let path = runs.join(&id);
         create_dir(&path)?;
-        let (latest, fresh) = (
-            runs.join("latest"),
-            runs.join(format!(".latest-{}", std::process::id())),
-        );
-        let _ = std::fs::remove_file(&fresh);
-        std::os::unix::fs::symlink(&id, &fresh).at("creating", &fresh)?;
-        std::fs::rename(&fresh, &latest).at("renaming to", &latest)?;
+        point_latest(&runs, Path::new(&id))?;
         Ok(RunFolder { id, path })
     }
 
@@ -63,6 +60,15 @@ impl RunFolder {
         }
         Ok(spec(plan, prepared.arch, &kernel, &initramfs))
     }
+}
+
+/// Makes `latest` a link to a run, by a rename: it is there at every moment.
+pub fn point_latest(runs: &Path, id: &Path) -> Result<()> {
+    let fresh = runs.join(format!(".{LATEST}-{}", std::process::id()));
+    let _ = std::fs::remove_file(&fresh);
+    std::os::unix::fs::symlink(id, &fresh).at("creating", &fresh)?;
+    let latest = runs.join(LATEST);
+    std::fs::rename(&fresh, &latest).at("renaming to", &latest)
 }
 
 /// The guest that a plan asks for; its accelerator is still to be chosen.
