@@ -262,6 +262,14 @@ mod tests {
         seed: 1,
     };
 
+    /// Again and again until one has failed twice.
+    const UNTIL_FAIL: Effort = Effort {
+        rounds: None,
+        retries: 1,
+        until_fail: true,
+        seed: 1,
+    };
+
     fn name<'a>(taken: &'a Option<Taken<'_>>) -> &'a str {
         taken.as_ref().map_or("", |taken| &taken.scenario.name)
     }
@@ -348,13 +356,7 @@ mod tests {
     #[test]
     fn what_failed_is_tried_again_and_then_ends_a_run_until_then() {
         let x = Arch::X86_64;
-        let effort = Effort {
-            rounds: None,
-            retries: 1,
-            until_fail: true,
-            seed: 1,
-        };
-        let queue = Queue::new(vec![job("a", x, 1, false)], 4, effort);
+        let queue = Queue::new(vec![job("a", x, 1, false)], 4, UNTIL_FAIL);
         assert_eq!(queue.total(), None);
         let one = queue.take(None).unwrap();
         queue.failed(&one);
@@ -386,14 +388,8 @@ mod tests {
     #[test]
     fn the_end_of_a_run_until_then_leaves_what_waits_for_its_next_try() {
         let x = Arch::X86_64;
-        let effort = Effort {
-            rounds: None,
-            retries: 1,
-            until_fail: true,
-            seed: 1,
-        };
         let jobs = vec![job("a", x, 1, false), job("b", x, 1, false)];
-        let queue = Queue::new(jobs, 4, effort);
+        let queue = Queue::new(jobs, 4, UNTIL_FAIL);
         let (a, b) = (queue.take(None).unwrap(), queue.take(None).unwrap());
         queue.failed(&a);
         queue.failed(&b);
