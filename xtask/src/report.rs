@@ -207,6 +207,13 @@ pub struct MachineReport {
     pub boot_s: Option<f64>,
 }
 
+impl MachineReport {
+    /// Architecture, kernel and machine: what tells it from the others of a report.
+    pub fn shown(&self) -> String {
+        format!("{} {} {}", self.arch, self.kernel, self.machine)
+    }
+}
+
 /// A whole run, or several joined into one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunReport {

@@ -189,6 +189,14 @@ fn column(machine: &MachineReport) -> Column {
     }
 }
 
+/// Where a case was run, in words.
+fn place_of(case: &CaseId) -> String {
+    format!(
+        "{}, kernel {}, machine {}",
+        case.arch, case.kernel, case.machine
+    )
+}
+
 fn failure(
     run: &RunReport,
     outcome: &Outcome<'_>,
@@ -214,10 +222,7 @@ fn failure(
             false => result.verdict.to_string(),
         },
         scenario: case.scenario.clone(),
-        machine: format!(
-            "{}, kernel {}, machine {}",
-            case.arch, case.kernel, case.machine
-        ),
+        machine: place_of(case),
         round,
         why: result.why.clone(),
         lines: telling_lines(&run.folder.join(result.console())),
@@ -258,10 +263,7 @@ fn rows(
                 ..first.last.case.clone()
             };
             let of_cell = |failure: &&Failure| {
-                let machine = format!(
-                    "{}, kernel {}, machine {}",
-                    case.arch, case.kernel, case.machine
-                );
+                let machine = place_of(&case);
                 failure.scenario == name && failure.machine == machine
             };
             let anchor = failures.iter().find(of_cell);

@@ -60,10 +60,7 @@ fn class_name(case: &CaseId) -> String {
 }
 
 fn suite(run: &RunReport, machine: &MachineReport) -> TestSuite {
-    let mut suite = TestSuite::new(format!(
-        "{} {} {}",
-        machine.arch, machine.kernel, machine.machine
-    ));
+    let mut suite = TestSuite::new(machine.shown());
     let seed = run.seed.to_string();
     for (name, value) in [
         ("run", run.id.as_str()),

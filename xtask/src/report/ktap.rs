@@ -16,7 +16,7 @@ pub fn text(run: &RunReport) -> String {
             .iter()
             .filter(|outcome| outcome.last.case.is_on(machine))
             .collect();
-        let name = format!("{} {} {}", machine.arch, machine.kernel, machine.machine);
+        let name = machine.shown();
         let cut: Vec<&CaseId> = run
             .unfinished
             .iter()
