@@ -188,6 +188,13 @@ pub enum Answer {
         tasks: Vec<Task>,
         /// /proc/sys/kernel/tainted.
         taint: u64,
+        /// What the kernel has kept of the restarts since the last time, oldest first: each a
+        /// `Moment` of the core.
+        #[serde(default)]
+        restarts: Vec<[u64; 4]>,
+        /// How many of them the kernel had written over.
+        #[serde(default)]
+        restarts_lost: u32,
     },
     /// What was waited for cannot come any more.
     Over,

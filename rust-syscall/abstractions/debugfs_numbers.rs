@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Numbers that debugfs shows and lets root change.
+//! Numbers that debugfs shows, alone or many of them, and lets root change.
 //!
 //! Files are never removed: what they show are statics of code that is built in.
 //!
 //! C header: [`include/linux/debugfs.h`](srctree/include/linux/debugfs.h).
 
+use crate::alloc::{flags::GFP_KERNEL, KBox};
 use core::ffi::CStr;
 use core::ptr;
 use core::sync::atomic::{AtomicU32, AtomicU64};
@@ -44,6 +45,26 @@ impl Dir {
         // debugfs reads and writes it as a word, which is what an atomic makes of it too.
         unsafe {
             bindings::debugfs_create_u32(name.as_ptr().cast(), mode, self.0, value.as_ptr())
+        };
+    }
+
+    /// Makes a file that shows these words, in the machine's order of bytes.
+    pub fn read_only_words(&self, name: &CStr, words: &'static [AtomicU64]) {
+        let blob = bindings::debugfs_blob_wrapper {
+            data: words.as_ptr().cast_mut().cast(),
+            size: core::mem::size_of_val(words),
+        };
+        // Without memory for it nothing comes of the file, as of others without debugfs.
+        let Ok(blob) = KBox::new(blob, GFP_KERNEL) else {
+            return;
+        };
+        let blob = KBox::into_raw(blob);
+        // SAFETY: by the type invariant; the name is copied. Neither the blob, which has just been
+        // given up for ever, nor the words ever go away. debugfs reads the words through `blob`,
+        // with READ_ONLY never writes them, and whoever reads them while an atomic stores one may
+        // see either value.
+        unsafe {
+            bindings::debugfs_create_blob(name.as_ptr().cast(), READ_ONLY, self.0, blob)
         };
     }
 

@@ -1,9 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Short sleeps of the current task, which must be allowed to sleep.
+//! Short sleeps of the current task, which must be allowed to sleep, and the time.
 //!
-//! C headers: [`include/linux/delay.h`](srctree/include/linux/delay.h) and
-//! [`include/linux/sched.h`](srctree/include/linux/sched.h).
+//! C headers: [`include/linux/delay.h`](srctree/include/linux/delay.h),
+//! [`include/linux/sched.h`](srctree/include/linux/sched.h) and
+//! [`include/linux/timekeeping.h`](srctree/include/linux/timekeeping.h).
+
+/// Nanoseconds of CLOCK_MONOTONIC.
+pub fn now_ns() -> u64 {
+    // SAFETY: it may be called in every context.
+    unsafe { bindings::ktime_get() as u64 }
+}
 
 /// Sleeps until the next tick of the timer, or until a signal comes.
 pub fn sleep_a_tick() {

@@ -29,6 +29,7 @@ pub mod monitor;
 pub mod registry;
 pub mod state;
 pub mod step;
+pub mod trace;
 
 pub use monitor::{Ending, Monitor, Point, Work};
 pub use state::{Actor, Effect, Event, Failure, Mode, Phase, ProtocolError, Slot, Turn, Wake};

@@ -15,6 +15,7 @@ pub mod merge;
 pub mod record;
 pub mod rejoin;
 pub mod terminal;
+pub mod timeline;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

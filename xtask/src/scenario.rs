@@ -10,6 +10,7 @@ pub mod expect;
 pub mod file;
 pub mod images;
 pub mod matrix;
+pub mod order;
 pub mod play;
 pub mod reboot;
 pub mod schema;

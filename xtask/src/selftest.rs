@@ -323,11 +323,15 @@ impl Running {
         }
     }
 
-    /// Waits for its end with this exit code, and for that of all it has started.
+    /// Waits for its end, to which it has a reason, with this exit code, and for that of all it has started.
     fn expect_exit(&mut self, code: i32) -> Result<()> {
-        let ended = self.child.wait_timeout(DOWN)?;
+        self.expect_exit_within(DOWN, code)
+    }
+
+    fn expect_exit_within(&mut self, time: Duration, code: i32) -> Result<()> {
+        let ended = self.child.wait_timeout(time)?;
         let Some(status) = ended else {
-            return Err(self.error(format!("it has not ended within {DOWN:?}")));
+            return Err(self.error(format!("it has not ended within {time:?}")));
         };
         let as_expected = status.code() == Some(code);
         self.expect(as_expected, || {

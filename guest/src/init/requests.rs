@@ -93,7 +93,7 @@ impl Server {
             Op::Reset => {
                 self.programs.clear();
                 self.pending.clear();
-                reset::reset()?
+                reset::reset(&mut self.traced)?
             }
             Op::Leaks => leaks::find()?,
             Op::Shutdown => return Ok(None),

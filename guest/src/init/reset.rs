@@ -2,6 +2,7 @@
 
 //! What a case leaves behind, and getting rid of it.
 
+use super::traced::Traced;
 use crate::freezer;
 use crate::knobs;
 use crate::procfs;
@@ -24,16 +25,21 @@ fn others() -> Result<Vec<Task>, String> {
 
 /// Kills all tasks, removes all cgroups and empties the case's folder; tells
 /// what there was.
-pub fn reset() -> Result<Answer, String> {
+pub fn reset(traced: &mut Traced) -> Result<Answer, String> {
     let tasks = others()?;
+    // A restart that is still going on is told as it stands, before its end by force.
+    let kept = traced.take();
     kill_all()?;
     // A test that was killed may have left them set.
     knobs::rest();
     remove_cgroups(Path::new(freezer::MOUNT))?;
     empty(Path::new(CASE_DIR))?;
+    let (restarts, restarts_lost) = kept?;
     Ok(Answer::Leftovers {
         tasks,
         taint: taint(),
+        restarts,
+        restarts_lost,
     })
 }
 

@@ -7,6 +7,7 @@
 use super::leaks;
 use super::pending::Pending;
 use super::port::Port;
+use super::traced::Traced;
 use crate::ktap::Ktap;
 use crate::protocol::{Answer, Op, Reply, Request};
 use crate::sys;
@@ -52,6 +53,7 @@ pub struct Server {
     greeted: bool,
     pub(super) programs: BTreeMap<String, Program>,
     pub(super) pending: Vec<Pending>,
+    pub(super) traced: Traced,
     ktap: Ktap,
 }
 
@@ -96,6 +98,7 @@ impl Server {
             greeted: false,
             programs: BTreeMap::new(),
             pending: Vec::new(),
+            traced: Traced::default(),
             ktap: Ktap::default(),
         })
     }

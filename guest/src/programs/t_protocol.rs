@@ -21,15 +21,6 @@ use std::time::Instant;
 /// Longest delay at a point.
 const DELAY_US: u32 = 2_000;
 
-const POINTS: [Point; 6] = [
-    Point::Entered,
-    Point::Turn,
-    Point::Restoring,
-    Point::Restored,
-    Point::Verify,
-    Point::Ended,
-];
-
 /// Who gets the signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Victim {
@@ -70,7 +61,7 @@ fn attacks(tree: &Tree) -> Vec<Attack> {
             slots.push(knobs::COORDINATOR);
         }
         for slot in slots {
-            for point in POINTS.into_iter().filter(|point| comes_by(mode, slot, *point)) {
+            for point in Point::ALL.into_iter().filter(|point| comes_by(mode, slot, *point)) {
                 for signal in [Signal::SIGKILL, Signal::SIGINT] {
                     attacks.push(Attack {
                         mode,

@@ -10,6 +10,7 @@ use super::failure::Failure;
 use super::loader::Loader;
 use crate::image::record::TreeEntry;
 use crate::image::tree;
+use crate::restart::trace::Place;
 use crate::restart::{
     Actor, Effect, Event, Failure as FirstFailure, Mode, Monitor, Phase, Point, ProtocolError,
     Restart, Slot, Turn, Wake,
@@ -53,7 +54,7 @@ pub(crate) struct Context {
     /// The root's pid namespace, in which original pids are looked at.
     pub(crate) ns: ARef<PidNamespace>,
     pub(crate) plan: Plan,
-    _counted: Counted,
+    counted: Counted,
     /// Whether a log has been told of a failure: it gets one line.
     logged: AtomicBool,
     #[pin]
@@ -140,7 +141,7 @@ impl Context {
                 root,
                 ns,
                 plan,
-                _counted: Counted::new(),
+                counted: Counted::new(),
                 logged: AtomicBool::new(false),
                 state <- new_mutex!(state, "checkpoint::context"),
             }),
@@ -177,6 +178,15 @@ impl Context {
     /// The task that has come in for `slot`.
     pub(crate) fn member(&self, slot: usize) -> Option<ARef<Pid>> {
         self.state.lock().members.get(slot)?.clone()
+    }
+
+    /// A participant has come to this place: for those who look on.
+    pub(crate) fn at(&self, actor: Actor, place: Place) {
+        let saved_pid = match actor {
+            Actor::Slot(slot) => self.plan.entries.get(slot).map_or(0, |entry| entry.pid),
+            Actor::Coordinator => 0,
+        };
+        debug::pass(&self.counted, actor, saved_pid, place);
     }
 
     /// The first failure, if there was one.
@@ -312,6 +322,6 @@ impl Monitor for Context {
     }
 
     fn pass(&self, actor: Actor, point: Point) {
-        debug::pass(actor, point);
+        self.at(actor, Place::At(point));
     }
 }

@@ -12,6 +12,7 @@ use crate::image::record::head::Host;
 use crate::image::record::{End, Head, TaskEnd, Tree, TreeEntry};
 use crate::image::tree;
 use crate::restart::monitor::take_part;
+use crate::restart::trace::Place;
 use crate::restart::{Actor, Mode, Monitor as _, Point, Turn, Work};
 use kernel::alloc::{flags::GFP_KERNEL, KBox, KVVec};
 use kernel::error::code::*;
@@ -73,6 +74,7 @@ fn run(context: &Arc<Context>, actor: Actor, log: Option<&File>) -> isize {
         held: None,
     };
     let ending = take_part(&**context, actor, &mut part);
+    context.at(actor, place_left(ending.turn));
     part.log_end();
     let resumed = part.resumed.take();
     if ending.last {
@@ -91,6 +93,20 @@ fn run(context: &Arc<Context>, actor: Actor, log: Option<&File>) -> isize {
         }
         // `take_part` ends with one of the two above.
         Turn::Wait | Turn::Restore | Turn::Verify => EINVAL.to_errno() as isize,
+    }
+}
+
+/// How a participant leaves that has come to this turn.
+fn place_left(turn: Turn) -> Place {
+    match turn {
+        Turn::Abort { errno, kill } => Place::Left {
+            errno: errno as u16,
+            killed: kill,
+        },
+        _ => Place::Left {
+            errno: 0,
+            killed: false,
+        },
     }
 }
 

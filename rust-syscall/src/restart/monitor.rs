@@ -50,6 +50,19 @@ pub enum Point {
     Ended = 6,
 }
 
+impl Point {
+    /// All of them, in the order of their numbers.
+    pub const ALL: [Point; 6] = {
+        use Point::*;
+        [Entered, Turn, Restoring, Restored, Verify, Ended]
+    };
+
+    /// The point with this number.
+    pub fn of(number: u32) -> Option<Point> {
+        Point::ALL.into_iter().find(|point| *point as u32 == number)
+    }
+}
+
 /// The parts of a restart that are a participant's own. Errors are errnos,
 /// positive.
 pub trait Work {

@@ -3,6 +3,8 @@
 //! A run as one HTML page that needs nothing else: what failed and why, each scenario on each machine with
 //! its time beside those of earlier runs. The page itself is `templates/report.html`.
 
+mod timeline;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
@@ -36,6 +38,7 @@ struct Page {
     cut: Option<String>,
     unfinished: Vec<String>,
     failures: Vec<Failure>,
+    restarts: Vec<timeline::Group>,
     columns: Vec<Column>,
     rows: Vec<Row>,
 }
@@ -77,6 +80,8 @@ struct Cell {
     last_y: String,
     /// The failure that it is told in; empty for none.
     anchor: String,
+    /// Where its restarts are drawn; empty for none.
+    restarts: String,
 }
 
 struct Failure {
@@ -103,6 +108,7 @@ pub fn text(run: &RunReport, history: &History, place: &Path) -> Result<String> 
         .filter(|outcome| !outcome.last.verdict.is_good());
     let flaky = outcomes.iter().filter(|outcome| outcome.is_flaky());
     let mut failures = Vec::new();
+    let mut failed: Vec<&ScenarioReport> = Vec::new();
     for outcome in bad.chain(flaky) {
         // Of what came right at last, the tries that failed are of interest.
         let told = match outcome.is_flaky() {
@@ -111,8 +117,13 @@ pub fn text(run: &RunReport, history: &History, place: &Path) -> Result<String> 
         };
         for result in told {
             failures.push(failure(run, outcome, result, failures.len(), place));
+            failed.push(result);
         }
     }
+    let all = failed
+        .into_iter()
+        .chain(outcomes.iter().map(|outcome| outcome.last));
+    let restarts = timeline::groups(run, all);
     let page = Page {
         title: format!("restart lab: {}", headline(run, &outcomes)),
         headline: headline(run, &outcomes),
@@ -124,8 +135,9 @@ pub fn text(run: &RunReport, history: &History, place: &Path) -> Result<String> 
         cut: run.cut.clone(),
         unfinished: run.unfinished.iter().map(CaseId::shown).collect(),
         columns: run.machines.iter().map(column).collect(),
-        rows: rows(run, &outcomes, &failures, history),
+        rows: rows(run, &outcomes, &failures, &restarts, history),
         failures,
+        restarts,
     };
     page.render()
         .map_err(|err| Error::lab("writing an HTML report", err.to_string()))
@@ -242,6 +254,7 @@ fn rows(
     run: &RunReport,
     outcomes: &[Outcome<'_>],
     failures: &[Failure],
+    restarts: &[timeline::Group],
     history: &History,
 ) -> Vec<Row> {
     let mut names: Vec<&str> = outcomes
@@ -262,18 +275,19 @@ fn rows(
                 round: 1,
                 ..first.last.case.clone()
             };
-            let of_cell = |failure: &&Failure| {
-                let machine = place_of(&case);
-                failure.scenario == name && failure.machine == machine
-            };
-            let anchor = failures.iter().find(of_cell);
-            let anchor = anchor.map_or(String::new(), |failure| failure.anchor.clone());
-            Some(cell(
-                &outcomes,
-                times.get(&case).copied(),
-                history.of_case(&case),
-                anchor,
-            ))
+            let place = place_of(&case);
+            let is_here = |scenario: &str, machine: &str| scenario == name && machine == place;
+            let failure = failures
+                .iter()
+                .find(|one| is_here(&one.scenario, &one.machine));
+            let drawn = restarts
+                .iter()
+                .find(|one| is_here(&one.scenario, &one.machine));
+            Some(Cell {
+                anchor: failure.map_or(String::new(), |one| one.anchor.clone()),
+                restarts: drawn.map_or(String::new(), |one| one.anchor.clone()),
+                ..cell(&outcomes, times.get(&case).copied(), history.of_case(&case))
+            })
         };
         run.machines.iter().map(cell).collect()
     };
@@ -287,7 +301,7 @@ fn rows(
 }
 
 /// A cell of the matrix: the worst of all rounds, the median time of those that passed, and what it was before.
-fn cell(outcomes: &[&Outcome<'_>], time: Option<f64>, earlier: &[f64], anchor: String) -> Cell {
+fn cell(outcomes: &[&Outcome<'_>], time: Option<f64>, earlier: &[f64]) -> Cell {
     let bad = |outcome: &&&Outcome<'_>| !outcome.last.verdict.is_good();
     let good = outcomes.len() - outcomes.iter().filter(bad).count();
     // The lab's own failures, and what ended a guest, come after what left it sound.
@@ -319,7 +333,8 @@ fn cell(outcomes: &[&Outcome<'_>], time: Option<f64>, earlier: &[f64], anchor: S
         spark,
         last_x,
         last_y,
-        anchor,
+        anchor: String::new(),
+        restarts: String::new(),
     }
 }
 
@@ -424,7 +439,7 @@ mod tests {
         );
         let outcomes = run.outcomes();
         let all: Vec<&Outcome<'_>> = outcomes.iter().collect();
-        let cell = cell(&all, Some(1.5), &[1.0, 1.0, 1.0], "failure-0".into());
+        let cell = cell(&all, Some(1.5), &[1.0, 1.0, 1.0]);
         assert_eq!((cell.word.as_str(), cell.class), ("warn 1/2", "bad"));
         assert_eq!((cell.change.as_str(), cell.change_class), ("+50 %", "odd"));
         assert!(cell

@@ -13,7 +13,9 @@ use crate::layout::{copy_whole, write_whole};
 use crate::qemu::args::CONSOLE_LOG;
 use crate::qemu::console::Finding;
 use crate::qemu::guest::{Guest, Halt};
+use crate::report::timeline::Restarts;
 use crate::scenario::case::{Bench, Case, StepResult, Stop};
+use crate::scenario::order;
 use crate::scenario::step::Step;
 use crate::scenario::steps::{perform, title};
 use crate::scenario::verdict::{Judgement, Verdict};
@@ -55,7 +57,7 @@ pub fn play(
     };
     let elapsed = started.elapsed();
     let mut alive = judgement.verdict.leaves_guest_sound() || judgement.verdict == Verdict::Timeout;
-    let (mut taint, mut leaks) = (0, String::new());
+    let (mut taint, mut leaks, mut breach) = (0, String::new(), None);
     if alive {
         match clean_up(&mut case, &judgement) {
             Ok(left) => {
@@ -65,6 +67,7 @@ pub fn play(
                     let words = task_words(&left.tasks);
                     judgement = Judgement::fail(format!("tasks were left behind: {words}"));
                 }
+                breach = left.breach;
             }
             Err(stop) => {
                 alive = false;
@@ -97,6 +100,7 @@ pub fn play(
         .with_log(&findings, taint)
         .against(scenario.file.expect_verdict, &scenario.file.expect_why);
     let judgement = with_leaks(judgement, &leaks, folder)?;
+    let judgement = breach.into_iter().fold(judgement, Judgement::spoilt);
     let guest = guest.filter(|_| sound && !scenario.file.fresh_guest);
     Ok(Played {
         judgement,
@@ -150,14 +154,27 @@ struct Left {
     taint: u64,
     /// kmemleak's report, empty if there is nothing to report.
     leaks: String,
+    /// How a restart broke the rules, if one did.
+    breach: Option<String>,
 }
 
 /// Keeps what was written, and has the guest remove what is left and look for what is lost.
 fn clean_up(case: &mut Case, judgement: &Judgement) -> StepResult<Left> {
     case.keep_artifacts(!judgement.verdict.is_good())?;
     let time = Duration::from_secs(10).mul_f64(case.bench.scale);
+    let breach;
     let (tasks, taint) = match case.ask_within(Op::Reset, time)? {
-        Answer::Leftovers { tasks, taint } => (tasks, taint),
+        Answer::Leftovers {
+            tasks,
+            taint,
+            restarts,
+            restarts_lost,
+        } => {
+            let all = Restarts::of(&restarts, restarts_lost);
+            all.write(&case.folder)?;
+            breach = order::breach(&all);
+            (tasks, taint)
+        }
         other => return super::case::unexpected("cleaning up the guest", &other),
     };
     let mut leaks = String::new();
@@ -172,6 +189,7 @@ fn clean_up(case: &mut Case, judgement: &Judgement) -> StepResult<Left> {
         tasks,
         taint,
         leaks,
+        breach,
     })
 }
 
@@ -182,15 +200,7 @@ fn with_leaks(judgement: Judgement, leaks: &str, folder: &Path) -> Result<Judgem
         return Ok(judgement);
     }
     write_whole(&folder.join(LEAKS), leaks.as_bytes())?;
-    let lost = leak_words(leaks);
-    Ok(if judgement.verdict.is_good() {
-        Judgement::fail(lost)
-    } else {
-        Judgement {
-            why: format!("{}\nand {lost}", judgement.why),
-            ..judgement
-        }
-    })
+    Ok(judgement.spoilt(leak_words(leaks)))
 }
 
 /// Frames of a backtrace that are told.

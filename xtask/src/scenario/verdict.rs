@@ -137,6 +137,17 @@ pub struct Judgement {
 }
 
 impl Judgement {
+    /// With one more failure, which counts whatever else was found or expected.
+    pub fn spoilt(self, why: String) -> Judgement {
+        match self.verdict.is_good() {
+            true => Judgement::fail(why),
+            false => Judgement {
+                why: format!("{}\nand {why}", self.why),
+                ..self
+            },
+        }
+    }
+
     /// A judgement.
     pub fn new(verdict: Verdict, why: impl Into<String>) -> Self {
         Judgement {

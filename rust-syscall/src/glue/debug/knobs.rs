@@ -32,8 +32,7 @@ static HOLD_SLOT: AtomicU32 = AtomicU32::new(0);
 static HELD: AtomicU32 = AtomicU32::new(0);
 
 /// Makes the files; once, at boot.
-pub(super) fn init() {
-    let dir = Dir::new(c"checkpoint");
+pub(super) fn init(dir: &Dir) {
     dir.read_only_u32(c"contexts", &CONTEXTS);
     dir.read_write_u32(c"delay_us", &DELAY_US);
     dir.read_write_u64(c"seed", &SEED);
