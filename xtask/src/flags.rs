@@ -74,6 +74,8 @@ pub enum Lab {
     Plan(PlanFlags),
     /// Write the reports of a run again, or of several joined into one
     Report(Report),
+    /// Show the kernel log of a scenario that was run, with file and line
+    Lines(LinesFlags),
     /// Show what this machine has and lacks
     Doctor(Doctor),
     /// Get what this machine lacks
@@ -123,6 +125,9 @@ pub struct Run {
     /// What all chance in the run follows (default: a number that nobody chose; the run tells it)
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
+    /// Keep the memory of a guest that stops answering, as a file for gdb, crash or drgn
+    #[arg(long)]
+    pub dump_memory: bool,
     /// Where reports go.
     #[command(flatten)]
     pub outputs: Outputs,
@@ -198,6 +203,16 @@ pub struct Report {
     /// Where reports go.
     #[command(flatten)]
     pub outputs: Outputs,
+}
+
+/// `lab lines`
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "example:
+  cargo xtask lab lines target/lab/runs/latest/arm64/check-panic")]
+pub struct LinesFlags {
+    /// Folder of the scenario, in its run's
+    #[arg(value_name = "RUN/ARCH/SCENARIO")]
+    pub folder: PathBuf,
 }
 
 /// What to build and boot.

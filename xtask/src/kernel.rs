@@ -5,6 +5,7 @@
 pub mod build;
 pub mod config;
 pub mod kconfig;
+pub mod lines;
 pub mod source;
 pub mod toolchain;
 pub mod tree;

@@ -69,6 +69,7 @@ fn lab(session: &Session, command: Lab) -> Result<i32> {
             drop(lock);
             selftest::run(session, &flags.target)?;
         }
+        Lab::Lines(flags) => print!("{}", run::lines::text(session, &flags, &Terminal::new())?),
         Lab::Schema => print!("{}", scenario::schema::text()),
         Lab::Doctor(flags) => {
             let diagnosis = doctor::diagnose(&session.plan(&flags.target)?, &session.host)?;

@@ -13,6 +13,7 @@ pub mod guest;
 pub mod program;
 pub mod symbols;
 pub mod transfer;
+mod watch;
 
 use std::path::PathBuf;
 
@@ -67,6 +68,9 @@ pub struct BootSpec {
     /// What the kernel log may grow to, in MiB.
     #[serde(default = "console_mib")]
     pub console_mib: u32,
+    /// Whether its memory is kept if it stops answering.
+    #[serde(default)]
+    pub dump_memory: bool,
 }
 
 /// What a kernel log may grow to where nothing is said: more than a run prints by far, and no disk's worth.

@@ -3,6 +3,7 @@
 //! `lab run`, from top to bottom: scenarios, plan, build, guests, report.
 
 pub mod folder;
+pub mod lines;
 pub mod preview;
 pub mod queue;
 pub mod select;
@@ -42,7 +43,10 @@ pub fn run(session: &Session, flags: &flags::Run) -> Result<i32> {
     let effort = effort(flags);
     let terminal = Terminal::new();
     let ready = prepare(session, &plan, &chosen, &terminal)?;
-    let jobs = jobs(&ready, &plan, &chosen);
+    let mut jobs = jobs(&ready, &plan, &chosen);
+    for job in &mut jobs {
+        job.spec.dump_memory = flags.dump_memory;
+    }
     let recorder = Recorder::create(&ready.folder.path, &terminal)?;
     let width = flags.jobs.unwrap_or(session.host.cpus);
     let part = part(&plan, flags);
@@ -50,11 +54,12 @@ pub fn run(session: &Session, flags: &flags::Run) -> Result<i32> {
     let cut = ended.as_ref().err().map(ToString::to_string);
     recorder.emit(Event::Run(RunEvent::End { cut }));
     let report = recorder.finish()?;
+    let lined = lines::add(&plan, &report, &terminal);
     // Of a run that was cut short as well: what it has seen is not lost.
     terminal.summary(&report, &|path| session.layout.show(path).to_string());
     let runs = session.layout.runs();
     let written = report::write_all(&report, Some(&report.folder), &flags.outputs, &runs);
-    ended.and(written).map(|()| report.exit_code())
+    ended.and(lined).and(written).map(|()| report.exit_code())
 }
 
 /// Which part of what a run is, if it was divided.

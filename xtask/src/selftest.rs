@@ -13,12 +13,15 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 
 use crate::arch::Arch;
-use crate::error::{AtPath, Error, Kind, Result, EXIT_FAILED};
+use crate::error::{AtPath, Error, Kind, Result, EXIT_FAILED, EXIT_PASSED};
 use crate::exec::{self, tool, Child};
-use crate::flags::Target;
+use crate::flags::{LinesFlags, Target};
 use crate::layout::remove_dir;
 use crate::report::record::{self, EVENTS};
+use crate::report::terminal::Terminal;
+use crate::report::timeline::{Restart, Restarts};
 use crate::run::folder::{point_latest, LATEST};
+use crate::run::lines;
 use crate::scenario::verdict::Verdict;
 use crate::session::Session;
 use processes::{children, inside, send};
@@ -154,6 +157,18 @@ impl<'a> Bench<'a> {
         .chain(std::iter::once_with(|| {
             ("the disk is full".to_string(), self.disk_is_full())
         }))
+        .chain(std::iter::once_with(|| {
+            (
+                "restarts are recorded".to_string(),
+                timed(|| self.restarts_are_recorded()),
+            )
+        }))
+        .chain(std::iter::once_with(|| {
+            (
+                "kernel logs get lines".to_string(),
+                timed(|| self.logs_get_lines()),
+            )
+        }))
     }
 
     /// Starts a run of the endless scenario, or of `scenario`, behind the words of `before`.
@@ -237,6 +252,35 @@ impl<'a> Bench<'a> {
         let report = record::read(&run.folder()?)?;
         run.expect(report.cut.is_some() && report.unfinished.len() == 1, || {
             format!("of a killed run the record says {:?}", report.cut)
+        })
+    }
+
+    /// What a kernel keeps of its restarts arrives: of a scenario with two that want a task, and a good one.
+    fn restarts_are_recorded(&self) -> Result<()> {
+        let mut run = self.start("restarts", &[], &["missing-task".to_string()])?;
+        run.expect_exit_within(UP, EXIT_PASSED)?;
+        let report = record::read(&run.folder()?)?;
+        let of_case = |result| Restarts::read(&report.folder_of(result)).restarts;
+        let restarts: Vec<Restart> = report.results.iter().flat_map(of_case).collect();
+        let ends: Vec<(Option<u16>, bool)> = restarts
+            .iter()
+            .map(|restart| (restart.errno(), restart.is_open()))
+            .collect();
+        let all = restarts.last().map_or(0, |last| last.restoring().len());
+        run.expect(
+            ends == [(Some(3), false), (Some(3), false), (None, false)] && all == 7,
+            || format!("restarts that end {ends:?}, {all} tasks in the last: not two with ESRCH and one of seven tasks"),
+        )
+    }
+
+    /// What a kernel says in a panic is told by file and line.
+    fn logs_get_lines(&self) -> Result<()> {
+        let mut run = self.start("lines", &[], &["check-panic".to_string()])?;
+        run.expect_exit_within(UP, EXIT_PASSED)?;
+        let folder = run.folder()?.join(self.arch.name()).join("check-panic");
+        let text = lines::text(self.session, &LinesFlags { folder }, &Terminal::new())?;
+        run.expect(text.contains("at drivers/tty/sysrq.c:"), || {
+            format!("no line of the handler that panics in {text}")
         })
     }
 

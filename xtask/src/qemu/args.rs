@@ -165,6 +165,7 @@ mod tests {
             tsc_khz: Some(2_500_000),
             append: vec!["lab.extra=1".into()],
             console_mib: crate::qemu::console_mib(),
+            dump_memory: false,
         }
     }
 

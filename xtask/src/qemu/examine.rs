@@ -2,16 +2,20 @@
 
 //! A guest that has stopped answering, looked at before it is ended: the registers of all its processors by
 //! QEMU's monitor, then, if its kernel still takes interrupts, backtraces and the task list by sysrq on its
-//! serial line. Whatever fails here says so in the result: it is not what is being judged.
+//! serial line; its memory, if that is wanted. Whatever fails here says so in the result: it is not what is
+//! being judged.
 
 use std::io::{BufRead, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use qapi::qmp::{chardev_send_break, human_monitor_command};
+use qapi::qmp::{
+    chardev_send_break, dump_guest_memory, human_monitor_command, query_dump, DumpStatus,
+};
 use qapi::{Qmp, Stream};
 
+use crate::exec;
 use crate::layout::write_whole;
 use crate::qemu::args::{CONSOLE_ID, CONSOLE_SOCKET, MONITOR_SOCKET};
 use crate::qemu::control::connect;
@@ -19,6 +23,10 @@ use crate::qemu::symbols::Symbols;
 
 /// What QEMU's monitor tells, in the guest's folder.
 pub const REGISTERS: &str = "registers.txt";
+/// The guest's memory as an ELF core file, in the guest's folder.
+pub const MEMORY: &str = "memory.elf";
+/// What QEMU may take to write that.
+const DUMPING: Duration = Duration::from_secs(120);
 /// What QEMU may take to answer.
 const ANSWER: Duration = Duration::from_secs(3);
 /// Keys of sysrq that have the kernel print backtraces of all processors, blocked tasks, all tasks.
@@ -31,8 +39,8 @@ const QUIET: Duration = Duration::from_millis(400);
 const PRINTING: Duration = Duration::from_secs(4);
 
 /// Examines the guest whose QEMU runs in `folder`; lines for who reads the verdict. The registers go into a
-/// file there, what the kernel prints into its log.
-pub fn examine(folder: &Path, vmlinux: &Path) -> Vec<String> {
+/// file there, what the kernel prints into its log, with `dump` its memory into a file as well.
+pub fn examine(folder: &Path, vmlinux: &Path, dump: bool) -> Vec<String> {
     let mut lines = Vec::new();
     let mut monitor = match Monitor::open(folder) {
         Ok(monitor) => monitor,
@@ -63,6 +71,13 @@ pub fn examine(folder: &Path, vmlinux: &Path) -> Vec<String> {
         ),
         Err(why) => format!("sysrq: {why}"),
     });
+    if dump {
+        let file = folder.join(MEMORY);
+        lines.push(match monitor.dump_memory() {
+            Ok(()) => format!("its memory is in {}", file.display()),
+            Err(why) => format!("keeping its memory in {}: {why}", file.display()),
+        });
+    }
     lines
 }
 
@@ -98,6 +113,29 @@ impl Monitor {
             command_line: command.to_string(),
         };
         self.qmp.execute(&command).map_err(|err| err.to_string())
+    }
+
+    /// Has QEMU, which runs in the guest's folder, write the guest's memory there; waits for that.
+    fn dump_memory(&mut self) -> Result<(), String> {
+        let dump = dump_guest_memory {
+            paging: false,
+            protocol: format!("file:{MEMORY}"),
+            detach: Some(true),
+            begin: None,
+            length: None,
+            format: None,
+        };
+        self.qmp.execute(&dump).map_err(|err| err.to_string())?;
+        let deadline = Instant::now() + DUMPING;
+        while Instant::now() < deadline && !exec::interrupted() {
+            let state = self.qmp.execute(&query_dump {});
+            match state.map_err(|err| err.to_string())?.status {
+                DumpStatus::completed => return Ok(()),
+                DumpStatus::failed => return Err("QEMU could not write it".to_string()),
+                DumpStatus::active | DumpStatus::none => std::thread::sleep(QUIET),
+            }
+        }
+        Err("QEMU has not come to its end".to_string())
     }
 
     /// Presses each key and waits until the kernel has printed; the bytes that it printed in all, if it says

@@ -17,9 +17,10 @@ use crate::layout::{create_dir, write_whole};
 use crate::qemu::args::{
     argv, CONSOLE_LOG, CONSOLE_SOCKET, CONTROL_SOCKET, FILES_SOCKET, MONITOR_SOCKET,
 };
-use crate::qemu::console::{Console, Finding, Trouble};
+use crate::qemu::console::{Console, Finding};
 use crate::qemu::control::{encode, Port, Replies};
 use crate::qemu::examine::examine;
+use crate::qemu::watch::check;
 use crate::qemu::BootSpec;
 
 /// What QEMU itself wrote, in the guest's folder.
@@ -95,6 +96,8 @@ pub struct Guest {
     hello: Hello,
     /// The kernel with its symbols, if it is there.
     vmlinux: PathBuf,
+    /// Whether its memory is kept if it stops answering.
+    dump_memory: bool,
 }
 
 impl Guest {
@@ -137,6 +140,7 @@ impl Guest {
             next_id: 1,
             hello: unknown,
             vmlinux: spec.kernel.with_file_name(VMLINUX),
+            dump_memory: spec.dump_memory,
         };
         let answer = guest.await_reply(0, "the guest's boot", started + limit, limit)?;
         let Answer::Hello {
@@ -259,7 +263,7 @@ impl Guest {
     ) -> Result<(), Halt> {
         check(&mut self.child, &mut self.console)?;
         if Instant::now() > deadline {
-            let found = examine(&self.folder, &self.vmlinux);
+            let found = examine(&self.folder, &self.vmlinux, self.dump_memory);
             self.console.advance()?;
             return Err(Halt::Silent {
                 doing: doing.to_string(),
@@ -339,33 +343,6 @@ fn with_qemu_log(halt: Halt, folder: &Path) -> Halt {
             })
         }
         other => other,
-    }
-}
-
-/// Whether the guest still runs, the kernel has not panicked and the user lets the lab go on.
-fn check(child: &mut Child, console: &mut Console) -> Result<(), Halt> {
-    let panic = |findings: &[Finding]| {
-        findings
-            .iter()
-            .find(|finding| finding.trouble == Trouble::Panic)
-            .map(|finding| finding.line.clone())
-    };
-    if exec::interrupted() {
-        return Err(Error::interrupted("running a guest").into());
-    }
-    let ended = child.poll()?;
-    if let Some(line) = panic(console.advance()?) {
-        return Err(Halt::Panic(line));
-    }
-    if let Some(limit) = console.flooded() {
-        return Err(Halt::Flood(limit));
-    }
-    match ended {
-        Some(status) => match panic(console.finish()?) {
-            Some(line) => Err(Halt::Panic(line)),
-            None => Err(Halt::Died(format!("QEMU {}", exec::describe(status)))),
-        },
-        None => Ok(()),
     }
 }
 

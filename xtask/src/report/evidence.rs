@@ -4,10 +4,19 @@
 
 use std::path::Path;
 
+use crate::kernel::lines::PLACE;
 use crate::qemu::args::CONSOLE_LOG;
 use crate::qemu::console::trouble_in;
 use crate::qemu::examine::FIRST_KEY;
 use crate::stamp::files_below;
+
+/// The kernel log with file and line in it, beside the log, if there is one.
+pub const LINES: &str = "lines.txt";
+
+/// Places that a summary tells.
+const PLACES: usize = 4;
+/// Files of the kernel that print backtraces.
+const TELLERS: [&str; 3] = ["dump_stack.c:", "/stacktrace.c:", "kernel/panic.c:"];
 
 /// Bytes of all programs' output in a report.
 const OUTPUT_LIMIT: usize = 16 << 10;
@@ -15,7 +24,7 @@ const OUTPUT_LIMIT: usize = 16 << 10;
 const LOG_LIMIT: usize = 64 << 10;
 /// Lines of a kernel log without trouble that tell something.
 const LOG_LINES: usize = 4;
-/// Lines of a kernel log that tell something from the first trouble on.
+/// Lines of a kernel log that tell something from the first trouble on, those with places not counted.
 const TROUBLE_LINES: usize = 16;
 
 /// What a scenario left.
@@ -45,13 +54,22 @@ impl Evidence {
         }
         Evidence {
             output: end_of(output, OUTPUT_LIMIT),
-            log: end_of(text(&folder.join(CONSOLE_LOG)), LOG_LIMIT),
+            log: end_of(log(&folder.join(CONSOLE_LOG)), LOG_LIMIT),
         }
     }
 }
 
 fn text(path: &Path) -> String {
     String::from_utf8_lossy(&std::fs::read(path).unwrap_or_default()).into_owned()
+}
+
+/// A kernel log, with file and line if somebody has looked for them.
+fn log(console: &Path) -> String {
+    let lined = text(&console.with_file_name(LINES));
+    match lined.is_empty() {
+        true => text(console),
+        false => lined,
+    }
 }
 
 /// The last `limit` bytes, from the beginning of a line on.
@@ -72,10 +90,14 @@ fn end_of(text: String, limit: usize) -> String {
 /// The lines of a kernel log that tell most: from the first trouble on, else the last ones that were not
 /// asked for by an examination.
 pub fn telling_lines(console: &Path) -> Vec<String> {
-    let text = text(console);
+    let text = log(console);
     let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
     let chosen = match lines.iter().position(|line| trouble_in(line).is_some()) {
-        Some(first) => &lines[first..lines.len().min(first + TROUBLE_LINES)],
+        Some(first) => {
+            let own = |at: &usize| !lines[*at].trim_start().starts_with(PLACE);
+            let end = (first..lines.len()).filter(own).nth(TROUBLE_LINES);
+            &lines[first..end.unwrap_or(lines.len())]
+        }
         None => {
             let asked = lines.iter().position(|line| line.contains(FIRST_KEY));
             let own = asked.unwrap_or(lines.len());
@@ -83,6 +105,18 @@ pub fn telling_lines(console: &Path) -> Vec<String> {
         }
     };
     chosen.iter().map(|line| line.to_string()).collect()
+}
+
+/// Where the kernel was at its first trouble, by file and line, if somebody has looked for them: without the
+/// functions that only tell of it.
+pub fn first_places(console: &Path) -> Vec<String> {
+    let is_place = |line: &String| {
+        let place = line.trim_start().strip_prefix(PLACE);
+        place.is_some_and(|place| !TELLERS.iter().any(|file| place.contains(file)))
+    };
+    let lines = telling_lines(console).into_iter().filter(is_place);
+    let lines = lines.map(|line| line.trim_start().to_string());
+    lines.take(PLACES).collect()
 }
 
 #[cfg(test)]
@@ -115,6 +149,28 @@ mod tests {
         let log = format!("[0.1] one\n[0.2] WARNING: CPU: 0\n[0.3] more\n[9.0] {FIRST_KEY}\n");
         assert_eq!(lines(&log).len(), 3);
         assert_eq!(lines("")[..], [] as [&str; 0]);
+    }
+
+    #[test]
+    fn file_and_line_are_told_where_they_are_known() {
+        let dir = tempfile::tempdir().unwrap();
+        let console = dir.path().join(CONSOLE_LOG);
+        std::fs::write(&console, "BUG: a\n f+0x1/0x2\n").unwrap();
+        assert_eq!(first_places(&console), [] as [&str; 0]);
+        let mut lined =
+            "Linux\nBUG: a\n panic+0x1/0x2\n                at kernel/panic.c:4 panic\n"
+                .to_string();
+        for line in 0..20 {
+            lined.push_str(&format!(" f+0x1/0x2\n                at a.c:{line} f\n"));
+        }
+        std::fs::write(dir.path().join(LINES), &lined).unwrap();
+        assert_eq!(
+            first_places(&console),
+            ["at a.c:0 f", "at a.c:1 f", "at a.c:2 f", "at a.c:3 f"]
+        );
+        let telling = telling_lines(&console);
+        assert_eq!((telling.len(), telling[0].as_str()), (31, "BUG: a"));
+        assert_eq!(Evidence::read(dir.path()).log, lined);
     }
 
     #[test]

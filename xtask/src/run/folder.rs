@@ -90,6 +90,7 @@ pub fn spec(plan: &Plan, arch: Arch, kernel: &Path, initramfs: &Path) -> BootSpe
         tsc_khz: clock::tsc_khz(),
         append: Vec::new(),
         console_mib: crate::qemu::console_mib(),
+        dump_memory: false,
     }
 }
 

@@ -244,6 +244,7 @@ mod tests {
             tsc_khz: None,
             append: vec![],
             console_mib: crate::qemu::console_mib(),
+            dump_memory: false,
         };
         Job {
             scenario: Scenario::cases(&path, "x", &text).unwrap().remove(0),

@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! The commands that made an object of a kernel, as make has written them down, given once more: to another
+//! file, with line tables.
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::error::{AtPath, Error, Kind, Result};
+use crate::exec::tool;
+
+/// What clang is told to make line tables.
+const CLANG: &str = "-gline-tables-only";
+/// What rustc is told.
+const RUSTC: &str = "-Cdebuginfo=line-tables-only";
+
+/// A command: its words.
+pub type Words = Vec<String>;
+
+/// The commands that made an object, if they are a compiler's and plain.
+pub fn commands_of(obj: &Path, object: &Path) -> Result<Option<Vec<Words>>> {
+    let name = object.file_name().unwrap_or_default().to_string_lossy();
+    let path = obj.join(object).with_file_name(format!(".{name}.cmd"));
+    // What was not made by a rule of its own has no such file.
+    if !path.exists() {
+        return Ok(None);
+    }
+    let text = std::fs::read_to_string(&path).at("reading", &path)?;
+    let first = text.lines().next().unwrap_or_default();
+    Ok(first.split_once(" := ").and_then(|(_, words)| split(words)))
+}
+
+/// The commands of a line that make has saved; None if it does more than call one after the other.
+fn split(line: &str) -> Option<Vec<Words>> {
+    let words = shlex::split(&line.replace("$(pound)", "#").replace("$$", "$"))?;
+    let is_shell = |word: &String| {
+        matches!(
+            word.as_str(),
+            "&&" | "||" | "|" | ">" | "<" | "if" | "{" | "("
+        ) || word.ends_with(';') && word.len() > 1
+    };
+    if words.iter().any(is_shell) {
+        return None;
+    }
+    let commands: Vec<Words> = words
+        .split(|word| word == ";")
+        .filter(|words| !words.is_empty())
+        .map(<[String]>::to_vec)
+        .collect();
+    let compiler = program(commands.first()?)?;
+    (compiler.contains("clang") || compiler.contains("rustc")).then_some(commands)
+}
+
+/// The program of a command, behind its environment.
+fn program(words: &Words) -> Option<&str> {
+    let program = words.iter().find(|word| !is_setting(word))?;
+    Path::new(program).file_name()?.to_str()
+}
+
+/// Whether a word in front of a command sets a variable.
+fn is_setting(word: &str) -> bool {
+    let name = word.split_once('=').map(|(name, _)| name);
+    name.is_some_and(|name| {
+        !name.is_empty() && name.chars().all(|c| c.is_ascii_uppercase() || c == '_')
+    })
+}
+
+/// The same command, that makes `out` of what made `object`, and nothing else.
+fn redirect(words: &Words, object: &str, out: &str) -> Words {
+    let is_rustc = program(words).is_some_and(|name| name.contains("rustc"));
+    let is_clang = program(words).is_some_and(|name| name.contains("clang"));
+    let mut all = Vec::new();
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        if word == "--out-dir" {
+            words.next();
+        } else if word.starts_with("--emit=") || word.starts_with("-Wp,-MMD") {
+            // Other files of the build.
+        } else if word == object {
+            all.push(out.to_string());
+        } else {
+            all.push(word.clone());
+        }
+    }
+    if is_rustc {
+        all.extend([format!("--emit=obj={out}"), RUSTC.to_string()]);
+    }
+    if is_clang {
+        all.push(CLANG.to_string());
+    }
+    all
+}
+
+/// Compiles an object again, to `out`.
+pub fn compile(obj: &Path, object: &Path, commands: &[Words], out: &Path) -> Result<()> {
+    let doing = format!("compiling {} with line tables", object.display());
+    let out = out.display().to_string();
+    for command in commands {
+        let words = redirect(command, &object.display().to_string(), &out);
+        let set = words.iter().take_while(|word| is_setting(word)).count();
+        let (settings, words) = words.split_at(set);
+        let [program, args @ ..] = words else {
+            continue;
+        };
+        // A program of the build is named from the object folder on, the others are looked for.
+        let program = match program.contains('/') {
+            true => obj.join(program),
+            false => PathBuf::from(program),
+        };
+        let mut tool = tool(&doing, program)
+            .args(args.iter().cloned())
+            .dir(obj)
+            .failure(Kind::Build)
+            // As kbuild has it: the kernel uses features that are not stable.
+            .env("RUSTC_BOOTSTRAP", "1");
+        for (name, value) in settings.iter().filter_map(|word| word.split_once('=')) {
+            tool = tool.env(name, value);
+        }
+        tool.read_bytes()?;
+    }
+    Ok(())
+}
+
+/// Gives the functions of an object addresses of their own. What it uses of others stays open.
+pub fn link(obj: &Path, llvm: &str, object: &Path, out: &Path) -> Result<()> {
+    // Written whole: what is there is believed later.
+    let scratch: PathBuf = out.with_extension("part");
+    tool(
+        format!("linking {}", object.display()),
+        format!("ld.lld-{llvm}"),
+    )
+    .args([
+        "--unresolved-symbols=ignore-all",
+        "--noinhibit-exec",
+        "--entry=0",
+        "-o",
+    ])
+    .arg(&scratch)
+    .arg(object)
+    .dir(obj)
+    .failure(Kind::Build)
+    .read_bytes()?;
+    std::fs::rename(&scratch, out).at("moving in", out)
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Answer {
+    #[serde(default)]
+    symbol: Vec<Symbol>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Symbol {
+    file_name: String,
+    function_name: String,
+    line: u64,
+}
+
+/// File, line and function at an address of a linked file, innermost first.
+pub fn symbolize(llvm: &str, linked: &Path, address: u64) -> Result<Vec<(String, u64, String)>> {
+    let doing = format!("looking up {address:#x} in {}", linked.display());
+    let text = tool(&doing, format!("llvm-symbolizer-{llvm}"))
+        .args(["--output-style=JSON", "--demangle"])
+        .arg(format!("--obj={}", linked.display()))
+        .arg(format!("{address:#x}"))
+        .read()?;
+    let answers: Vec<Answer> =
+        serde_json::from_str(&text).map_err(|err| Error::lab(doing, format!("{err}: {text}")))?;
+    let symbols = answers.into_iter().flat_map(|answer| answer.symbol);
+    Ok(symbols
+        .map(|symbol| (symbol.file_name, symbol.line, symbol.function_name))
+        .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(text: &str) -> Words {
+        text.split(' ').map(String::from).collect()
+    }
+
+    #[test]
+    fn a_compiler_and_what_follows_it_is_given_again() {
+        let line = r#"clang-19 -Wp,-MMD,kernel/.fork.o.d -DN='"fork"' -DP=$(pound) -c -o kernel/fork.o /s/fork.c   ; ./tools/objtool/objtool --uaccess   kernel/fork.o"#;
+        let commands = split(line).unwrap();
+        let again: Vec<Words> = commands
+            .iter()
+            .map(|one| redirect(one, "kernel/fork.o", "/k/x.o"))
+            .collect();
+        assert_eq!(
+            again,
+            [
+                words("clang-19 -DN=\"fork\" -DP=# -c -o /k/x.o /s/fork.c -gline-tables-only"),
+                words("./tools/objtool/objtool --uaccess /k/x.o"),
+            ]
+        );
+    }
+
+    #[test]
+    fn rust_is_told_where_its_one_object_goes() {
+        let line = "OBJTREE=/o /usr/bin/rustc -Zx --emit=dep-info=rust/.kernel.o.d --emit=obj=rust/kernel.o --emit=metadata=rust/libkernel.rmeta --out-dir rust --crate-name kernel /s/lib.rs";
+        let commands = split(line).unwrap();
+        assert_eq!(
+            redirect(&commands[0], "rust/kernel.o", "/k/x.o"),
+            words("OBJTREE=/o /usr/bin/rustc -Zx --crate-name kernel /s/lib.rs --emit=obj=/k/x.o -Cdebuginfo=line-tables-only")
+        );
+        assert!(is_setting("OBJTREE=/o") && !is_setting("-DX=1") && !is_setting("rustc"));
+    }
+
+    #[test]
+    fn what_is_more_than_a_compiler_is_left_alone() {
+        for line in [
+            "ld.lld-19 -r -o vmlinux.o a.o",
+            "clang-19 -c a.c && strip a.o",
+            "",
+            "clang-19 'a",
+            "echo x > a.o",
+        ] {
+            assert_eq!(split(line), None, "{line}");
+        }
+    }
+}

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Kernel logs with file and line: of the scenarios of a run that failed, when it is over, and `lab lines`, of
+//! any scenario whose kernel is still there as it was built.
+
+use std::path::{Path, PathBuf};
+
+use crate::arch::Arch;
+use crate::error::{AtPath, Error, Result};
+use crate::event::{Event, Sink};
+use crate::flags::{ArchSet, LinesFlags, Target};
+use crate::kernel::lines::{annotate, frame_in, Lines};
+use crate::layout::write_whole;
+use crate::plan::Plan;
+use crate::qemu::args::CONSOLE_LOG;
+use crate::qemu::guest::VMLINUX;
+use crate::report::evidence::LINES;
+use crate::report::record::{self, EVENTS};
+use crate::report::RunReport;
+use crate::session::Session;
+
+/// Scenarios of an architecture that get lines by themselves; `lab lines` does it for others.
+const SCENARIOS: usize = 6;
+
+/// Adds file and line to what the kernel said in the scenarios that failed. A kernel that is not to be had any
+/// more, or does not compile, leaves the logs as they are.
+pub fn add(plan: &Plan, report: &RunReport, sink: &dyn Sink) -> Result<()> {
+    for arch in &plan.arches {
+        let outcomes = report.outcomes();
+        let failed = outcomes
+            .iter()
+            .map(|outcome| outcome.last)
+            .filter(|result| result.case.arch == *arch && !result.verdict.is_good());
+        let folders: Vec<PathBuf> = failed
+            .map(|result| report.folder_of(result))
+            .filter(|folder| has_frames(folder))
+            .take(SCENARIOS)
+            .collect();
+        if folders.is_empty() {
+            continue;
+        }
+        let note = |text: String| sink.emit(Event::Note(text));
+        note(format!(
+            "looking for file and line of what the kernel said ({arch})"
+        ));
+        let _lock = plan.layout.lock(sink)?;
+        let written = open(plan, *arch, &report.folder).and_then(|mut lines| {
+            folders
+                .iter()
+                .try_for_each(|folder| write(&mut lines, folder).map(drop))
+        });
+        match written {
+            Err(err) if err.kind() == crate::error::Kind::Interrupted => return Err(err),
+            Err(err) => note(format!("no file and line ({arch}): {err}")),
+            Ok(()) => {}
+        }
+    }
+    Ok(())
+}
+
+/// `lab lines`: the kernel log of a scenario, with file and line.
+pub fn text(session: &Session, flags: &LinesFlags, sink: &dyn Sink) -> Result<String> {
+    let folder = std::fs::canonicalize(&flags.folder).at("looking for", &flags.folder)?;
+    let doing = || format!("reading {}", flags.folder.display());
+    let run = folder
+        .ancestors()
+        .find(|above| above.join(EVENTS).is_file());
+    let run = run.ok_or_else(|| {
+        Error::usage(doing(), "it is no scenario's folder in a run")
+            .hint("reports name it: target/lab/runs/ID/ARCH/SCENARIO")
+    })?;
+    let report = record::read(run)?;
+    let below = folder.strip_prefix(run).unwrap_or(&folder);
+    let mut results = report.results.iter();
+    let result = results
+        .find(|result| result.folder == below)
+        .ok_or_else(|| {
+            Error::usage(
+                doing(),
+                format!("its run has no scenario {}", below.display()),
+            )
+        })?;
+    let plan = session.plan(&Target {
+        arch: ArchSet::One(result.case.arch),
+        kernel: Some(result.case.kernel.clone()),
+        ..Target::default()
+    })?;
+    let _lock = session.make_ready(&plan, sink)?;
+    write(&mut open(&plan, result.case.arch, run)?, &folder)
+}
+
+fn open(plan: &Plan, arch: Arch, run: &Path) -> Result<Lines> {
+    let obj = plan.layout.obj(&plan.kernel.name, arch);
+    let source = plan.layout.tree(&plan.kernel.tree_name);
+    let vmlinux = run.join(arch.name()).join(VMLINUX);
+    Lines::open(&obj, &source, &plan.toolchain.llvm, &vmlinux)
+}
+
+/// Whether a scenario's kernel log names functions.
+fn has_frames(folder: &Path) -> bool {
+    let log = log(folder).unwrap_or_default();
+    log.lines().any(|line| frame_in(line).is_some())
+}
+
+/// A scenario's kernel log.
+fn log(folder: &Path) -> Result<String> {
+    let path = folder.join(CONSOLE_LOG);
+    let bytes = std::fs::read(&path).at("reading", &path)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// Writes the log with lines beside the log; what was written.
+fn write(lines: &mut Lines, folder: &Path) -> Result<String> {
+    let text = annotate(&log(folder)?, |frame| lines.place(frame))?;
+    write_whole(&folder.join(LINES), text.as_bytes())?;
+    Ok(text)
+}
