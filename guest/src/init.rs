@@ -16,6 +16,7 @@ pub mod reset;
 pub mod serve;
 pub mod shell;
 pub mod spawn;
+pub mod surroundings;
 pub mod traced;
 
 use crate::protocol::{CASE_DIR, CONTROL_PORT, FILES_PORT, RESULTS_PORT};

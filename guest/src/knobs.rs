@@ -80,10 +80,12 @@ pub fn delayed(
     done.map_err(|why| format!("seed {seed}: {why}"))
 }
 
-/// Holds and delays nobody from now on, as far as that can be done: for the end of a test, which has
+/// Holds and delays nobody from now on and has nobody panic, as far as that can be done: for the end of a test, which has
 /// told what it found.
 pub fn rest() {
-    let _ = release().and_then(|()| delay(0, 0));
+    let _ = release()
+        .and_then(|()| delay(0, 0))
+        .and_then(|()| set("panic_point", 0));
 }
 
 /// Waits until somebody is held; its pid, or `None` when that takes too long.

@@ -32,8 +32,10 @@ programs! {
     init
     mktree
     reap
+    t_alone
     t_at_once
     t_attributes
+    t_babble
     t_by_hand
     t_calls
     t_creds

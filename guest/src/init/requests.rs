@@ -93,7 +93,7 @@ impl Server {
             Op::Reset => {
                 self.programs.clear();
                 self.pending.clear();
-                reset::reset(&mut self.traced)?
+                reset::reset(&mut self.traced, &self.surroundings)?
             }
             Op::Leaks => leaks::find()?,
             Op::Shutdown => return Ok(None),

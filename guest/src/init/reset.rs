@@ -2,6 +2,7 @@
 
 //! What a case leaves behind, and getting rid of it.
 
+use super::surroundings::Surroundings;
 use super::traced::Traced;
 use crate::freezer;
 use crate::knobs;
@@ -25,7 +26,7 @@ fn others() -> Result<Vec<Task>, String> {
 
 /// Kills all tasks, removes all cgroups and empties the case's folder; tells
 /// what there was.
-pub fn reset(traced: &mut Traced) -> Result<Answer, String> {
+pub fn reset(traced: &mut Traced, surroundings: &Surroundings) -> Result<Answer, String> {
     let tasks = others()?;
     // A restart that is still going on is told as it stands, before its end by force.
     let kept = traced.take();
@@ -33,6 +34,8 @@ pub fn reset(traced: &mut Traced) -> Result<Answer, String> {
     // A test that was killed may have left them set.
     knobs::rest();
     remove_cgroups(Path::new(freezer::MOUNT))?;
+    // A case may have mounted something over its folder.
+    surroundings.renew()?;
     empty(Path::new(CASE_DIR))?;
     let (restarts, restarts_lost) = kept?;
     Ok(Answer::Leftovers {

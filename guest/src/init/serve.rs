@@ -7,6 +7,7 @@
 use super::leaks;
 use super::pending::Pending;
 use super::port::Port;
+use super::surroundings::Surroundings;
 use super::traced::Traced;
 use crate::ktap::Ktap;
 use crate::protocol::{Answer, Op, Reply, Request};
@@ -54,6 +55,7 @@ pub struct Server {
     pub(super) programs: BTreeMap<String, Program>,
     pub(super) pending: Vec<Pending>,
     pub(super) traced: Traced,
+    pub(super) surroundings: Surroundings,
     ktap: Ktap,
 }
 
@@ -88,6 +90,8 @@ impl Server {
             .map_err(|e| format!("blocking SIGCHLD: {e}"))?;
         let children = SignalFd::with_flags(&mask, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)
             .map_err(|e| format!("signalfd: {e}"))?;
+        let surroundings = Surroundings::of_boot()?;
+        surroundings.renew()?;
         Ok(Server {
             control,
             files,
@@ -99,6 +103,7 @@ impl Server {
             programs: BTreeMap::new(),
             pending: Vec::new(),
             traced: Traced::default(),
+            surroundings,
             ktap: Ktap::default(),
         })
     }

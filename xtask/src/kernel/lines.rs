@@ -86,6 +86,8 @@ pub struct Lines {
     objects: BTreeMap<String, Vec<Found>>,
     /// Objects compiled again so far.
     used: BTreeSet<PathBuf>,
+    /// Objects that could not be compiled again, and why.
+    complaints: BTreeMap<PathBuf, String>,
 }
 
 impl Lines {
@@ -106,6 +108,7 @@ impl Lines {
             source: source.to_path_buf(),
             llvm: llvm.to_string(),
             used: BTreeSet::new(),
+            complaints: BTreeMap::new(),
         })
     }
 
@@ -124,26 +127,41 @@ impl Lines {
             return Ok(Vec::new());
         };
         let found = found.clone();
-        if !self.used.contains(&found.object) && self.used.len() >= OBJECTS {
+        let is_new = !self.used.contains(&found.object);
+        if (is_new && self.used.len() >= OBJECTS) || self.complaints.contains_key(&found.object) {
             return Ok(Vec::new());
         }
         self.used.insert(found.object.clone());
         let original = self.obj.join(&found.object);
-        let Some(compiled) = self.with_lines(&found.object)? else {
-            return Ok(Vec::new());
+        let compiled = match self.with_lines(&found.object) {
+            Ok(Some(compiled)) => compiled,
+            Ok(None) => return Ok(Vec::new()),
+            // The others may do.
+            Err(err) if err.kind() == Kind::Build => {
+                self.complaints.insert(found.object, err.to_string());
+                return Ok(Vec::new());
+            }
+            Err(err) => return Err(err),
         };
         let code = |path: &Path| code_of(path, &frame.function, found.size);
-        let is_same = code(&original)
+        let is_told = code(&original)
             .zip(code(&compiled))
-            .is_some_and(|(one, other)| one.has_the_place_of(&other, frame.offset));
-        if !is_same {
+            .is_some_and(|(one, other)| {
+                one.has_the_place_of(&other, frame.offset) && !one.is_trap(frame.offset)
+            });
+        if !is_told {
             return Ok(Vec::new());
         }
         let linked = compiled.with_extension("elf");
         let Some(start) = start_of(&linked, &frame.function, found.size) else {
             return Ok(Vec::new());
         };
-        self.look_up(&linked, start + frame.offset)
+        self.look_up(&linked, start, start + frame.offset)
+    }
+
+    /// Why some frames are not told: objects that could not be compiled again.
+    pub fn complaints(&self) -> impl Iterator<Item = &String> {
+        self.complaints.values()
     }
 
     /// The object compiled again with line tables, and the same linked beside it, such that each of its
@@ -166,9 +184,22 @@ impl Lines {
         Ok(Some(compiled))
     }
 
-    fn look_up(&self, linked: &Path, address: u64) -> Result<Vec<String>> {
-        let found = recompile::symbolize(&self.llvm, linked, address)?;
-        let named = |(file, line, function): (String, u64, String)| {
+    fn look_up(&self, linked: &Path, start: u64, address: u64) -> Result<Vec<String>> {
+        let before = start.saturating_sub(1);
+        let mut found = recompile::symbolize(&self.llvm, linked, &[address, before])?.into_iter();
+        let (found, before) = (
+            found.next().unwrap_or_default(),
+            found.next().unwrap_or_default(),
+        );
+        // Code without a line of its own, at a function's beginning, would get the last one of the function
+        // before it.
+        let line = |places: &[recompile::Place]| {
+            places.last().map(|(file, line, _)| (file.clone(), *line))
+        };
+        if line(&found) == line(&before) {
+            return Ok(Vec::new());
+        }
+        let named = |(file, line, function): recompile::Place| {
             let path = Path::new(&file);
             let short = path
                 .strip_prefix(&self.source)

@@ -45,9 +45,13 @@ pub fn add(plan: &Plan, report: &RunReport, sink: &dyn Sink) -> Result<()> {
         ));
         let _lock = plan.layout.lock(sink)?;
         let written = open(plan, *arch, &report.folder).and_then(|mut lines| {
-            folders
-                .iter()
-                .try_for_each(|folder| write(&mut lines, folder).map(drop))
+            for folder in &folders {
+                write(&mut lines, folder)?;
+            }
+            for why in lines.complaints() {
+                note(format!("some frames have no file and line ({arch}): {why}"));
+            }
+            Ok(())
         });
         match written {
             Err(err) if err.kind() == crate::error::Kind::Interrupted => return Err(err),

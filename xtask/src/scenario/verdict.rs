@@ -53,6 +53,8 @@ pub enum Verdict {
     Timeout,
     /// The kernel log grew beyond all bounds.
     Flood,
+    /// What the guest's `/init` said is no answer.
+    Garbled,
     /// QEMU ended.
     QemuDied,
     /// The lab itself failed.
@@ -75,6 +77,7 @@ impl Verdict {
             Verdict::RunHang => "run-hang",
             Verdict::Timeout => "timeout",
             Verdict::Flood => "flood",
+            Verdict::Garbled => "garbled",
             Verdict::QemuDied => "qemu-died",
             Verdict::HostError => "host-error",
         }
@@ -116,6 +119,7 @@ impl Verdict {
             | Verdict::RunHang
             | Verdict::Timeout
             | Verdict::Flood
+            | Verdict::Garbled
             | Verdict::QemuDied => EXIT_FAILED,
         }
     }
@@ -205,6 +209,7 @@ impl Judgement {
                     ),
                 )
             }
+            Halt::Garbled(what) => Self::new(Verdict::Garbled, what),
             Halt::Lab(error) => Self::new(Verdict::HostError, error.to_string()),
         }
     }
@@ -222,7 +227,8 @@ impl Judgement {
             true => String::new(),
             false => format!("\nand: {}: {}", self.verdict, self.why),
         };
-        let worst = findings.iter().max_by_key(|finding| finding.trouble);
+        // The first of its kind: what comes after it is likely to follow from it.
+        let worst = findings.iter().rev().max_by_key(|finding| finding.trouble);
         match worst {
             Some(Finding {
                 trouble: Trouble::Panic,

@@ -9,6 +9,7 @@
 //! | `seed` | state of the generator that chooses the delays; write it to begin a sequence |
 //! | `hold_point` | number of the [`Point`] at which a participant is held; 0: none |
 //! | `hold_slot` | who: the number of a task in the pids array, or 4294967295 for the coordinator |
+//! | `panic_point` | number of the [`Point`] at which the next participant panics, which is an oops: then it is 0 again |
 //! | `held` | pid, in the first pid namespace, of the participant that is held now; else 0 |
 //!
 //! Whoever is held goes on when `hold_point` changes, or when a signal comes.
@@ -30,6 +31,7 @@ static SEED: AtomicU64 = AtomicU64::new(0);
 static HOLD_POINT: AtomicU32 = AtomicU32::new(0);
 static HOLD_SLOT: AtomicU32 = AtomicU32::new(0);
 static HELD: AtomicU32 = AtomicU32::new(0);
+static PANIC_POINT: AtomicU32 = AtomicU32::new(0);
 
 /// Makes the files; once, at boot.
 pub(super) fn init(dir: &Dir) {
@@ -39,10 +41,15 @@ pub(super) fn init(dir: &Dir) {
     dir.read_write_u32(c"hold_point", &HOLD_POINT);
     dir.read_write_u32(c"hold_slot", &HOLD_SLOT);
     dir.read_only_u32(c"held", &HELD);
+    dir.read_write_u32(c"panic_point", &PANIC_POINT);
 }
 
-/// A participant is at a point of its way: delays it, or holds it there.
+/// A participant is at a point of its way: delays it, or holds it there, or has it panic.
 pub(super) fn pass(actor: Actor, point: Point) {
+    let (wanted, relaxed) = (point as u32, Ordering::Relaxed);
+    if PANIC_POINT.compare_exchange(wanted, 0, relaxed, relaxed).is_ok() {
+        panic!("as checkpoint/panic_point wants it");
+    }
     let limit = DELAY_US.load(Ordering::Relaxed).min(MAX_DELAY_US);
     if limit > 0 {
         sleep_us(random() as u32 % limit);

@@ -66,7 +66,23 @@ pub struct Code {
     width: Option<usize>,
 }
 
+/// arm64's BRK, whatever its number.
+const BRK: u32 = 0xd420_0000;
+const BRK_MASK: u32 = 0xffe0_001f;
+
 impl Code {
+    /// Whether there is a trap of BUG or WARN at an offset. On arm64 clang forgets its line, since it comes out
+    /// of assembly that goes through another section: it would be told by that of the code before it. The
+    /// kernel says that line itself.
+    pub fn is_trap(&self, offset: u64) -> bool {
+        let at = |width: usize| {
+            let number = usize::try_from(offset).ok()? / width;
+            let word: [u8; 4] = self.bytes.chunks(width).nth(number)?.try_into().ok()?;
+            Some(u32::from_le_bytes(word) & BRK_MASK == BRK)
+        };
+        self.width.and_then(at).unwrap_or(false)
+    }
+
     /// Whether this function and another one are the same at an offset. With line tables clang may order
     /// instructions of arm64 another way, for the sake of the unwinding information that comes with them:
     /// they have to be the same ones there, and the same one at the place.
@@ -133,5 +149,8 @@ mod tests {
         assert!(!original.has_the_place_of(&code(b"aaaabbbbccccdddd", Some(4)), 0));
         assert!(!original.has_the_place_of(&code(b"aaaaddddcccc", Some(4)), 0));
         assert!(!code(b"ab", None).has_the_place_of(&code(b"ba", None), 0));
+        let trap = code(b"aaaa\x00\x00\x21\xd4", Some(4));
+        assert!(trap.is_trap(4) && !trap.is_trap(0) && !trap.is_trap(8));
+        assert!(!code(b"\x00\x00\x21\xd4", None).is_trap(0));
     }
 }

@@ -34,11 +34,22 @@ pub fn commands_of(obj: &Path, object: &Path) -> Result<Option<Vec<Words>>> {
 /// The commands of a line that make has saved; None if it does more than call one after the other.
 fn split(line: &str) -> Option<Vec<Words>> {
     let words = shlex::split(&line.replace("$(pound)", "#").replace("$$", "$"))?;
+    // kbuild glues some to what stands before or behind them.
+    let words: Vec<String> = words
+        .iter()
+        .flat_map(|word| word.split_inclusive(';').map(str::trim))
+        .flat_map(|word| match word.strip_suffix(';') {
+            Some(word) => vec![word, ";"],
+            None => vec![word],
+        })
+        .filter(|word| !word.is_empty())
+        .map(String::from)
+        .collect();
     let is_shell = |word: &String| {
         matches!(
             word.as_str(),
             "&&" | "||" | "|" | ">" | "<" | "if" | "{" | "("
-        ) || word.ends_with(';') && word.len() > 1
+        )
     };
     if words.iter().any(is_shell) {
         return None;
@@ -159,20 +170,26 @@ struct Symbol {
     line: u64,
 }
 
-/// File, line and function at an address of a linked file, innermost first.
-pub fn symbolize(llvm: &str, linked: &Path, address: u64) -> Result<Vec<(String, u64, String)>> {
-    let doing = format!("looking up {address:#x} in {}", linked.display());
+/// File, line and function at an address.
+pub type Place = (String, u64, String);
+
+/// The places at addresses of a linked file, for each address innermost first.
+pub fn symbolize(llvm: &str, linked: &Path, addresses: &[u64]) -> Result<Vec<Vec<Place>>> {
+    let doing = format!("looking up {addresses:x?} in {}", linked.display());
     let text = tool(&doing, format!("llvm-symbolizer-{llvm}"))
         .args(["--output-style=JSON", "--demangle"])
         .arg(format!("--obj={}", linked.display()))
-        .arg(format!("{address:#x}"))
+        .args(addresses.iter().map(|address| format!("{address:#x}")))
         .read()?;
     let answers: Vec<Answer> =
         serde_json::from_str(&text).map_err(|err| Error::lab(doing, format!("{err}: {text}")))?;
-    let symbols = answers.into_iter().flat_map(|answer| answer.symbol);
-    Ok(symbols
-        .map(|symbol| (symbol.file_name, symbol.line, symbol.function_name))
-        .collect())
+    let places = |answer: Answer| {
+        let symbols = answer.symbol.into_iter();
+        symbols
+            .map(|symbol| (symbol.file_name, symbol.line, symbol.function_name))
+            .collect()
+    };
+    Ok(answers.into_iter().map(places).collect())
 }
 
 #[cfg(test)]
@@ -213,6 +230,8 @@ mod tests {
 
     #[test]
     fn what_is_more_than_a_compiler_is_left_alone() {
+        let glued = split("rustc a.rs ;llvm-objcopy-19 a.o; strip a.o").unwrap();
+        assert_eq!(glued.len(), 3, "{glued:?}");
         for line in [
             "ld.lld-19 -r -o vmlinux.o a.o",
             "clang-19 -c a.c && strip a.o",
