@@ -63,7 +63,13 @@ pub fn diagnose(plan: &Plan, host: &Host) -> Result<Diagnosis> {
     let machine = [
         (
             "system",
-            format!("{}, {} processors", host.distribution, host.cpus),
+            format!(
+                "{}, {} processors, {} GiB of memory free",
+                host.distribution,
+                host.cpus,
+                host.free_mib
+                    .map_or("?".to_string(), |mib| (mib >> 10).to_string())
+            ),
         ),
         (
             "architecture",

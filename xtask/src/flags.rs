@@ -106,7 +106,7 @@ pub struct Run {
     /// A scenario file that is not part of the project
     #[arg(long = "scenario", value_name = "FILE")]
     pub files: Vec<PathBuf>,
-    /// Virtual machines at once (default: one for each processor); one with more processors than
+    /// Virtual machines at once (default: one for each processor, as far as memory goes); one with more processors than
     /// lab.toml gives them counts for several
     #[arg(long, value_name = "N")]
     pub jobs: Option<usize>,

@@ -4,11 +4,16 @@
 
 use std::path::{Path, PathBuf};
 
+use procfs::Current;
+
 use crate::arch::Arch;
 use crate::exec::which;
 
 /// Variable that names the kernel's rustc, over `lab.toml`.
 pub const RUSTC_VARIABLE: &str = "RESTART_LAB_RUSTC";
+
+/// What QEMU itself takes beside a guest's memory, in MiB: most of it for translated code.
+const QEMU_MIB: u64 = 512;
 
 /// How packages can be installed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +33,8 @@ pub struct Host {
     pub arch: Option<Arch>,
     /// Processors.
     pub cpus: usize,
+    /// Memory that programs can still have, in MiB, where the kernel tells it.
+    pub free_mib: Option<u64>,
     /// Name and version of the distribution.
     pub distribution: String,
     /// Whether it has apt.
@@ -51,6 +58,7 @@ impl Host {
         Host {
             arch: Arch::host(),
             cpus: std::thread::available_parallelism().map_or(1, |count| count.get()),
+            free_mib: free_mib(),
             distribution: distribution(Path::new("/etc/os-release")),
             apt: which("apt-get").is_some(),
             rustc_override: std::env::var_os(RUSTC_VARIABLE).map(PathBuf::from),
@@ -61,6 +69,21 @@ impl Host {
             kvm,
         }
     }
+
+    /// How many guests with so much memory run at once where nobody says: one for each processor, as far as
+    /// memory goes.
+    pub fn guests_at_once(&self, guest_mib: u32) -> usize {
+        let each = u64::from(guest_mib) + QEMU_MIB;
+        let fit = self
+            .free_mib
+            .map_or(usize::MAX, |free| (free / each) as usize);
+        self.cpus.min(fit).max(1)
+    }
+}
+
+fn free_mib() -> Option<u64> {
+    let memory = procfs::Meminfo::current().ok()?;
+    Some(memory.mem_available? >> 20)
 }
 
 /// `PRETTY_NAME` of os-release.
@@ -71,4 +94,22 @@ fn distribution(path: &Path) -> String {
         .find_map(|line| line.strip_prefix("PRETTY_NAME="));
     name.map_or("unknown", |name| name.trim_matches('"'))
         .to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn guests_at_once_are_bound_by_processors_and_memory() {
+        let host = |cpus: usize, free_mib: Option<u64>| Host {
+            cpus,
+            free_mib,
+            ..Host::probe()
+        };
+        assert_eq!(host(4, Some(20 << 10)).guests_at_once(1024), 4);
+        assert_eq!(host(4, Some(4 << 10)).guests_at_once(1024), 2);
+        assert_eq!(host(4, Some(100)).guests_at_once(1024), 1);
+        assert_eq!(host(4, None).guests_at_once(1024), 4);
+    }
 }

@@ -48,7 +48,8 @@ pub fn run(session: &Session, flags: &flags::Run) -> Result<i32> {
         job.spec.dump_memory = flags.dump_memory;
     }
     let recorder = Recorder::create(&ready.folder.path, &terminal)?;
-    let width = flags.jobs.unwrap_or(session.host.cpus);
+    let usual = session.host.guests_at_once(plan.machine.memory_mib);
+    let width = flags.jobs.unwrap_or(usual);
     let part = part(&plan, flags);
     let ended = play_all(&ready, jobs, effort, width, part, &recorder);
     let cut = ended.as_ref().err().map(ToString::to_string);

@@ -17,6 +17,7 @@ fn host(arch: Arch) -> Host {
     Host {
         arch: Some(arch),
         cpus: 2,
+        free_mib: None,
         distribution: "Debian GNU/Linux 12 (bookworm)".into(),
         apt: true,
         rustc_override: None,
