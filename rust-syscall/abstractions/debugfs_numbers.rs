@@ -48,7 +48,8 @@ impl Dir {
         };
     }
 
-    /// Makes a file that shows these words, in the machine's order of bytes.
+    /// Makes a file that shows these words, in the machine's order of bytes. Root can write to it
+    /// all the same: they are not to be relied on.
     pub fn read_only_words(&self, name: &CStr, words: &'static [AtomicU64]) {
         let blob = bindings::debugfs_blob_wrapper {
             data: words.as_ptr().cast_mut().cast(),
@@ -60,9 +61,9 @@ impl Dir {
         };
         let blob = KBox::into_raw(blob);
         // SAFETY: by the type invariant; the name is copied. Neither the blob, which has just been
-        // given up for ever, nor the words ever go away. debugfs reads the words through `blob`,
-        // with READ_ONLY never writes them, and whoever reads them while an atomic stores one may
-        // see either value.
+        // given up for ever, nor the words ever go away. debugfs copies from them, and to them if
+        // root insists on writing, as C that races with atomics does: a word may come out torn, and
+        // every value of one is valid.
         unsafe {
             bindings::debugfs_create_blob(name.as_ptr().cast(), READ_ONLY, self.0, blob)
         };

@@ -8,7 +8,8 @@
 
 /// Nanoseconds of CLOCK_MONOTONIC.
 pub fn now_ns() -> u64 {
-    // SAFETY: it may be called in every context.
+    // SAFETY: the current task may sleep, so this is no NMI, in which it must not be called; tasks
+    // do not run while the clock is suspended.
     unsafe { bindings::ktime_get() as u64 }
 }
 

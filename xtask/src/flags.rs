@@ -125,7 +125,7 @@ pub struct Run {
     /// What all chance in the run follows (default: a number that nobody chose; the run tells it)
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
-    /// Keep the memory of a guest that stops answering, as a file for gdb, crash or drgn
+    /// Keep the memory of a guest that stops answering, as an ELF core file
     #[arg(long)]
     pub dump_memory: bool,
     /// Where reports go.

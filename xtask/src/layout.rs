@@ -144,15 +144,7 @@ impl Layout {
 
     /// Takes the lock on `target/lab`, waiting for its holder, and clears what a cut run left half-made.
     pub fn lock(&self, sink: &dyn Sink) -> Result<Lock> {
-        let path = self.lab.join("lock");
-        create_dir(&self.lab)?;
-        let mut file = File::options()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&path)
-            .at("opening the lock", &path)?;
+        let (mut file, path) = self.open_lock()?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
@@ -169,6 +161,34 @@ impl Layout {
             }
             Err(TryLockError::Error(err)) => return Err(err).at("locking", &path),
         }
+        self.hold(file, &path)
+    }
+
+    /// Takes the lock if nobody holds it.
+    pub fn try_lock(&self) -> Result<Option<Lock>> {
+        let (file, path) = self.open_lock()?;
+        match file.try_lock() {
+            Ok(()) => self.hold(file, &path).map(Some),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(err)) => Err(err).at("locking", &path),
+        }
+    }
+
+    fn open_lock(&self) -> Result<(File, PathBuf)> {
+        let path = self.lab.join("lock");
+        create_dir(&self.lab)?;
+        let file = File::options()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path)
+            .at("opening the lock", &path)?;
+        Ok((file, path))
+    }
+
+    /// Says in a lock that was taken who has it.
+    fn hold(&self, mut file: File, path: &Path) -> Result<Lock> {
         let who = format!(
             "process {}: {}\n",
             std::process::id(),
@@ -177,7 +197,7 @@ impl Layout {
         file.set_len(0)
             .and_then(|()| file.rewind())
             .and_then(|()| file.write_all(who.as_bytes()))
-            .at("writing", &path)?;
+            .at("writing", path)?;
         remove_dir(&self.tmp())?;
         Ok(Lock { _file: file })
     }

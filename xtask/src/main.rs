@@ -2,10 +2,13 @@
 
 //! `cargo xtask`: parses, dispatches, prints the error once, ends with the exit code.
 
+use std::io::Write;
+use std::path::Path;
+
 use clap::{CommandFactory, Parser};
 use indicatif::HumanBytes;
 
-use xtask::error::{Kind, Result, EXIT_PASSED};
+use xtask::error::{AtPath, Kind, Result, EXIT_PASSED};
 use xtask::event::Sink;
 use xtask::flags::{Command, Flags, Kernel, Lab, Patchset, SourceFlags, Target, Test};
 use xtask::plan::Plan;
@@ -50,15 +53,15 @@ fn lab(session: &Session, command: Lab) -> Result<i32> {
         Lab::Bench(flags) => return bench::run(session, &flags),
         Lab::Repro(flags) => return repro::run(&flags),
         Lab::Report(flags) => return report::rejoin::run(session, &flags),
-        Lab::Plan(flags) => print!("{}", run::preview::text(session, &flags)?),
+        Lab::Plan(flags) => show(&run::preview::text(session, &flags)?)?,
         Lab::List(flags) => {
             let mut scenarios = scenario::select(&session.layout, &flags.scenarios, &[])?;
             let arches = flags.arch.arches();
             scenarios
                 .retain(|scenario| scenario.file.arch.iter().any(|arch| arches.contains(arch)));
             match flags.json {
-                true => println!("{:#}", scenario::list_json(&scenarios)),
-                false => print!("{}", scenario::list_text(&scenarios)),
+                true => show(&format!("{:#}\n", scenario::list_json(&scenarios)))?,
+                false => show(&scenario::list_text(&scenarios))?,
             }
         }
         Lab::Selftest(flags) => {
@@ -69,11 +72,11 @@ fn lab(session: &Session, command: Lab) -> Result<i32> {
             drop(lock);
             selftest::run(session, &flags.target)?;
         }
-        Lab::Lines(flags) => print!("{}", run::lines::text(session, &flags, &Terminal::new())?),
-        Lab::Schema => print!("{}", scenario::schema::text()),
+        Lab::Lines(flags) => show(&run::lines::text(session, &flags, &Terminal::new())?)?,
+        Lab::Schema => show(&scenario::schema::text())?,
         Lab::Doctor(flags) => {
             let diagnosis = doctor::diagnose(&session.plan(&flags.target)?, &session.host)?;
-            print!("{}", diagnosis.text());
+            show(&diagnosis.text())?;
             if !diagnosis.healthy() {
                 return Ok(Kind::Host.exit_code());
             }
@@ -89,6 +92,16 @@ fn lab(session: &Session, command: Lab) -> Result<i32> {
         }
     }
     Ok(EXIT_PASSED)
+}
+
+/// Prints a long text. Whoever has seen enough of it (`| head`) is no error.
+fn show(text: &str) -> Result<()> {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(err) if err.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(err).at("writing", Path::new("stdout"))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn patchset_command(session: &Session, command: Patchset, sink: &dyn Sink) -> Result<i32> {

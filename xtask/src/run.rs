@@ -55,12 +55,17 @@ pub fn run(session: &Session, flags: &flags::Run) -> Result<i32> {
     let cut = ended.as_ref().err().map(ToString::to_string);
     recorder.emit(Event::Run(RunEvent::End { cut }));
     let report = recorder.finish()?;
-    let lined = lines::add(&plan, &report, &terminal);
     // Of a run that was cut short as well: what it has seen is not lost.
     terminal.summary(&report, &|path| session.layout.show(path).to_string());
     let runs = session.layout.runs();
-    let written = report::write_all(&report, Some(&report.folder), &flags.outputs, &runs);
-    ended.and(lined).and(written).map(|()| report.exit_code())
+    let write = || report::write_all(&report, Some(&report.folder), &flags.outputs, &runs);
+    let written = write();
+    ended.and(written)?;
+    // With the reports safe, there is time for what makes them better.
+    if lines::add(&plan, &report, &terminal)? {
+        write()?;
+    }
+    Ok(report.exit_code())
 }
 
 /// Which part of what a run is, if it was divided.

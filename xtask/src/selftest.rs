@@ -5,48 +5,34 @@
 //! are judged. What guests do to it is in the scenarios `check-*`.
 
 mod processes;
+mod running;
 
 use std::cell::Cell;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
 use crate::arch::Arch;
 use crate::error::{AtPath, Error, Kind, Result, EXIT_FAILED, EXIT_PASSED};
-use crate::exec::{self, tool, Child};
+use crate::exec::{self, tool};
 use crate::flags::{LinesFlags, Target};
-use crate::layout::remove_dir;
-use crate::report::record::{self, EVENTS};
+use crate::report::record;
 use crate::report::terminal::Terminal;
 use crate::report::timeline::{Restart, Restarts};
 use crate::run::folder::{point_latest, LATEST};
 use crate::run::lines;
 use crate::scenario::verdict::Verdict;
 use crate::session::Session;
-use processes::{children, inside, send};
+use processes::{children, send};
+use running::{Moment, Running, UP};
 
 /// A scenario that goes on until somebody ends it.
 const ENDLESS: &str = "description = \"goes on until somebody ends it\"\n\
     [[step]]\nspawn = { name = \"spin\", argv = [\"t_spin\", \"status\"] }\n\
     [[step]]\nsleep-ms = 20000\n";
-/// What a run may take until its guest does the first step, on a slow machine.
-const UP: Duration = Duration::from_secs(60);
-/// What a run may take to end once it has a reason to.
-const DOWN: Duration = Duration::from_secs(15);
 /// A disk that a kernel does not fit on.
 const SMALL_DISK: &str = "size=6m";
-
-/// How far a run is when something happens to it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Moment {
-    /// It has just been started.
-    Start,
-    /// QEMU runs, `/init` has not answered.
-    Boot,
-    /// The scenario's first step has been done.
-    Step,
-}
 
 /// Does all tests on each architecture; an error if one fails.
 pub fn run(session: &Session, target: &Target) -> Result<()> {
@@ -104,15 +90,6 @@ struct Bench<'a> {
     scratch: tempfile::TempDir,
 }
 
-/// A `lab run` that is under way.
-struct Running {
-    child: Child,
-    log: PathBuf,
-    runs: PathBuf,
-    /// Whether its folder is evidence.
-    failed: Cell<bool>,
-}
-
 type Test<'a> = (String, Result<Outcome>);
 
 impl<'a> Bench<'a> {
@@ -161,6 +138,12 @@ impl<'a> Bench<'a> {
             (
                 "restarts are recorded".to_string(),
                 timed(|| self.restarts_are_recorded()),
+            )
+        }))
+        .chain(std::iter::once_with(|| {
+            (
+                "cases leave each other nothing".to_string(),
+                timed(|| self.cases_leave_nothing()),
             )
         }))
         .chain(std::iter::once_with(|| {
@@ -273,6 +256,19 @@ impl<'a> Bench<'a> {
         )
     }
 
+    /// Cases that leave all that a case can leave, one after the other on one guest.
+    fn cases_leave_nothing(&self) -> Result<()> {
+        let words = ["alone-*", "--jobs", "1"].map(String::from);
+        let mut run = self.start("alone", &[], &words)?;
+        run.expect_exit_within(UP, EXIT_PASSED)?;
+        let folder = run.folder()?;
+        let cases = record::read(&folder)?.results.len();
+        let second = folder.join(self.arch.name()).join("guest-2");
+        run.expect(cases > 1 && !second.exists(), || {
+            format!("{cases} cases did not share one guest")
+        })
+    }
+
     /// What a kernel says in a panic is told by file and line.
     fn logs_get_lines(&self) -> Result<()> {
         let mut run = self.start("lines", &[], &["check-panic".to_string()])?;
@@ -311,114 +307,4 @@ impl<'a> Bench<'a> {
 fn timed(test: impl FnOnce() -> Result<()>) -> Result<Outcome> {
     let began = Instant::now();
     test().map(|()| Outcome::Passed(began.elapsed()))
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let folder = self.made().filter(|_| !self.failed.get());
-        if let Some(folder) = folder {
-            // What is left of a run that did what was wanted is of no use to anybody.
-            let _ = remove_dir(&folder);
-        }
-    }
-}
-
-impl Running {
-    /// Its folder, which is called after its process, if it has made one.
-    fn made(&self) -> Option<PathBuf> {
-        let end = format!("-{}", self.child.pid());
-        let entries = std::fs::read_dir(&self.runs).ok()?;
-        let mut names = entries.flatten().map(|entry| entry.file_name());
-        let found = names.find(|name| name.to_string_lossy().ends_with(&end))?;
-        Some(self.runs.join(found))
-    }
-
-    /// Its folder, which it must have made.
-    fn folder(&self) -> Result<PathBuf> {
-        self.made()
-            .ok_or_else(|| self.error("it has no folder".to_string()))
-    }
-
-    /// Waits until it has come so far.
-    fn wait_for(&mut self, moment: Moment) -> Result<()> {
-        let deadline = Instant::now() + UP;
-        while !self.has_come_to(moment) {
-            if let Some(status) = self.child.poll()? {
-                let how = exec::describe(status);
-                return Err(self.error(format!("it {how} before {moment:?}")));
-            }
-            if Instant::now() > deadline || exec::interrupted() {
-                return Err(self.error(format!("it has not come to {moment:?}")));
-            }
-            std::thread::sleep(Duration::from_millis(2));
-        }
-        Ok(())
-    }
-
-    fn has_come_to(&self, moment: Moment) -> bool {
-        match moment {
-            Moment::Start => true,
-            Moment::Boot => !children(self.child.pid()).is_empty(),
-            Moment::Step => {
-                let events = self.made().map(|folder| folder.join(EVENTS));
-                let text = events.and_then(|path| std::fs::read_to_string(path).ok());
-                text.is_some_and(|text| text.contains("\"number\":1"))
-            }
-        }
-    }
-
-    /// Waits for its end, to which it has a reason, with this exit code, and for that of all it has started.
-    fn expect_exit(&mut self, code: i32) -> Result<()> {
-        self.expect_exit_within(DOWN, code)
-    }
-
-    fn expect_exit_within(&mut self, time: Duration, code: i32) -> Result<()> {
-        let ended = self.child.wait_timeout(time)?;
-        let Some(status) = ended else {
-            return Err(self.error(format!("it has not ended within {time:?}")));
-        };
-        let as_expected = status.code() == Some(code);
-        self.expect(as_expected, || {
-            format!(
-                "expected exit code {code}, but it {}",
-                exec::describe(status)
-            )
-        })?;
-        self.expect_end()
-    }
-
-    /// Waits until it and all it has started are gone.
-    fn expect_end(&mut self) -> Result<()> {
-        let deadline = Instant::now() + DOWN;
-        let mut left = Vec::new();
-        while Instant::now() < deadline {
-            let gone = self.child.poll()?.is_some();
-            // A run that did not come so far has no folder, and nobody in it.
-            left = self
-                .made()
-                .map(|folder| inside(&folder))
-                .unwrap_or_default();
-            if gone && left.is_empty() {
-                return Ok(());
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        Err(self.error(format!("left behind: {}", left.join(", "))))
-    }
-
-    fn expect(&self, holds: bool, why: impl FnOnce() -> String) -> Result<()> {
-        match holds {
-            true => Ok(()),
-            false => Err(self.error(why())),
-        }
-    }
-
-    fn said(&self) -> String {
-        String::from_utf8_lossy(&std::fs::read(&self.log).unwrap_or_default()).into_owned()
-    }
-
-    fn error(&self, found: String) -> Error {
-        self.failed.set(true);
-        Error::lab("testing the lab", found).log(&self.log, exec::tail(&self.log, 10))
-    }
 }

@@ -25,19 +25,19 @@ fn others() -> Result<Vec<Task>, String> {
 }
 
 /// Kills all tasks, removes all cgroups and empties the case's folder; tells
-/// what there was.
+/// what there was. From the namespaces of the boot: a case may have mounted
+/// something over what is looked at here.
 pub fn reset(traced: &mut Traced, surroundings: &Surroundings) -> Result<Answer, String> {
+    surroundings.leave()?;
     let tasks = others()?;
-    // A restart that is still going on is told as it stands, before its end by force.
-    let kept = traced.take();
     kill_all()?;
+    // A restart that was still going on belongs to this case, and so does its end.
+    let (restarts, restarts_lost) = traced.take()?;
     // A test that was killed may have left them set.
-    knobs::rest();
+    knobs::release_all()?;
     remove_cgroups(Path::new(freezer::MOUNT))?;
-    // A case may have mounted something over its folder.
-    surroundings.renew()?;
     empty(Path::new(CASE_DIR))?;
-    let (restarts, restarts_lost) = kept?;
+    surroundings.enter()?;
     Ok(Answer::Leftovers {
         tasks,
         taint: taint(),

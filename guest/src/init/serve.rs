@@ -91,7 +91,7 @@ impl Server {
         let children = SignalFd::with_flags(&mask, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)
             .map_err(|e| format!("signalfd: {e}"))?;
         let surroundings = Surroundings::of_boot()?;
-        surroundings.renew()?;
+        surroundings.enter()?;
         Ok(Server {
             control,
             files,

@@ -41,15 +41,19 @@ impl Surroundings {
         Ok(Surroundings { of_boot })
     }
 
-    /// Leaves the namespaces that the caller is in, and makes fresh ones of those of the boot. The working
-    /// directory is the case's folder afterwards.
-    pub fn renew(&self) -> Result<(), String> {
-        let mut fresh = CloneFlags::empty();
+    /// Leaves the namespaces of a case for those of the boot, in which nothing that the case has mounted is
+    /// in the way.
+    pub fn leave(&self) -> Result<(), String> {
         for (file, kind) in &self.of_boot {
             setns(file, *kind).map_err(|e| format!("going back to the boot's {kind:?}: {e}"))?;
-            fresh |= *kind;
         }
-        std::env::set_current_dir(CASE_DIR).map_err(|e| format!("going to {CASE_DIR}: {e}"))?;
+        std::env::set_current_dir(CASE_DIR).map_err(|e| format!("going to {CASE_DIR}: {e}"))
+    }
+
+    /// Goes from the namespaces of the boot to fresh ones, of the next case.
+    pub fn enter(&self) -> Result<(), String> {
+        let kinds = self.of_boot.iter().map(|(_, kind)| *kind);
+        let fresh: CloneFlags = kinds.collect();
         unshare(fresh).map_err(|e| format!("making {fresh:?}: {e}"))?;
         if fresh.contains(CloneFlags::CLONE_NEWNS) {
             for target in ["/tmp", "/dev/shm"] {

@@ -72,7 +72,10 @@ mod tests {
                 actor: Actor::Slot(0),
                 pid: 1,
                 saved_pid: 1,
-                place: Place::At(Point::Turn),
+                place: Place::At {
+                    point: Point::Turn,
+                    tasks: 1,
+                },
             };
             let from = number as usize % 4 * WORDS * 8;
             for (at, word) in moment.to_words().into_iter().enumerate() {

@@ -91,7 +91,7 @@ fn comes_by(mode: Mode, slot: u32, point: Point) -> bool {
     match point {
         Point::Entered | Point::Ended => true,
         Point::Turn | Point::Restoring | Point::Restored => slot != knobs::COORDINATOR,
-        Point::Verify => slot == mode.owner(),
+        Point::Verify | Point::Verified => slot == mode.owner(),
     }
 }
 

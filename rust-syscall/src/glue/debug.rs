@@ -40,7 +40,7 @@ pub(crate) fn pass(_restart: &Counted, _actor: Actor, _saved_pid: i32, _place: P
             saved_pid: _saved_pid,
             place: _place,
         });
-        if let Place::At(point) = _place {
+        if let Place::At { point, .. } = _place {
             knobs::pass(_actor, point);
         }
     }

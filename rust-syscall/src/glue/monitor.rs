@@ -322,6 +322,8 @@ impl Monitor for Context {
     }
 
     fn pass(&self, actor: Actor, point: Point) {
-        self.at(actor, Place::At(point));
+        // An image has 32,768 tasks at the most.
+        let tasks = self.plan.entries.len() as u16;
+        self.at(actor, Place::At { point, tasks });
     }
 }

@@ -48,13 +48,15 @@ pub enum Point {
     Verify = 5,
     /// It knows the end, and has not left.
     Ended = 6,
+    /// It has read END and found it right, or not, and nobody knows.
+    Verified = 7,
 }
 
 impl Point {
-    /// All of them, in the order of their numbers.
-    pub const ALL: [Point; 6] = {
+    /// All of them, in the order in which a participant comes by.
+    pub const ALL: [Point; 7] = {
         use Point::*;
-        [Entered, Turn, Restoring, Restored, Verify, Ended]
+        [Entered, Turn, Restoring, Restored, Verify, Verified, Ended]
     };
 
     /// The point with this number.
@@ -99,6 +101,7 @@ pub fn take_part<M: Monitor, W: Work>(monitor: &M, actor: Actor, work: &mut W) -
             Some(Turn::Verify) => {
                 monitor.pass(actor, Point::Verify);
                 let done = work.verify();
+                monitor.pass(actor, Point::Verified);
                 report(monitor, actor, done, Event::Verified)
             }
             Some(Turn::Release | Turn::Abort { .. }) => return leave(monitor, actor),

@@ -8,10 +8,10 @@
 //! | 0 | nanoseconds of CLOCK_MONOTONIC, 64 bits | |
 //! | 1 | number of the restart since boot, from 1 | number of the moment since boot, from 1 |
 //! | 2 | slot; 4294967295 for the coordinator | pid in the first pid namespace |
-//! | 3 | saved pid; 0 for the coordinator | errno << 16, killed << 8, place |
+//! | 3 | saved pid; 0 for the coordinator | number << 16, killed << 8, place |
 //!
-//! Place is the number of a [`Point`], or 7 for who has left; errno and killed
-//! are 0 for all others.
+//! Place is the number of a [`Point`], the number beside it that of the image's
+//! tasks; or 255 for who has left, and the number is the errno.
 
 use crate::restart::monitor::Point;
 use crate::restart::state::Actor;
@@ -20,7 +20,7 @@ use crate::restart::state::Actor;
 pub const WORDS: usize = 4;
 
 const COORDINATOR: u32 = u32::MAX;
-const LEFT: u64 = 7;
+const LEFT: u64 = 255;
 
 /// One moment of one participant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,8 +44,13 @@ pub struct Moment {
 /// Where a participant is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
-    /// At a point of its way.
-    At(Point),
+    /// At a point of its way, in a restart of so many tasks.
+    At {
+        /// The point.
+        point: Point,
+        /// Tasks of the image.
+        tasks: u16,
+    },
     /// It has left.
     Left {
         /// With this errno; 0 if it goes on as the restored task.
@@ -63,7 +68,7 @@ impl Moment {
             Actor::Coordinator => COORDINATOR,
         };
         let place = match self.place {
-            Place::At(point) => u64::from(point as u32),
+            Place::At { point, tasks } => u64::from(tasks) << 16 | u64::from(point as u32),
             Place::Left { errno, killed } => u64::from(errno) << 16 | u64::from(killed) << 8 | LEFT,
         };
         [
@@ -85,7 +90,10 @@ impl Moment {
                 errno: (what >> 16) as u16,
                 killed: what >> 8 & 1 != 0,
             },
-            point => Place::At(Point::of(point as u32)?),
+            point => Place::At {
+                point: Point::of(point as u32)?,
+                tasks: (what >> 16) as u16,
+            },
         };
         if restart == 0 || number == 0 {
             return None;
@@ -131,7 +139,8 @@ mod tests {
             errno,
             killed: errno == 4,
         });
-        let points = Point::ALL.map(Place::At).into_iter();
+        let at = |point| Place::At { point, tasks: 1024 };
+        let points = Point::ALL.map(at).into_iter();
         for place in points.chain(ends) {
             for actor in [Actor::Slot(0), Actor::Slot(65_535), Actor::Coordinator] {
                 let moment = moment(actor, place);
@@ -143,7 +152,8 @@ mod tests {
     #[test]
     fn what_nobody_wrote_is_no_moment() {
         assert_eq!(Moment::from_words([0; WORDS]), None);
-        let good = moment(Actor::Slot(1), Place::At(Point::Turn)).to_words();
+        let (point, tasks) = (Point::Turn, 2);
+        let good = moment(Actor::Slot(1), Place::At { point, tasks }).to_words();
         for (word, bad) in [
             (1, good[1] & 0xffff_ffff),
             (1, good[1] >> 32 << 32),

@@ -64,6 +64,18 @@ pub fn examine(folder: &Path, vmlinux: &Path, dump: bool) -> Vec<String> {
         }
         Err(why) => lines.push(format!("QEMU tells no registers: {why}")),
     }
+    if dump {
+        // Before the keys, which overwrite what the kernel has in its log.
+        let file = folder.join(MEMORY);
+        lines.push(match monitor.dump_memory() {
+            Ok(()) => format!("its memory is in {}", file.display()),
+            Err(why) => {
+                // Half of it is of no use, and may be what fills the disk.
+                let _ = std::fs::remove_file(&file);
+                format!("its memory could not be kept: {why}")
+            }
+        });
+    }
     lines.push(match monitor.press_keys(folder) {
         Ok(None) => "its kernel does not answer to sysrq: it takes no interrupts".to_string(),
         Ok(Some(bytes)) => format!(
@@ -71,13 +83,6 @@ pub fn examine(folder: &Path, vmlinux: &Path, dump: bool) -> Vec<String> {
         ),
         Err(why) => format!("sysrq: {why}"),
     });
-    if dump {
-        let file = folder.join(MEMORY);
-        lines.push(match monitor.dump_memory() {
-            Ok(()) => format!("its memory is in {}", file.display()),
-            Err(why) => format!("keeping its memory in {}: {why}", file.display()),
-        });
-    }
     lines
 }
 

@@ -35,6 +35,10 @@ pub const VMLINUX: &str = "vmlinux";
 
 /// How long a wait lasts before the guest is looked at again.
 pub(super) const SLICE: Duration = Duration::from_millis(10);
+/// Bytes of a request or reply that are recorded.
+const RECORDED: usize = 4096;
+/// Characters that are told of what is no answer.
+const TOLD: usize = 300;
 /// How long QEMU may take to open its sockets.
 const SOCKETS: Duration = Duration::from_secs(10);
 
@@ -290,6 +294,7 @@ impl Guest {
 
     pub(super) fn babble(&self, what: &str) -> Halt {
         let log = self.folder.join(TRANSCRIPT);
+        let what: String = what.escape_debug().take(TOLD).collect();
         Halt::Garbled(format!(
             "/init said {what}\nall that was said is in {}; the initramfs may be of another version: `cargo xtask lab clean`",
             log.display()
@@ -298,7 +303,12 @@ impl Guest {
 
     fn record(&mut self, mark: char, line: &str) -> Result<(), Error> {
         let path = self.folder.join(TRANSCRIPT);
-        writeln!(self.transcript, "{mark} {line}").at("writing", &path)
+        let end = line.floor_char_boundary(RECORDED);
+        let rest = match line.len() - end {
+            0 => String::new(),
+            more => format!(" ... {more} bytes more"),
+        };
+        writeln!(self.transcript, "{mark} {}{rest}", &line[..end]).at("writing", &path)
     }
 }
 

@@ -15,8 +15,15 @@ pub const LINES: &str = "lines.txt";
 
 /// Places that a summary tells.
 const PLACES: usize = 4;
-/// Files of the kernel that print backtraces.
-const TELLERS: [&str; 3] = ["dump_stack.c:", "/stacktrace.c:", "kernel/panic.c:"];
+/// Files of the kernel and of Rust's core that panic for others and print backtraces.
+const TELLERS: [&str; 6] = [
+    "dump_stack.c:",
+    "/stacktrace.c:",
+    "kernel/panic.c:",
+    "rust/helpers/bug.c:",
+    "rust/kernel/lib.rs:",
+    "core/src/panicking.rs:",
+];
 
 /// Bytes of all programs' output in a report.
 const OUTPUT_LIMIT: usize = 16 << 10;

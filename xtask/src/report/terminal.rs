@@ -12,7 +12,7 @@ use std::time::Duration;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use crate::event::{Event, Sink, Step};
-use crate::report::evidence::{first_places, telling_lines};
+use crate::report::evidence::telling_lines;
 use crate::report::{Outcome, RunEvent, RunHead, RunReport, ScenarioReport};
 use crate::scenario::verdict::Verdict;
 
@@ -90,9 +90,6 @@ impl Terminal {
             state.line(&line);
             if let Some(why) = failed.why.lines().next() {
                 state.line(&format!("           {why}"));
-            }
-            for place in first_places(&report.folder.join(failed.console())) {
-                state.line(&format!("           {place}"));
             }
         }
         let skipped = |outcome: &Outcome<'_>| outcome.last.verdict == Verdict::Skip;

@@ -33,6 +33,9 @@ pub struct Restart {
     pub number: u32,
     /// When it began, in seconds since the guest's boot: the clock of its kernel log.
     pub began_s: f64,
+    /// Tasks of the image.
+    #[serde(default)]
+    pub tasks: usize,
     /// The coordinator, if there is one, and then the tasks in the order of the image.
     pub participants: Vec<Participant>,
 }
@@ -74,6 +77,8 @@ pub enum Place {
     Restored,
     /// It reads the end of the image.
     Verify,
+    /// It has read the end, or found it wrong, and nobody knows.
+    Verified,
     /// It knows how the restart has ended.
     Ended,
     /// It has left.
@@ -87,14 +92,18 @@ pub enum Place {
 
 impl From<trace::Place> for Place {
     fn from(place: trace::Place) -> Place {
-        match place {
-            trace::Place::At(Point::Entered) => Place::Entered,
-            trace::Place::At(Point::Turn) => Place::Turn,
-            trace::Place::At(Point::Restoring) => Place::Midway,
-            trace::Place::At(Point::Restored) => Place::Restored,
-            trace::Place::At(Point::Verify) => Place::Verify,
-            trace::Place::At(Point::Ended) => Place::Ended,
-            trace::Place::Left { errno, killed } => Place::Left { errno, killed },
+        let point = match place {
+            trace::Place::At { point, .. } => point,
+            trace::Place::Left { errno, killed } => return Place::Left { errno, killed },
+        };
+        match point {
+            Point::Entered => Place::Entered,
+            Point::Turn => Place::Turn,
+            Point::Restoring => Place::Midway,
+            Point::Restored => Place::Restored,
+            Point::Verify => Place::Verify,
+            Point::Verified => Place::Verified,
+            Point::Ended => Place::Ended,
         }
     }
 }
@@ -166,8 +175,13 @@ fn restart(number: u32, moments: &[Moment]) -> Restart {
             place: moment.place.into(),
         });
     }
+    let tasks = moments.iter().filter_map(|moment| match moment.place {
+        trace::Place::At { tasks, .. } => Some(usize::from(tasks)),
+        trace::Place::Left { .. } => None,
+    });
     Restart {
         number,
+        tasks: tasks.max().unwrap_or(0),
         began_s: began as f64 / 1e9,
         participants: participants.into_values().collect(),
     }
@@ -200,7 +214,7 @@ impl Participant {
 
 impl Restart {
     /// Number of tasks that took part, the coordinator not counted.
-    pub fn tasks(&self) -> usize {
+    pub fn tasks_seen(&self) -> usize {
         let is_task = |participant: &&Participant| participant.slot.is_some();
         self.participants.iter().filter(is_task).count()
     }
@@ -254,7 +268,8 @@ pub(crate) mod tests {
 
     /// A restart of two tasks and their coordinator, the second of which ends with `errno`.
     pub fn words(errno: u16) -> Vec<[u64; trace::WORDS]> {
-        use trace::Place::{At, Left};
+        use trace::Place::Left;
+        let at = |point| trace::Place::At { point, tasks: 2 };
         let mut words = Vec::new();
         let mut add = |ms: u64, actor: Actor, place: trace::Place| {
             let (pid, saved_pid) = match actor {
@@ -275,20 +290,21 @@ pub(crate) mod tests {
             );
         };
         let (first, second, all) = (Actor::Slot(0), Actor::Slot(1), Actor::Coordinator);
-        add(0, all, At(Point::Entered));
-        add(1, first, At(Point::Entered));
-        add(2, second, At(Point::Entered));
-        add(3, first, At(Point::Turn));
-        add(5, first, At(Point::Restoring));
-        add(7, first, At(Point::Restored));
-        add(8, second, At(Point::Turn));
-        add(9, second, At(Point::Restored));
+        add(0, all, at(Point::Entered));
+        add(1, first, at(Point::Entered));
+        add(2, second, at(Point::Entered));
+        add(3, first, at(Point::Turn));
+        add(5, first, at(Point::Restoring));
+        add(7, first, at(Point::Restored));
+        add(8, second, at(Point::Turn));
+        add(9, second, at(Point::Restored));
         let killed = errno != 0;
         if !killed {
-            add(10, all, At(Point::Verify));
+            add(10, all, at(Point::Verify));
+            add(10, all, at(Point::Verified));
         }
         for who in [all, first, second] {
-            add(11, who, At(Point::Ended));
+            add(11, who, at(Point::Ended));
             let killed = killed && who != all;
             add(12, who, Left { errno, killed });
         }
@@ -307,7 +323,8 @@ pub(crate) mod tests {
         let first = &restart.participants[1];
         assert_eq!((first.pid, first.saved_pid), (101, 1));
         assert_eq!(first.at(Place::Midway), Some(5000.0));
-        assert_eq!((restart.tasks(), restart.lasted_us()), (2, 12000.0));
+        assert_eq!((restart.tasks, restart.tasks_seen()), (2, 2));
+        assert_eq!(restart.lasted_us(), 12000.0);
         assert_eq!((restart.errno(), restart.is_open()), (None, false));
         assert_eq!(restart.hands(), [(1, 2, 7000.0, 8000.0)]);
         assert_eq!(restart.restoring(), [(1, 4000.0), (2, 1000.0)]);

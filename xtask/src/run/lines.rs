@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::arch::Arch;
-use crate::error::{AtPath, Error, Result};
+use crate::error::{AtPath, Error, Kind, Result};
 use crate::event::{Event, Sink};
 use crate::flags::{ArchSet, LinesFlags, Target};
 use crate::kernel::lines::{annotate, frame_in, Lines};
@@ -14,7 +14,7 @@ use crate::layout::write_whole;
 use crate::plan::Plan;
 use crate::qemu::args::CONSOLE_LOG;
 use crate::qemu::guest::VMLINUX;
-use crate::report::evidence::LINES;
+use crate::report::evidence::{first_places, LINES};
 use crate::report::record::{self, EVENTS};
 use crate::report::RunReport;
 use crate::session::Session;
@@ -22,41 +22,67 @@ use crate::session::Session;
 /// Scenarios of an architecture that get lines by themselves; `lab lines` does it for others.
 const SCENARIOS: usize = 6;
 
-/// Adds file and line to what the kernel said in the scenarios that failed. A kernel that is not to be had any
-/// more, or does not compile, leaves the logs as they are.
-pub fn add(plan: &Plan, report: &RunReport, sink: &dyn Sink) -> Result<()> {
+/// Adds file and line to what the kernel said in the scenarios that failed, and tells where it was; whether
+/// there are any. A kernel that is not to be had any more, or does not compile, or a folder that somebody else
+/// works in, leaves the logs as they are.
+pub fn add(plan: &Plan, report: &RunReport, sink: &dyn Sink) -> Result<bool> {
+    let mut any = false;
     for arch in &plan.arches {
         let outcomes = report.outcomes();
         let failed = outcomes
             .iter()
             .map(|outcome| outcome.last)
-            .filter(|result| result.case.arch == *arch && !result.verdict.is_good());
-        let folders: Vec<PathBuf> = failed
-            .map(|result| report.folder_of(result))
-            .filter(|folder| has_frames(folder))
-            .take(SCENARIOS)
-            .collect();
-        if folders.is_empty() {
+            .filter(|result| result.case.arch == *arch && !result.verdict.is_good())
+            .map(|result| (result.case.shown(), report.folder_of(result)))
+            .filter(|(_, folder)| has_frames(folder));
+        let mut failed: Vec<(String, PathBuf)> = failed.collect();
+        let more = failed.len().saturating_sub(SCENARIOS);
+        failed.truncate(SCENARIOS);
+        if failed.is_empty() {
             continue;
         }
         let note = |text: String| sink.emit(Event::Note(text));
         note(format!(
             "looking for file and line of what the kernel said ({arch})"
         ));
-        let _lock = plan.layout.lock(sink)?;
-        let written = open(plan, *arch, &report.folder).and_then(|mut lines| {
-            for folder in &folders {
-                write(&mut lines, folder)?;
-            }
-            for why in lines.complaints() {
-                note(format!("some frames have no file and line ({arch}): {why}"));
-            }
-            Ok(())
-        });
-        match written {
-            Err(err) if err.kind() == crate::error::Kind::Interrupted => return Err(err),
+        match add_to(plan, *arch, &report.folder, &failed, &note) {
+            Ok(()) => any = true,
+            Err(err) if err.kind() == Kind::Interrupted => return Err(err),
             Err(err) => note(format!("no file and line ({arch}): {err}")),
-            Ok(()) => {}
+        }
+        if more > 0 {
+            note(format!(
+                "{more} more have none ({arch}): `cargo xtask lab lines FOLDER` adds them"
+            ));
+        }
+    }
+    Ok(any)
+}
+
+/// Adds lines to the logs in some scenarios' folders.
+fn add_to(
+    plan: &Plan,
+    arch: Arch,
+    run: &Path,
+    folders: &[(String, PathBuf)],
+    note: &dyn Fn(String),
+) -> Result<()> {
+    let Some(_lock) = plan.layout.try_lock()? else {
+        let found = "another lab is at work in target/lab";
+        return Err(Error::lab("compiling objects with line tables", found)
+            .hint("`cargo xtask lab lines FOLDER` does it later"));
+    };
+    let mut lines = open(plan, arch, run)?;
+    for (name, folder) in folders {
+        write(&mut lines, folder)?;
+        for why in lines.next_log() {
+            note(format!(
+                "some frames of {name} have no file and line: {why}"
+            ));
+        }
+        let places = first_places(&folder.join(CONSOLE_LOG));
+        if !places.is_empty() {
+            note(format!("{name}: {}", places.join(", ")));
         }
     }
     Ok(())
@@ -90,7 +116,14 @@ pub fn text(session: &Session, flags: &LinesFlags, sink: &dyn Sink) -> Result<St
         ..Target::default()
     })?;
     let _lock = session.make_ready(&plan, sink)?;
-    write(&mut open(&plan, result.case.arch, run)?, &folder)
+    let mut lines = open(&plan, result.case.arch, run)?;
+    let text = write(&mut lines, &folder)?;
+    for why in lines.next_log() {
+        sink.emit(Event::Note(format!(
+            "some frames have no file and line: {why}"
+        )));
+    }
+    Ok(text)
 }
 
 fn open(plan: &Plan, arch: Arch, run: &Path) -> Result<Lines> {

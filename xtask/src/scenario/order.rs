@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The rules of a restart that the kernel's own record of it can show to be broken: invariants 1, 2, 4, 5 and
-//! 10 of `docs/restart.md`. Every restart of every scenario is held against them.
+//! The rules of a restart that the kernel's own record of it can show to be broken: invariants 1, 2, 4 and 5 of
+//! `docs/restart.md`, and 10 but for whether the image's end was right. Every restart that the kernel has kept is
+//! held against them.
 
 use crate::report::timeline::{Participant, Place, Restart, Restarts};
 
-/// What is wrong with the first restart that broke a rule.
+/// What is wrong with the first restart that broke a rule. Of restarts that were written over in part, what is
+/// left is judged.
 pub fn breach(all: &Restarts) -> Option<String> {
     all.restarts.iter().find_map(|restart| {
-        let why = broken(restart)?;
+        let why = broken(restart, all.moments_lost > 0)?;
         Some(format!(
             "the restart at {:.6} s broke the protocol: {why}",
             restart.began_s
@@ -16,11 +18,12 @@ pub fn breach(all: &Restarts) -> Option<String> {
     })
 }
 
-fn broken(restart: &Restart) -> Option<String> {
+fn broken(restart: &Restart, in_part: bool) -> Option<String> {
     out_of_turn(restart)
         .or_else(|| released_too_early(restart))
+        .or_else(|| released_without(restart).filter(|_| !in_part))
         .or_else(|| ends_differ(restart))
-        .or_else(|| killed_unchanged(restart))
+        .or_else(|| wrongly_spared(restart))
 }
 
 /// One at a time, in the order of the image: who begins finds all before it restored.
@@ -42,35 +45,51 @@ fn out_of_turn(restart: &Restart) -> Option<String> {
     })
 }
 
-/// Nobody goes on before everybody is restored and the end of the image has been read.
+/// Nobody goes on before the image's end has been read, and that is read when everybody is restored.
 fn released_too_early(restart: &Restart) -> Option<String> {
-    let goes_on = |who: &&Participant| who.left().is_some_and(|(errno, _)| errno == 0);
-    let verified = restart
+    let mut all = restart.participants.iter();
+    let owner = all.find(|who| who.at(Place::Verify).is_some());
+    let read = owner.and_then(|owner| owner.at(Place::Verified));
+    let all_known = restart.participants.iter().all(is_whole);
+    let early = restart
         .participants
         .iter()
-        .find_map(|who| who.at(Place::Verify));
-    let first = restart.participants.iter().filter(goes_on).find_map(|who| {
-        let ended = who.at(Place::Ended)?;
-        (verified.is_none_or(|verified| verified > ended)).then_some(who)
-    });
-    if let Some(who) = first.filter(|_| restart.participants.iter().all(is_whole)) {
+        .filter(|who| goes_on(who))
+        .find(|who| {
+            let ended = who.at(Place::Ended);
+            ended.is_some_and(|ended| read.map_or(all_known, |read| read > ended))
+        });
+    if let Some(who) = early {
         return Some(format!(
             "{} went on before the image's end was read",
             who.name()
         ));
     }
+    let begun = owner.and_then(|owner| owner.at(Place::Verify))?;
     let late = restart.participants.iter().find(|who| {
-        let restored = who.at(Place::Restored);
-        let in_time = restored
-            .zip(verified)
-            .is_none_or(|(restored, verified)| restored <= verified);
-        !in_time
-            || (verified.is_some() && who.slot.is_some() && is_whole(who) && restored.is_none())
+        who.slot.is_some()
+            && match who.at(Place::Restored) {
+                Some(restored) => restored > begun,
+                None => is_whole(who),
+            }
     })?;
     Some(format!(
         "the image's end was read before task {} was restored",
         late.name()
     ))
+}
+
+/// Who goes on does so with all tasks of the image.
+fn released_without(restart: &Restart) -> Option<String> {
+    let who = restart.participants.iter().find(|who| goes_on(who))?;
+    let seen = restart.tasks_seen();
+    (seen != restart.tasks).then(|| {
+        format!(
+            "{} went on with {seen} tasks of the image's {}",
+            who.name(),
+            restart.tasks
+        )
+    })
 }
 
 /// Everybody learns the same end.
@@ -88,16 +107,24 @@ fn ends_differ(restart: &Restart) -> Option<String> {
     ))
 }
 
-/// Who has not begun to restore itself is what it was, and lives.
-fn killed_unchanged(restart: &Restart) -> Option<String> {
-    let who = restart.participants.iter().find(|who| {
-        let killed = who.left().is_some_and(|(_, killed)| killed);
-        killed && is_whole(who) && who.at(Place::Turn).is_none()
-    })?;
-    Some(format!(
-        "{} is killed, and had not been changed",
-        who.name()
-    ))
+/// Who has begun to restore itself dies of a failure; who has not is what it was, and lives.
+fn wrongly_spared(restart: &Restart) -> Option<String> {
+    restart.participants.iter().find_map(|who| {
+        let (errno, killed) = who.left()?;
+        let changed = who.at(Place::Midway).or(who.at(Place::Restored)).is_some();
+        if killed && is_whole(who) && who.at(Place::Turn).is_none() {
+            return Some(format!(
+                "{} is killed, and had not been changed",
+                who.name()
+            ));
+        }
+        (errno != 0 && changed && !killed).then(|| format!("{} goes on, half restored", who.name()))
+    })
+}
+
+/// Whether it left as the restored task, or as the coordinator of a restart that is done.
+fn goes_on(who: &Participant) -> bool {
+    who.left().is_some_and(|(errno, _)| errno == 0)
 }
 
 /// Whether all of its way is known.
@@ -124,13 +151,13 @@ mod tests {
         path.retain(|stop| stop.place != place);
         path.extend(at_us.map(|at_us| Stop { at_us, place }));
         path.sort_by(|a, b| a.at_us.total_cmp(&b.at_us));
-        broken(&restart)
+        broken(&restart, false)
     }
 
     #[test]
     fn good_restarts_and_failed_ones_keep_the_rules() {
-        assert_eq!(broken(&restart(0)), None);
-        assert_eq!(broken(&restart(4)), None);
+        assert_eq!(broken(&restart(0), false), None);
+        assert_eq!(broken(&restart(4), false), None);
         let all = Restarts::of(&words(3), 0);
         assert_eq!(breach(&all), None);
     }
@@ -157,6 +184,18 @@ mod tests {
                 with(0, 0, Place::Verify, None),
             ),
             (
+                "coordinator 100 went on before the image's end was read",
+                with(0, 0, Place::Verified, Some(11500.0)),
+            ),
+            (
+                "coordinator 100 went on with 2 tasks of the image's 3",
+                of_more_tasks(),
+            ),
+            (
+                "1 (now 101) goes on, half restored",
+                with_end(4, 1, refused),
+            ),
+            (
                 "the image's end was read before task 2 (now 102) was restored",
                 with(0, 2, Place::Restored, Some(10500.0)),
             ),
@@ -177,10 +216,17 @@ mod tests {
         }
     }
 
+    fn of_more_tasks() -> Option<String> {
+        let mut restart = restart(0);
+        restart.tasks = 3;
+        assert_eq!(broken(&restart, true), None);
+        broken(&restart, false)
+    }
+
     fn with_end(errno: u16, who: usize, end: Place) -> Option<String> {
         let mut restart = restart(errno);
         restart.participants[who].path.last_mut().unwrap().place = end;
-        broken(&restart)
+        broken(&restart, false)
     }
 
     #[test]

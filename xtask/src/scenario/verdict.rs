@@ -217,7 +217,10 @@ impl Judgement {
     /// What the kernel log and the taint make of a scenario that went through to `self`. A bad log counts for
     /// more than a failed expectation, since it is likely to be the reason; what ended the guest stays.
     pub fn with_log(self, findings: &[Finding], taint: u64) -> Self {
-        if matches!(self.verdict, Verdict::Panic | Verdict::Flood) {
+        if matches!(
+            self.verdict,
+            Verdict::Panic | Verdict::Flood | Verdict::Garbled
+        ) {
             return self.with_cause(findings);
         }
         if !self.verdict.leaves_guest_sound() && self.verdict != Verdict::Timeout {

@@ -8,11 +8,12 @@
 //! | `traced` | number of the last [`Moment`] since boot; 0: none |
 //! | `trace` | the last [`MOMENTS`] of them, each in the form that [`Moment`] describes, in a ring: that of number n stands in place n mod [`MOMENTS`] |
 //!
-//! A moment that is being written while somebody reads has another number than its place wants, or
-//! is mixed with the one that it takes the place of: nothing is promised of restarts in progress.
+//! A moment that is being written while somebody reads has no number: the word with it is cleared
+//! first and stored last. Of a reader that is slower than a whole round of the ring nothing is
+//! promised.
 
 use crate::restart::trace::{Moment, WORDS};
-use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{fence, AtomicU32, AtomicU64, Ordering};
 use kernel::debugfs_numbers::Dir;
 
 /// Enough for two restarts of a thousand tasks.
@@ -35,7 +36,14 @@ pub(super) fn init(dir: &Dir) {
 pub(super) fn keep(mut moment: Moment) {
     moment.number = TRACED.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
     let from = moment.number as usize % MOMENTS * WORDS;
-    for (place, word) in RING.iter().skip(from).zip(moment.to_words()) {
-        place.store(word, Ordering::Relaxed);
-    }
+    let Some([time, numbers, who, what]) = RING.get(from..from + WORDS) else {
+        return;
+    };
+    let words = moment.to_words();
+    numbers.store(0, Ordering::Relaxed);
+    fence(Ordering::Release);
+    time.store(words[0], Ordering::Relaxed);
+    who.store(words[2], Ordering::Relaxed);
+    what.store(words[3], Ordering::Relaxed);
+    numbers.store(words[1], Ordering::Release);
 }

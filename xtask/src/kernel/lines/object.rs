@@ -5,10 +5,10 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use object::{Architecture, Object, ObjectSection, ObjectSymbol, SymbolKind};
+use object::{Architecture, Object, ObjectSection, ObjectSymbol, RelocationTarget, SymbolKind};
 use walkdir::WalkDir;
 
-use crate::error::{Error, Result};
+use crate::error::{AtPath, Error, Result};
 
 /// Bytes by which a function can be smaller than the way to the next one.
 pub const ALIGNMENT: u64 = 64;
@@ -41,21 +41,40 @@ pub fn objects_by_function(obj: &Path) -> Result<BTreeMap<String, Vec<Found>>> {
         if !is_object || entry.depth() < 2 {
             continue;
         }
-        let bytes = std::fs::read(path).unwrap_or_default();
-        let Ok(file) = object::File::parse(bytes.as_slice()) else {
-            continue;
-        };
-        for symbol in file.symbols() {
-            let is_function = symbol.kind() == SymbolKind::Text && symbol.is_definition();
-            if let (true, Ok(name), size @ 1..) = (is_function, symbol.name(), symbol.size()) {
-                all.entry(name.to_string()).or_default().push(Found {
-                    object: below.to_path_buf(),
-                    size,
-                });
-            }
+        for (name, size) in functions(path)? {
+            all.entry(name).or_default().push(Found {
+                object: below.to_path_buf(),
+                size,
+            });
         }
     }
     Ok(all)
+}
+
+/// The sizes of a kernel's functions, by their names.
+pub fn sizes_of_functions(vmlinux: &Path) -> Result<BTreeMap<String, Vec<u64>>> {
+    let mut all: BTreeMap<String, Vec<u64>> = BTreeMap::new();
+    for (name, size) in functions(vmlinux)? {
+        all.entry(name).or_default().push(size);
+    }
+    Ok(all)
+}
+
+/// The functions of an ELF file with their sizes; none of a file that is something else.
+fn functions(path: &Path) -> Result<Vec<(String, u64)>> {
+    let bytes = std::fs::read(path).at("reading", path)?;
+    let Ok(file) = object::File::parse(bytes.as_slice()) else {
+        return Ok(Vec::new());
+    };
+    let function = |symbol: object::Symbol<'_, '_>| {
+        let is_function = symbol.kind() == SymbolKind::Text && symbol.is_definition();
+        let name = symbol
+            .name()
+            .ok()
+            .filter(|_| is_function && symbol.size() > 0)?;
+        Some((name.to_string(), symbol.size()))
+    };
+    Ok(file.symbols().filter_map(function).collect())
 }
 
 /// A function's code before it is linked.
@@ -64,6 +83,8 @@ pub struct Code {
     bytes: Vec<u8>,
     /// Bytes of an instruction, where all have the same.
     width: Option<usize>,
+    /// What stands in the places that a linker fills in, by their offsets: without it all calls look alike.
+    links: BTreeMap<u64, String>,
 }
 
 /// arm64's BRK, whatever its number.
@@ -102,7 +123,13 @@ impl Code {
             let number = usize::try_from(offset).ok()? / width;
             code.bytes.chunks(width).nth(number).map(<[u8]>::to_vec)
         };
-        at(self).is_some() && at(self) == at(other) && sorted(self) == sorted(other)
+        let link = |code: &Code| {
+            code.links
+                .get(&(offset / width as u64 * width as u64))
+                .cloned()
+        };
+        let is_same = at(self).is_some() && at(self) == at(other) && link(self) == link(other);
+        is_same && sorted(self) == sorted(other)
     }
 }
 
@@ -113,11 +140,19 @@ pub fn code_of(object: &Path, function: &str, size: u64) -> Option<Code> {
     let mut symbols = file.symbols();
     let symbol = symbols.find(|symbol| symbol.name() == Ok(function) && symbol.size() == size)?;
     let section = file.section_by_index(symbol.section_index()?).ok()?;
-    let data = section
-        .data_range(section.address() + symbol.address(), size)
-        .ok()??;
+    let start = symbol.address();
+    let data = section.data_range(section.address() + start, size).ok()??;
+    let links = section.relocations().filter_map(|(at, link)| {
+        let at = at.checked_sub(start).filter(|at| *at < size)?;
+        let target = match link.target() {
+            RelocationTarget::Symbol(index) => file.symbol_by_index(index).ok()?.name().ok()?,
+            _ => "",
+        };
+        Some((at, format!("{target}+{:#x}", link.addend())))
+    });
     Some(Code {
         bytes: data.to_vec(),
+        links: links.collect(),
         width: (file.architecture() == Architecture::Aarch64).then_some(4),
     })
 }
@@ -140,6 +175,7 @@ mod tests {
         let code = |text: &[u8], width| Code {
             bytes: text.to_vec(),
             width,
+            links: BTreeMap::new(),
         };
         let original = code(b"aaaabbbbcccc", Some(4));
         let moved = code(b"bbbbaaaacccc", Some(4));
@@ -149,6 +185,9 @@ mod tests {
         assert!(!original.has_the_place_of(&code(b"aaaabbbbccccdddd", Some(4)), 0));
         assert!(!original.has_the_place_of(&code(b"aaaaddddcccc", Some(4)), 0));
         assert!(!code(b"ab", None).has_the_place_of(&code(b"ba", None), 0));
+        let mut elsewhere = moved.clone();
+        elsewhere.links.insert(8, "other+0x0".into());
+        assert!(!original.has_the_place_of(&elsewhere, 8));
         let trap = code(b"aaaa\x00\x00\x21\xd4", Some(4));
         assert!(trap.is_trap(4) && !trap.is_trap(0) && !trap.is_trap(8));
         assert!(!code(b"\x00\x00\x21\xd4", None).is_trap(0));

@@ -63,11 +63,14 @@ pub(super) fn groups<'a>(
 ) -> Vec<Group> {
     let mut groups: Vec<Group> = Vec::new();
     for result in results {
-        let restarts = Restarts::read(&run.folder_of(result));
         let machine = super::place_of(&result.case);
         let is_same =
             |group: &Group| group.scenario == result.case.scenario && group.machine == machine;
-        if restarts.restarts.is_empty() || groups.iter().any(is_same) {
+        if groups.iter().any(is_same) {
+            continue;
+        }
+        let restarts = Restarts::read(&run.folder_of(result));
+        if restarts.restarts.is_empty() {
             continue;
         }
         let anchor = format!("restarts-{}", groups.len());
@@ -237,7 +240,7 @@ fn stretches(who: &Participant, end: f64) -> Vec<(&'static str, f64, f64)> {
             Place::Entered => "wait",
             Place::Turn | Place::Midway => "work",
             Place::Restored => "done",
-            Place::Verify => "verify",
+            Place::Verify | Place::Verified => "verify",
             Place::Ended if who.left().is_some_and(|(errno, _)| errno == 0) => "done",
             Place::Ended => "fail",
             Place::Left { .. } => continue,
@@ -275,7 +278,7 @@ fn errno_words(errno: u16) -> String {
 }
 
 fn title(restart: &Restart) -> String {
-    let tasks = match restart.tasks() {
+    let tasks = match restart.tasks_seen() {
         1 => "1 task".to_string(),
         count => format!("{count} tasks"),
     };
