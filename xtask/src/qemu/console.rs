@@ -115,7 +115,7 @@ pub fn trouble_in(line: &str) -> Option<Finding> {
 }
 
 /// A log line without the time stamp in front.
-fn without_stamp(line: &str) -> &str {
+pub fn without_stamp(line: &str) -> &str {
     let stamp = line.strip_prefix('[').and_then(|rest| rest.split_once(']'));
     match stamp {
         Some((stamp, rest)) if stamp.trim().parse::<f64>().is_ok() => rest.trim_start(),

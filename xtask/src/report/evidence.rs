@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::kernel::lines::PLACE;
 use crate::qemu::args::CONSOLE_LOG;
-use crate::qemu::console::trouble_in;
+use crate::qemu::console::{trouble_in, without_stamp};
 use crate::qemu::examine::FIRST_KEY;
 use crate::stamp::files_below;
 
@@ -99,31 +99,57 @@ fn end_of(text: String, limit: usize) -> String {
 pub fn telling_lines(console: &Path) -> Vec<String> {
     let text = log(console);
     let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
-    let chosen = match lines.iter().position(|line| trouble_in(line).is_some()) {
-        Some(first) => {
-            let own = |at: &usize| !lines[*at].trim_start().starts_with(PLACE);
-            let end = (first..lines.len()).filter(own).nth(TROUBLE_LINES);
-            &lines[first..end.unwrap_or(lines.len())]
-        }
-        None => {
-            let asked = lines.iter().position(|line| line.contains(FIRST_KEY));
-            let own = asked.unwrap_or(lines.len());
-            &lines[own.saturating_sub(LOG_LINES)..own]
-        }
+    let Some(first) = first_trouble(&lines) else {
+        let asked = lines.iter().position(|line| line.contains(FIRST_KEY));
+        let own = asked.unwrap_or(lines.len());
+        let last = &lines[own.saturating_sub(LOG_LINES)..own];
+        return last.iter().map(|line| line.to_string()).collect();
     };
-    chosen.iter().map(|line| line.to_string()).collect()
+    let mut count = 0;
+    let telling = lines[first..].iter().filter(|line| !is_registers(line));
+    let within = telling.take_while(|line| {
+        count += usize::from(!is_place(line));
+        count <= TROUBLE_LINES
+    });
+    within.map(|line| line.to_string()).collect()
+}
+
+fn first_trouble(lines: &[&str]) -> Option<usize> {
+    lines.iter().position(|line| trouble_in(line).is_some())
+}
+
+fn is_place(line: &str) -> bool {
+    line.trim_start().starts_with(PLACE)
+}
+
+/// Whether a line holds registers or code, which fill a screen and tell few people something; but for where
+/// the processor was.
+fn is_registers(line: &str) -> bool {
+    let text = without_stamp(line);
+    let word = text.split([' ', ':']).next().unwrap_or_default();
+    let is_arm64 = word
+        .strip_prefix('x')
+        .is_some_and(|digits| digits.parse::<u8>().is_ok());
+    let is_x86 = matches!(word.len(), 2 | 3)
+        && word
+            .chars()
+            .all(|c| c.is_ascii_uppercase() || c.is_ascii_digit())
+        && text.contains(": ")
+        && !matches!(word, "RIP" | "BUG" | "CPU" | "UID" | "PID");
+    is_arm64 || is_x86 || matches!(word, "Code" | "sp" | "pstate")
 }
 
 /// Where the kernel was at its first trouble, by file and line, if somebody has looked for them: without the
 /// functions that only tell of it.
 pub fn first_places(console: &Path) -> Vec<String> {
-    let is_place = |line: &String| {
-        let place = line.trim_start().strip_prefix(PLACE);
-        place.is_some_and(|place| !TELLERS.iter().any(|file| place.contains(file)))
-    };
-    let lines = telling_lines(console).into_iter().filter(is_place);
-    let lines = lines.map(|line| line.trim_start().to_string());
-    lines.take(PLACES).collect()
+    let text = log(console);
+    let lines: Vec<&str> = text.lines().collect();
+    let from = first_trouble(&lines).unwrap_or(lines.len());
+    let places = lines[from..].iter().filter(|line| is_place(line));
+    let own = places.filter(|place| !TELLERS.iter().any(|file| place.contains(file)));
+    own.take(PLACES)
+        .map(|place| place.trim_start().to_string())
+        .collect()
 }
 
 #[cfg(test)]
@@ -178,6 +204,30 @@ mod tests {
         let telling = telling_lines(&console);
         assert_eq!((telling.len(), telling[0].as_str()), (31, "BUG: a"));
         assert_eq!(Evidence::read(dir.path()).log, lined);
+    }
+
+    #[test]
+    fn registers_are_left_out_and_where_the_processor_was_is_not() {
+        for line in [
+            "[    1.4] x29: ffff800080783640 x28: ffff000000abac00 x27: ffff000000b30200",
+            "[    1.4] x5 : ffff8000804fad30 x4 : ffff0000018dac40 x3 : 0000000000000010",
+            "[    1.4] sp : ffff800080783620",
+            "[    1.0] RAX: 0000000000000087 RBX: 0000000300000002 RCX: 0000000000000000",
+            "[    1.0] R10: 0000000000002ffd R11: 0000000000000004 R12: 000000003d6c4018",
+            "[    1.0] CS:  0010 DS: 0000 ES: 0000 CR0: 0000000080050033",
+            "[    1.0] Code: ff cc cc",
+        ] {
+            assert!(is_registers(line), "{line}");
+        }
+        for line in [
+            "[    1.0] RIP: 0010:rust_helper_BUG+0x4/0x10",
+            "[    1.4] pc : rust_helper_BUG+0x0/0x4",
+            "[    1.4] CPU: 1 UID: 0 PID: 41 Comm: mktree",
+            "[    1.4] BUG: KASAN: slab-use-after-free",
+            "[    1.4]  x64_sys_call+0x29b/0xa10",
+        ] {
+            assert!(!is_registers(line), "{line}");
+        }
     }
 
     #[test]
