@@ -60,6 +60,8 @@ const MARKS: &[(&str, Trouble)] = &[
     ("detected stalls on CPUs", Trouble::Warn),
     ("self-detected stall on CPU", Trouble::Warn),
     ("soft lockup", Trouble::Warn),
+    ("ut of memory: Killed process ", Trouble::Warn),
+    ("Out of memory and no killable processes", Trouble::Warn),
     ("new suspected memory leaks", Trouble::Warn),
     ("refcount_t: ", Trouble::Warn),
     ("Bad page state", Trouble::Oops),
@@ -223,6 +225,16 @@ mod tests {
         let found: Vec<Trouble> = scan(log).iter().map(|finding| finding.trouble).collect();
         assert_eq!(found, [Trouble::Warn, Trouble::Oops, Trouble::Panic]);
         assert!(scan(log)[0].line.starts_with("WARNING: CPU: 0"));
+    }
+
+    #[test]
+    fn a_process_that_was_killed_for_want_of_memory_is_trouble() {
+        for line in [
+            "[    9.1] Out of memory: Killed process 41 (t_memory) total-vm:411000kB",
+            "[    9.1] Memory cgroup out of memory: Killed process 41 (t_memory) total-vm:411000kB",
+        ] {
+            assert_eq!(scan(line)[0].trouble, Trouble::Warn, "{line}");
+        }
     }
 
     #[test]

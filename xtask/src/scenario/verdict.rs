@@ -41,7 +41,7 @@ pub enum Verdict {
     Panic,
     /// The kernel log holds an oops or worse.
     Oops,
-    /// The kernel log holds a warning: WARN, lockdep, a stall.
+    /// The kernel log holds a warning: WARN, lockdep, a stall, a process killed for want of memory.
     Warn,
     /// The kernel is tainted, though its log shows nothing.
     Taint,
