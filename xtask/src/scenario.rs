@@ -6,6 +6,7 @@
 pub mod case;
 pub mod check;
 pub mod damage;
+pub mod difference;
 pub mod expect;
 pub mod file;
 pub mod images;

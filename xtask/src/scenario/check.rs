@@ -190,6 +190,7 @@ impl Names {
             | Step::ExpectTasks(_)
             | Step::ForEachRecord(_)
             | Step::EditImage(_)
+            | Step::CompareImages(_)
             | Step::Write(_)
             | Step::Keep(_) => Vec::new(),
         }

@@ -9,8 +9,10 @@ use guest::protocol::{Answer, Op};
 use crate::error::AtPath;
 use crate::scenario::case::{fail, flat, unexpected, Case, StepResult, Stop};
 use crate::scenario::damage;
+use crate::scenario::difference::differences;
 use crate::scenario::step::{
-    Checkpoint, Damage, EditImage, Fails, ForEachRecord, Mode, Pids, Restart, Spawn, Then,
+    Checkpoint, CompareImages, Damage, EditImage, Fails, ForEachRecord, Mode, Pids, Restart, Spawn,
+    Then,
 };
 use crate::scenario::steps::{plain, start, wait, Ended};
 use crate::scenario::trees::tree_of;
@@ -308,6 +310,16 @@ pub fn edit(case: &mut Case, step: &EditImage) -> StepResult {
     match case.guest()?.store(&from, &step.to, 0o600, limit)? {
         Ok(()) => Ok(()),
         Err(why) => fail(format!("storing {}: {why}", step.to)),
+    }
+}
+
+/// See [`crate::scenario::step::Step::CompareImages`].
+pub fn compare(case: &mut Case, step: &CompareImages) -> StepResult {
+    let (image, other) = (fetch(case, &step.image)?, fetch(case, &step.with)?);
+    match differences(&image, &other, &step.except) {
+        Err(why) => fail(why),
+        Ok(found) if found.is_empty() => Ok(()),
+        Ok(found) => fail(format!("the images differ:\n{}", found.join("\n"))),
     }
 }
 

@@ -43,6 +43,8 @@ pub enum Step {
     ForEachRecord(ForEachRecord),
     /// Changes an image into another one that is whole.
     EditImage(EditImage),
+    /// Compares an image with another one, byte for byte.
+    CompareImages(CompareImages),
     /// Goes on in a fresh guest.
     Reboot(Reboot),
     /// Makes or replaces a file.
@@ -359,6 +361,19 @@ pub struct EditImage {
     pub to: String,
     /// What is changed.
     pub change: Change,
+}
+
+/// See [`Step::CompareImages`].
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct CompareImages {
+    /// File of the image.
+    pub image: String,
+    /// File of the one that it is compared with.
+    pub with: String,
+    /// Names of records that may hold something else.
+    #[serde(default)]
+    pub except: Vec<String>,
 }
 
 /// How an image is changed.
