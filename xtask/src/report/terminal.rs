@@ -20,6 +20,8 @@ use crate::scenario::verdict::Verdict;
 const PLAIN_EVERY: Duration = Duration::from_secs(15);
 /// Lines of a failure's reason shown when it happens.
 const WHY_LINES: usize = 14;
+/// Lines of a failure's reason in the summary.
+const SUMMARY_LINES: usize = 4;
 
 /// Shows events on stderr. Results of a run go there too; stdout is for commands that produce data.
 pub struct Terminal {
@@ -88,7 +90,7 @@ impl Terminal {
                 shown(&report.folder_of(failed))
             );
             state.line(&line);
-            if let Some(why) = failed.why.lines().next() {
+            for why in failed.why.lines().take(SUMMARY_LINES) {
                 state.line(&format!("           {why}"));
             }
         }
