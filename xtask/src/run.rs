@@ -59,8 +59,7 @@ pub fn run(session: &Session, flags: &flags::Run) -> Result<i32> {
     terminal.summary(&report, &|path| session.layout.show(path).to_string());
     let runs = session.layout.runs();
     let write = || report::write_all(&report, Some(&report.folder), &flags.outputs, &runs);
-    let written = write();
-    ended.and(written)?;
+    ended.and(write())?;
     // With the reports safe, there is time for what makes them better.
     if lines::add(&plan, &report, &terminal)? {
         write()?;

@@ -90,7 +90,9 @@ struct Bench<'a> {
     scratch: tempfile::TempDir,
 }
 
-type Test<'a> = (String, Result<Outcome>);
+type Test = (String, Result<Outcome>);
+/// A test that needs no more than what they all have.
+type Check<'a> = fn(&Bench<'a>) -> Result<()>;
 
 impl<'a> Bench<'a> {
     fn new(session: &'a Session, target: &'a Target, arch: Arch) -> Result<Bench<'a>> {
@@ -106,7 +108,7 @@ impl<'a> Bench<'a> {
     }
 
     /// Each test is done when it is asked for.
-    fn tests(&self) -> impl Iterator<Item = Test<'_>> {
+    fn tests(&self) -> impl Iterator<Item = Test> + use<'_, 'a> {
         let interrupts = [
             ("SIGTERM at the start", Moment::Start, Signal::TERM),
             ("SIGINT in the boot", Moment::Boot, Signal::INT),
@@ -118,40 +120,21 @@ impl<'a> Bench<'a> {
             let result = timed(|| self.interrupted(moment, signal));
             (name.to_string(), result)
         });
-        std::iter::once_with(|| {
-            (
-                "qemu is killed".to_string(),
-                timed(|| self.qemu_is_killed()),
-            )
-        })
-        .chain(interrupts)
-        .chain(std::iter::once_with(|| {
-            (
-                "the lab is killed".to_string(),
-                timed(|| self.lab_is_killed()),
-            )
-        }))
-        .chain(std::iter::once_with(|| {
-            ("the disk is full".to_string(), self.disk_is_full())
-        }))
-        .chain(std::iter::once_with(|| {
-            (
-                "restarts are recorded".to_string(),
-                timed(|| self.restarts_are_recorded()),
-            )
-        }))
-        .chain(std::iter::once_with(|| {
-            (
-                "cases leave each other nothing".to_string(),
-                timed(|| self.cases_leave_nothing()),
-            )
-        }))
-        .chain(std::iter::once_with(|| {
-            (
-                "kernel logs get lines".to_string(),
-                timed(|| self.logs_get_lines()),
-            )
-        }))
+        let killed = [("qemu is killed", Self::qemu_is_killed as Check)];
+        let others = [
+            ("the lab is killed", Self::lab_is_killed as Check),
+            ("restarts are recorded", Self::restarts_are_recorded),
+            ("cases leave each other nothing", Self::cases_leave_nothing),
+            ("kernel logs get lines", Self::logs_get_lines),
+        ];
+        let timed = |(name, check): (&str, Check<'a>)| (name.to_string(), timed(|| check(self)));
+        let disk = || ("the disk is full".to_string(), self.disk_is_full());
+        killed
+            .into_iter()
+            .map(timed)
+            .chain(interrupts)
+            .chain(others.into_iter().map(timed))
+            .chain(std::iter::once_with(disk))
     }
 
     /// Starts a run of the endless scenario, or of `scenario`, behind the words of `before`.

@@ -27,8 +27,8 @@ const SCENARIOS: usize = 6;
 /// works in, leaves the logs as they are.
 pub fn add(plan: &Plan, report: &RunReport, sink: &dyn Sink) -> Result<bool> {
     let mut any = false;
+    let outcomes = report.outcomes();
     for arch in &plan.arches {
-        let outcomes = report.outcomes();
         let failed = outcomes
             .iter()
             .map(|outcome| outcome.last)

@@ -162,8 +162,7 @@ struct Left {
 fn clean_up(case: &mut Case, judgement: &Judgement) -> StepResult<Left> {
     case.keep_artifacts(!judgement.verdict.is_good())?;
     let time = Duration::from_secs(10).mul_f64(case.bench.scale);
-    let breach;
-    let (tasks, taint) = match case.ask_within(Op::Reset, time)? {
+    let (tasks, taint, breach) = match case.ask_within(Op::Reset, time)? {
         Answer::Leftovers {
             tasks,
             taint,
@@ -172,8 +171,7 @@ fn clean_up(case: &mut Case, judgement: &Judgement) -> StepResult<Left> {
         } => {
             let all = Restarts::of(&restarts, restarts_lost);
             all.write(&case.folder)?;
-            breach = order::breach(&all);
-            (tasks, taint)
+            (tasks, taint, order::breach(&all))
         }
         other => return super::case::unexpected("cleaning up the guest", &other),
     };

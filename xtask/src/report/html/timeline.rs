@@ -69,12 +69,12 @@ pub(super) fn groups<'a>(
         if groups.iter().any(is_same) {
             continue;
         }
-        let restarts = Restarts::read(&run.folder_of(result));
+        let folder = run.folder_of(result);
+        let restarts = Restarts::read(&folder);
         if restarts.restarts.is_empty() {
             continue;
         }
         let anchor = format!("restarts-{}", groups.len());
-        let folder = run.folder_of(result);
         groups.push(group(
             anchor,
             &result.case.scenario,
