@@ -16,6 +16,7 @@ pub mod overlay;
 pub mod prefix;
 pub mod rebase;
 pub mod refresh;
+pub mod repository;
 pub mod series;
 
 use std::path::{Path, PathBuf};
@@ -82,7 +83,7 @@ pub fn rebase_to(from: &Plan, onto: &Plan, dir: &Path, sink: &dyn Sink) -> Resul
         overlay: &tree::overlay_of(onto)?,
         division: &overlay::Division::read(onto_dir, &own)?,
         series: &bare,
-        root: layout.root(),
+        layout,
         named: true,
         base: Some(source.version.clone()),
     };
@@ -101,7 +102,7 @@ fn with_contents<T>(
         overlay: &tree::overlay_of(plan)?,
         division: &overlay::Division::read(dir, &plan.layout.series())?,
         series: &series::Series::read(dir)?,
-        root: plan.layout.root(),
+        layout: &plan.layout,
         named,
         base: None,
     })

@@ -71,7 +71,7 @@ pub fn export(
     }
     git::refuse_full(out)?;
     let tree = scratch.join("tree");
-    git::apply(contents, &tree, None, sink)?;
+    git::apply_without_files(contents, &tree, sink)?;
     let source = commit::source_of(&tree)?;
     let out = std::path::absolute(out).at("looking for", out)?;
     create_dir(&out)?;

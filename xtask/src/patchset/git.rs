@@ -2,25 +2,30 @@
 
 //! The series as a git tree, to be worked on with git: the source, then the
 //! overlay's commits, then one commit a patch. The same inputs give the same
-//! commits, down to their hashes.
+//! commits, down to their hashes. They are made in git's index; files come last.
 
-use std::path::Path;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 
 use crate::error::{AtPath, Error, Kind, Result};
 use crate::event::{Event, Sink, Stage, Step};
 use crate::exec::{tool, Invocation};
 use crate::kernel::source::Fetched;
 use crate::kernel::tree::OverlayFile;
-use crate::layout::{copy_whole, create_dir};
+use crate::layout::{create_dir, Layout};
 use crate::patchset::commit;
 use crate::patchset::origin::Origin;
 use crate::patchset::overlay::{Division, Part};
+use crate::patchset::repository::repository;
 use crate::patchset::series::{Patch, Series};
 
+const DOING: &str = "making a git tree";
 /// The trailer by which a commit names its patch.
 pub const PATCH_TRAILER: &str = "Patch-file";
 /// Who commits the source and the overlay: name and address.
 pub const LAB: (&str, &str) = ("Restart Lab", "lab@restart-lab.invalid");
+/// The branch that all is on.
+pub const BRANCH: &str = "lab";
 /// When the first commit was made, in seconds since 1970: the first day of 2025. Each later one is a
 /// second younger, so that tools that sort by time keep the order.
 pub const EPOCH: u64 = 1_735_689_600;
@@ -35,8 +40,8 @@ pub struct Contents<'a> {
     pub division: &'a Division,
     /// The patches.
     pub series: &'a Series,
-    /// Folder of the project, in which both lie.
-    pub root: &'a Path,
+    /// The project, in which both lie.
+    pub layout: &'a Layout,
     /// Whether a commit names its patch, which is of use to who refreshes and to nobody else.
     pub named: bool,
     /// What the series' file `base` is to say once it has been carried to this source.
@@ -68,8 +73,8 @@ pub fn apply(
     create_dir(beside)?;
     let scratch = tempfile::tempdir_in(beside).at("making a folder in", beside)?;
     let made = scratch.path().join("tree");
-    create_dir(&made)?;
-    let head = fill(contents, &parts, patches, &made, sink)?;
+    let head = commits(contents, &parts, patches, &made, sink)?;
+    git(DOING, &made, ["reset", "-q", "--hard"]).read()?;
     if dir.exists() {
         std::fs::remove_dir(&dir).at("replacing", &dir)?;
     }
@@ -77,44 +82,49 @@ pub fn apply(
     Ok(head)
 }
 
-/// All commits, in an empty folder; the hash of the last one.
-fn fill(
+/// A git tree of all commits in `dir`, which must not exist, without files. Gives the hash of the last commit.
+pub fn apply_without_files(contents: &Contents<'_>, dir: &Path, sink: &dyn Sink) -> Result<String> {
+    let parts = contents.division.divide(contents.overlay)?;
+    commits(contents, &parts, &contents.series.patches, dir, sink)
+}
+
+/// All commits, and nothing in the folder but them; the hash of the last one.
+fn commits(
     contents: &Contents<'_>,
     parts: &[Part<'_>],
     patches: &[Patch],
     dir: &Path,
     sink: &dyn Sink,
 ) -> Result<String> {
+    let root = contents.layout.root();
+    let repository = repository(contents.layout, contents.source, sink)?;
+    // Its pack is linked to where the file system can do that, and copied otherwise.
+    let clone = ["clone", "-q", "--local", "--no-checkout", "--template="];
+    git(DOING, root, clone).arg(repository).arg(dir).read()?;
     let mut tree = Tree {
         dir,
-        commits: 0,
+        commits: 1,
         named: contents.named,
         sink,
     };
-    tree.git(["init", "-q", "-b", "lab", "--template="])
-        .read()?;
+    tree.git(["remote", "remove", "origin"]).read()?;
+    tree.git(["read-tree", "HEAD"]).read()?;
+    tree.write_attributes()?;
     // From here on the copies are looked at: what is edited meanwhile was not part of the tree.
     let series = &contents.series.dir;
-    let mut origin = Origin::new(dir, contents.root, series, contents.base.clone())?;
-    origin.keep(contents.root, contents.overlay, contents.series, patches)?;
-    tree.tell(format!("unpacking {}", contents.source.origin));
-    contents.source.unpack(dir)?;
-    tree.commit(LAB, &format!("Linux {}\n", contents.source.version))?;
+    let mut origin = Origin::new(dir, root, series, contents.base.clone())?;
+    origin.keep(root, contents.overlay, contents.series, patches)?;
+    tree.refuse_overwriting(contents.overlay)?;
     for (commit, files) in parts {
+        let mut copies = Vec::new();
         for file in files {
-            let to = dir.join(&file.to);
-            if to.exists() {
-                return Err(Error::usage(
-                    "laying the overlay over the kernel",
-                    format!("{} is in the source already", file.to),
-                ));
-            }
-            copy_whole(&origin.copy(contents.root, &file.from)?, &to)?;
+            copies.push((origin.copy(root, &file.from)?, file.to.as_str()));
         }
+        tree.add(&copies)?;
         tree.commit(LAB, &commit.text())?;
     }
     for patch in patches {
-        let file = origin.copy(contents.root, &contents.series.dir.join(&patch.name))?;
+        let file = origin.copy(root, &contents.series.dir.join(&patch.name))?;
         tree.patch(contents.series, patch, &file)?;
         origin.remember(&commit::last(dir)?, &patch.name);
     }
@@ -216,7 +226,7 @@ pub fn git<const N: usize>(doing: &str, dir: &Path, args: [&str; N]) -> Invocati
 
 impl Tree<'_> {
     fn git<const N: usize>(&self, args: [&str; N]) -> Invocation {
-        git("making a git tree", self.dir, args)
+        git(DOING, self.dir, args)
     }
 
     fn tell(&self, text: String) {
@@ -241,7 +251,7 @@ impl Tree<'_> {
                 format!("From: expected \"Name <address>\", found \"{author}\""),
             )
         })?;
-        git("applying a patch", self.dir, ["apply", "--whitespace=nowarn"])
+        git("applying a patch", self.dir, ["apply", "--cached", "--whitespace=nowarn"])
             .arg(file)
             .read()
             .map_err(|err| {
@@ -253,23 +263,73 @@ impl Tree<'_> {
         self.commit(author, &text)
     }
 
-    /// Commits whatever is in the folder, also what the kernel's own rules ignore.
-    fn commit(&mut self, (name, address): (&str, &str), text: &str) -> Result<()> {
+    /// Writes the files by which git knows what language a file is in: a hunk's heading goes by it, and
+    /// git looks for them in the folder.
+    fn write_attributes(&self) -> Result<()> {
+        let all = self.git(["ls-files", "--", ":(glob)**/.gitattributes"]);
+        let all = all.read()?;
+        let write = self.git(["checkout-index", "-q", "--"]);
+        write.args(all.lines()).read().map(drop)
+    }
+
+    /// Fails if a file of the overlay is one of the source's.
+    fn refuse_overwriting(&self, overlay: &[OverlayFile]) -> Result<()> {
+        let paths = overlay.iter().map(|file| file.to.clone());
+        let there = self.git(["ls-tree", "-r", "--name-only", "HEAD", "--"]);
+        let there = there.args(paths).read()?;
+        match there.lines().next() {
+            Some(path) if !overlay.is_empty() => Err(Error::usage(
+                "laying the overlay over the kernel",
+                format!("{path} is in the source already"),
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// Adds files, each with its path in the tree, to what the next commit has.
+    fn add(&self, files: &[(PathBuf, &str)]) -> Result<()> {
+        let write = self.git(["hash-object", "-w", "--no-filters", "--"]);
+        let blobs = write.args(files.iter().map(|(from, _)| from)).read()?;
+        let mut update = self.git(["update-index", "--add"]);
+        for (blob, (from, to)) in blobs.lines().zip(files) {
+            let mode = std::fs::metadata(from).at("looking at", from)?.mode();
+            let mode = if mode & 0o100 == 0 {
+                "100644"
+            } else {
+                "100755"
+            };
+            update = update.arg("--cacheinfo").arg(format!("{mode},{blob},{to}"));
+        }
+        update.read().map(drop)
+    }
+
+    /// Commits what the index has.
+    fn commit(&mut self, author: (&str, &str), text: &str) -> Result<()> {
         self.tell(text.lines().next().unwrap_or_default().to_string());
-        let scratch = tempfile::NamedTempFile::new()
-            .map_err(|err| Error::lab("writing a commit's message", err.to_string()))?;
-        std::fs::write(scratch.path(), text).at("writing", scratch.path())?;
-        self.git(["add", "--all", "--force", "."]).read()?;
-        let date = format!("{} +0000", EPOCH + self.commits);
-        self.git([
-            "commit",
-            "-q",
-            "--no-verify",
-            "--cleanup=verbatim",
-            "--no-gpg-sign",
-            "-F",
-        ])
-        .arg(scratch.path())
+        commit_tree(self.dir, Some("HEAD"), author, text, self.commits)?;
+        self.commits += 1;
+        Ok(())
+    }
+}
+
+/// Commits what the index of a repository has, behind `parent`, as the `nth` commit of its branch.
+pub fn commit_tree(
+    dir: &Path,
+    parent: Option<&str>,
+    (name, address): (&str, &str),
+    text: &str,
+    nth: u64,
+) -> Result<()> {
+    let message = tempfile::NamedTempFile::new()
+        .map_err(|err| Error::lab("writing a commit's message", err.to_string()))?;
+    std::fs::write(message.path(), text).at("writing", message.path())?;
+    let tree = git(DOING, dir, ["write-tree"]).read()?;
+    let date = format!("{} +0000", EPOCH + nth);
+    let behind = parent.iter().flat_map(|parent| ["-p", parent]);
+    let commit = git(DOING, dir, ["commit-tree", "--no-gpg-sign", "-F"])
+        .arg(message.path())
+        .args(behind)
+        .arg(tree.trim())
         .env("GIT_AUTHOR_NAME", name)
         .env("GIT_AUTHOR_EMAIL", address)
         .env("GIT_AUTHOR_DATE", &date)
@@ -277,7 +337,7 @@ impl Tree<'_> {
         .env("GIT_COMMITTER_EMAIL", address)
         .env("GIT_COMMITTER_DATE", &date)
         .read()?;
-        self.commits += 1;
-        Ok(())
-    }
+    git(DOING, dir, ["update-ref", "HEAD", commit.trim()])
+        .read()
+        .map(drop)
 }

@@ -66,9 +66,9 @@ fn keep_present(onto: &Contents<'_>, dir: &Path) -> Result<()> {
         return Ok(());
     }
     let present = Series::read(&onto.series.dir)?;
-    let origin = Origin::of(DOING, dir)?;
-    origin.keep(onto.root, &[], &present, &present.patches)?;
-    origin.keep_file(onto.root, &present.dir.join("base"))
+    let (origin, root) = (Origin::of(DOING, dir)?, onto.layout.root());
+    origin.keep(root, &[], &present, &present.patches)?;
+    origin.keep_file(root, &present.dir.join("base"))
 }
 
 /// What a patch does to the files in `before`, which are changed by it: a diff that names the objects that

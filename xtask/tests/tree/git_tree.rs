@@ -40,6 +40,94 @@ fn a_git_tree_has_a_commit_each_and_the_same_hashes_each_time() {
     );
     let upto = project.git("three", Some("100")).unwrap();
     assert_eq!(project.ask("one", &["rev-parse", "HEAD~1"]), upto);
+    // All files are there, and nothing in the tree leads back to where the source is kept.
+    assert_eq!(
+        fs::read_to_string(project.path("one/kernel/x.mod")).unwrap(),
+        "x\n"
+    );
+    assert_eq!(project.ask("one", &["remote"]), "");
+    assert!(!project.path("one/.git/objects/info/alternates").exists());
+    fs::remove_dir_all(project.layout.cache()).unwrap();
+    project.ask("one", &["fsck", "--strict"]);
+}
+
+#[test]
+fn a_source_is_packed_once_and_anew_when_it_is_another() {
+    let Some(mut project) = Project::new().filter(|_| which("git").is_some()) else {
+        return;
+    };
+    write(&project.path("kernel-patches/overlay.toml"), DIVISION);
+    project.git("one", None).unwrap();
+    let kept = |project: &Project| {
+        let entries = fs::read_dir(project.layout.source("1.0")).unwrap();
+        let names: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(names.len(), 1, "{names:?}");
+        project.layout.source("1.0").join(&names[0])
+    };
+    let first = kept(&project);
+    // What is packed is not looked for in the tarball again.
+    let away = project.path("away.tar");
+    fs::rename(&project.source.tarball, &away).unwrap();
+    project.git("two", None).unwrap();
+    project.source.tarball = away;
+    project.source.sha256 = "another".into();
+    project.git("three", None).unwrap();
+    assert_ne!(kept(&project), first);
+}
+
+#[test]
+fn hunks_are_headed_as_in_a_tree_with_all_files() {
+    let Some(project) = Project::new().filter(|_| which("git").is_some()) else {
+        return;
+    };
+    write(&project.path("kernel-patches/overlay.toml"), DIVISION);
+    write(&project.path("cover"), "x\n\nWhy.\n");
+    write(&project.path("linux/.gitattributes"), "*.c diff=cpp\n");
+    write(
+        &project.path("linux/kernel/exit.c"),
+        "int leave(void)\n{\nout:\n\ta;\n\tb;\n\tc;\n\td;\n}\n",
+    );
+    let tar = xtask::exec::tool("packing", "tar").arg("-C");
+    let tar = tar.arg(project.path(".")).arg("-cf");
+    tar.arg(&project.source.tarball)
+        .arg("linux")
+        .read()
+        .unwrap();
+    let patch = "From: B <b@b.invalid>\nSubject: y\n\nWhy.\n---\n\
+                 --- a/kernel/exit.c\n+++ b/kernel/exit.c\n@@ -5,4 +5,5 @@\n \tb;\n \tc;\n \td;\n+\te;\n }\n";
+    write(&project.path("kernel-patches/100-fork.patch"), patch);
+    let mails = project.export("mails", 1).unwrap();
+    let mail = fs::read_to_string(mails.last().unwrap()).unwrap();
+    assert!(
+        mail.contains("@@ -5,4 +5,5 @@ int leave(void)\n"),
+        "a label is no function: {mail}"
+    );
+    // And what a commit said when the tree was made is what it says later.
+    project.git("tree", None).unwrap();
+    let worked = Worked(project);
+    worked.refresh().unwrap();
+    assert_eq!(worked.text("kernel-patches/100-fork.patch"), patch);
+}
+
+#[test]
+fn the_overlay_does_not_get_over_the_source_in_a_git_tree() {
+    let Some(project) = Project::new().filter(|_| which("git").is_some()) else {
+        return;
+    };
+    write(&project.path("kernel-patches/overlay.toml"), DIVISION);
+    write(&project.path("linux/rust/kernel/mm.rs"), "theirs");
+    let tar = xtask::exec::tool("packing", "tar").arg("-C");
+    let tar = tar.arg(project.path(".")).arg("-cf");
+    tar.arg(&project.source.tarball)
+        .arg("linux")
+        .read()
+        .unwrap();
+    let said = project.git("one", None).unwrap_err().to_string();
+    assert!(
+        said.contains("rust/kernel/mm.rs is in the source already"),
+        "{said}"
+    );
+    assert!(!project.path("one").exists());
 }
 
 #[test]
@@ -359,7 +447,9 @@ fn rebased(worked: &Worked, fork: &str) -> xtask::error::Result<Vec<String>> {
     let tar = tar.arg(project.path(".")).arg("-cf").arg(&tarball);
     tar.arg("linux").read().unwrap();
     let source = Fetched {
+        name: "2.0".into(),
         version: "2.0".into(),
+        sha256: xtask::stamp::hash_file(&tarball).unwrap(),
         tarball,
         ..project.source.clone()
     };

@@ -115,7 +115,7 @@ impl Project {
             overlay: &overlay_files(&self.layout, "1.0").unwrap(),
             division: &Division::read(&dir, &dir).unwrap(),
             series: &Series::read(&dir).unwrap(),
-            root: self.layout.root(),
+            layout: &self.layout,
             named,
             base: None,
         })
