@@ -7,3 +7,5 @@ mod git_tree;
 mod lab_tree;
 mod local_source;
 mod project;
+mod rebase;
+mod refresh;

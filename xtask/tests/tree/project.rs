@@ -40,13 +40,7 @@ impl Project {
         write(&root.join("linux/.gitignore"), "*.mod\n");
         write(&root.join("linux/kernel/x.mod"), "x\n");
         let tarball = root.join("linux.tar");
-        let tar = xtask::exec::tool("packing", "tar")
-            .arg("-C")
-            .arg(root)
-            .arg("-cf")
-            .arg(&tarball)
-            .arg("linux");
-        tar.read().unwrap();
+        pack(root, &tarball);
         write(&root.join("kernel-patches/series"), "100-fork.patch\n");
         write(&root.join("kernel-patches/base"), "1.0\n");
         write(&root.join("kernel-patches/100-fork.patch"), PATCH);
@@ -89,6 +83,12 @@ impl Project {
         state.sync_series(&self.layout, &Series::read(&self.layout.series())?)?;
         state.sync_overlay(&overlay_files(&self.layout, "1.0")?)
     }
+}
+
+/// Packs the folder `linux` of a project.
+pub fn pack(root: &Path, tarball: &Path) {
+    let tar = xtask::exec::tool("packing", "tar").arg("-C").arg(root);
+    tar.arg("-cf").arg(tarball).arg("linux").read().unwrap();
 }
 
 pub fn write(path: &Path, text: &str) {

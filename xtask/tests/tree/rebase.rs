@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! The series carried to another source.
+
+use std::fs;
+
+use xtask::event::Silent;
+use xtask::kernel::source::Fetched;
+use xtask::patchset::git::Contents;
+use xtask::patchset::series::Series;
+use xtask::patchset::{rebase, refresh};
+
+use crate::project::{pack, write, Worked, PATCH};
+
+/// Carries the series to a kernel "2.0" with this `kernel/fork.c`, whose series is in `kernel-patches/next`.
+fn rebased(worked: &Worked, fork: &str) -> xtask::error::Result<Vec<String>> {
+    let project = &worked.0;
+    write(&project.path("linux/kernel/fork.c"), fork);
+    let tarball = project.path("linux-2.0.tar");
+    pack(&project.path("."), &tarball);
+    let source = Fetched {
+        name: "2.0".into(),
+        version: "2.0".into(),
+        sha256: xtask::stamp::hash_file(&tarball).unwrap(),
+        tarball,
+        ..project.source.clone()
+    };
+    let before = project.path("before");
+    write(&before.join("kernel/fork.c"), "one\ntwo\n");
+    write(&before.join("kernel/exit.c"), "exit\n");
+    let bare = Series {
+        dir: project.path("kernel-patches/next"),
+        ..Series::none()
+    };
+    let series = Series::read(&project.layout.series()).unwrap();
+    project.contents(true, |contents| {
+        let onto = Contents {
+            source: &source,
+            series: &bare,
+            base: Some("2.0".into()),
+            ..*contents
+        };
+        let to = project.path("next");
+        rebase::rebase(&series, Some(&before), &onto, &to, &Silent)
+    })
+}
+
+#[test]
+fn a_series_is_carried_to_another_source_by_a_merge() {
+    let Some(worked) = Worked::new() else { return };
+    let gone = rebased(&worked, "new\none\ntwo\nthree\n").unwrap();
+    assert!(gone.is_empty(), "{gone:?}");
+    let next = worked.0.path("next");
+    let text = fs::read_to_string(next.join("kernel/fork.c")).unwrap();
+    assert_eq!(text, "new\none\nrestart\ntwo\nthree\n");
+    let changes = refresh::compare(&worked.0.layout, &next).unwrap();
+    refresh::write(&worked.0.layout, &next, &changes).unwrap();
+    assert_eq!(worked.text("kernel-patches/next/base"), "2.0\n");
+    assert_eq!(
+        worked.text("kernel-patches/next/series"),
+        "100-fork.patch\n200-exit.patch\n"
+    );
+    let patch = worked.text("kernel-patches/next/100-fork.patch");
+    assert!(
+        patch.starts_with("From: A <a@b.invalid>\nSubject: x\n\nWhy.\n---\n")
+            && patch.contains("@@ -1,4 +1,5 @@\n new\n one\n+restart\n two\n three\n"),
+        "{patch}"
+    );
+    // Those of the kernel that it came from stay.
+    assert_eq!(worked.text("kernel-patches/100-fork.patch"), PATCH);
+    let again = refresh::compare(&worked.0.layout, &next).unwrap();
+    assert!(
+        again.to_string().starts_with("0 to write, 0 to remove"),
+        "{again}"
+    );
+}
+
+#[test]
+fn what_cannot_be_merged_is_the_users_and_the_rest_follows() {
+    let Some(worked) = Worked::new() else { return };
+    let error = rebased(&worked, "one\nother\ntwo\n")
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("100-fork.patch does not fit")
+            && error.contains("diff shows both sides in kernel/fork.c")
+            && error.contains("am --continue"),
+        "{error}"
+    );
+    let next = worked.0.path("next");
+    let refused = refresh::compare(&worked.0.layout, &next).unwrap_err();
+    assert!(
+        refused.to_string().contains("git am is not finished"),
+        "{refused}"
+    );
+    write(&next.join("kernel/fork.c"), "one\nrestart\nother\ntwo\n");
+    worked.git_in("next", &["add", "-A"]);
+    worked.git_in("next", &["am", "--continue"]);
+    let changes = refresh::compare(&worked.0.layout, &next).unwrap();
+    refresh::write(&worked.0.layout, &next, &changes).unwrap();
+    assert_eq!(
+        worked.text("kernel-patches/next/series"),
+        "100-fork.patch\n200-exit.patch\n"
+    );
+}
+
+#[test]
+fn a_rebase_that_was_given_up_takes_no_patch_away() {
+    let Some(worked) = Worked::new() else { return };
+    rebased(&worked, "one\nother\ntwo\n").unwrap_err();
+    let next = worked.0.path("next");
+    worked.git_in("next", &["am", "--abort"]);
+    let refused = refresh::compare(&worked.0.layout, &next).unwrap_err();
+    assert!(
+        refused.to_string().contains("the rebase was given up"),
+        "{refused}"
+    );
+}

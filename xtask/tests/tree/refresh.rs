@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! From a git tree back to patches: nothing is lost on the way.
+
+use std::fs;
+
+use xtask::patchset::{new, refresh};
+
+use crate::project::{write, Worked, PATCH, SECOND};
+
+#[test]
+fn what_was_not_edited_keeps_every_byte() {
+    let Some(worked) = Worked::new() else { return };
+    let said = worked.refresh().unwrap();
+    assert_eq!(said, "0 to write, 0 to remove, 8 as they were");
+    assert_eq!(worked.text("kernel-patches/100-fork.patch"), PATCH);
+}
+
+#[test]
+fn commits_become_patches_and_files_go_back() {
+    let Some(worked) = Worked::new() else { return };
+    // The last patch is amended, one is new, and the overlay is edited, gains a file and loses one.
+    worked.edit("kernel/exit.c", "exit\nrestart\nagain\n");
+    worked.git(&["commit", "-q", "--amend", "--no-edit"]);
+    worked.edit("kernel/fork.c", "zero\none\nrestart\ntwo\n");
+    worked.edit("kernel/checkpoint/cr_main.rs", "edited");
+    worked.edit("rust/kernel/pid.rs", "new");
+    worked.git(&["rm", "-q", "rust/kernel/mm.rs"]);
+    worked.git(&[
+        "commit",
+        "-q",
+        "-m",
+        "kernel: count from Zero, at last\n\nWhy not.",
+    ]);
+    worked.refresh().unwrap();
+    assert_eq!(
+        worked.text("kernel-patches/100-fork.patch"),
+        PATCH,
+        "it was not touched"
+    );
+    assert!(worked
+        .text("kernel-patches/200-exit.patch")
+        .contains("+again\n"));
+    let new = worked.text("kernel-patches/210-count-from-zero-at-last.patch");
+    assert!(new.starts_with("From: C <c@c.invalid>\nSubject: kernel: count from Zero, at last\n\nWhy not.\n---\n kernel/fork.c | 1 +\n"), "{new}");
+    assert!(!new.contains("pid.rs") && !new.contains("cr_main"), "{new}");
+    assert_eq!(
+        worked.text("kernel-patches/series"),
+        "# order\n100-fork.patch\n200-exit.patch\n210-count-from-zero-at-last.patch\n"
+    );
+    assert_eq!(worked.text("rust-syscall/src/cr_main.rs"), "edited");
+    assert_eq!(worked.text("rust-syscall/abstractions/pid.rs"), "new");
+    assert!(!worked.0.path("rust-syscall/abstractions/mm.rs").exists());
+    // And what it became makes the same tree.
+    worked.0.git("again", None).unwrap();
+    let tree = ["rev-parse", "HEAD^{tree}"];
+    assert_eq!(worked.0.ask("again", &tree), worked.0.ask("tree", &tree));
+}
+
+#[test]
+fn a_message_that_no_file_keeps_is_told() {
+    let Some(worked) = Worked::new() else { return };
+    worked.edit("kernel/checkpoint/cr_main.rs", "edited");
+    worked.git(&["commit", "-q", "-m", "checkpoint: say why\n\nAt length."]);
+    assert_eq!(
+        worked.refresh().unwrap(),
+        "write rust-syscall/src/cr_main.rs\n\
+         note: \"checkpoint: say why\" changes nothing of the source: its message is not kept (those of the overlay are in kernel-patches/overlay.toml)\n\
+         1 to write, 0 to remove, 7 as they were"
+    );
+}
+
+#[test]
+fn patches_that_change_places_change_numbers() {
+    let Some(worked) = Worked::new() else { return };
+    worked.git(&["rebase", "-q", "-i", "HEAD~2"]);
+    assert_eq!(
+        worked.refresh().unwrap(),
+        "write kernel-patches/210-fork.patch\nwrite kernel-patches/series\nremove kernel-patches/100-fork.patch\n\
+         2 to write, 1 to remove, 6 as they were"
+    );
+    assert_eq!(worked.text("kernel-patches/210-fork.patch"), PATCH);
+    assert_eq!(
+        worked.text("kernel-patches/series"),
+        "# order\n200-exit.patch\n210-fork.patch\n"
+    );
+}
+
+#[test]
+fn a_patch_is_begun_by_its_subject_and_is_one_when_it_changes_something() {
+    let Some(worked) = Worked::new() else { return };
+    let tree = worked.0.path("tree");
+    worked.git(&["config", "user.name", "C Dee"]);
+    worked.git(&["config", "user.email", "c@c.invalid"]);
+    let unnamed = new::begin(&tree, "count pages").unwrap_err().to_string();
+    assert!(unnamed.contains("does not name the subsystem"), "{unnamed}");
+    new::begin(&tree, "fork: count").unwrap();
+    // Begun, and nothing in it yet.
+    assert_eq!(
+        worked.refresh().unwrap(),
+        "note: \"fork: count\" changes nothing of the source: its message is not kept (those of the overlay are in kernel-patches/overlay.toml)\n\
+         0 to write, 0 to remove, 8 as they were"
+    );
+    worked.edit("kernel/fork.c", "zero\none\nrestart\ntwo\n");
+    worked.git(&["commit", "-q", "--amend", "--no-edit"]);
+    let said = worked.refresh().unwrap();
+    assert!(
+        said.contains("write kernel-patches/210-count.patch"),
+        "{said}"
+    );
+    let patch = worked.text("kernel-patches/210-count.patch");
+    let header = "From: C Dee <c@c.invalid>\nSubject: fork: count\n\n\
+                  Patch-mainline: not yet, out of tree\nSigned-off-by: C Dee <c@c.invalid>\n---\n";
+    assert!(patch.starts_with(header), "{patch}");
+    worked.edit("kernel/exit.c", "dirty");
+    let dirty = new::begin(&tree, "fork: more").unwrap_err().to_string();
+    assert!(
+        dirty.contains("beginning a patch") && dirty.contains("not committed"),
+        "{dirty}"
+    );
+}
+
+#[test]
+fn what_cannot_be_taken_back_is_refused() {
+    let Some(worked) = Worked::new() else { return };
+    let refused = |words: &str| {
+        let found = worked.refresh().unwrap_err().to_string();
+        assert!(found.contains(words), "expected {words:?}, found {found}");
+    };
+    write(&worked.0.path("tree/kernel/exit.c"), "dirty");
+    refused("not committed:  M kernel/exit.c");
+    worked.git(&["commit", "-q", "-a", "--amend", "--no-edit"]);
+    write(
+        &worked.0.path("kernel-patches/200-exit.patch"),
+        &SECOND.replace("Why.", "Because."),
+    );
+    refused("edited in the tree and in the project since: kernel-patches/200-exit.patch");
+    write(&worked.0.path("kernel-patches/200-exit.patch"), SECOND);
+    worked.edit("kernel/new.c", "x");
+    worked.git(&["commit", "-q", "-m", "kernel: new"]);
+    refused("kernel/new.c is new, and no patch creates files");
+    worked.git(&["reset", "-q", "--hard", "HEAD~"]);
+    std::os::unix::fs::symlink(
+        "cr_main.rs",
+        worked.0.path("tree/kernel/checkpoint/link.rs"),
+    )
+    .unwrap();
+    worked.git(&["add", "-A"]);
+    worked.git(&["commit", "-q", "-m", "checkpoint: a link"]);
+    refused("kernel/checkpoint/link.rs has mode 120000");
+    assert_eq!(
+        worked.text("kernel-patches/200-exit.patch"),
+        SECOND,
+        "nothing was written"
+    );
+    let elsewhere = refresh::compare(&worked.0.layout, &worked.0.path("linux"))
+        .unwrap_err()
+        .to_string();
+    assert!(elsewhere.contains("was not made by"), "{elsewhere}");
+}
+
+#[test]
+fn a_second_refresh_knows_the_first() {
+    let Some(worked) = Worked::new() else { return };
+    let same = |said: String| assert!(said.starts_with("0 to write, 0 to remove, "), "{said}");
+    // Moved, so that it has another number than its commit says; then a new one, then an edit undone.
+    worked.git(&["rebase", "-q", "-i", "HEAD~2"]);
+    worked.refresh().unwrap();
+    same(worked.refresh().unwrap());
+    assert_eq!(worked.text("kernel-patches/210-fork.patch"), PATCH);
+    worked.edit("kernel/exit.c", "exit\nrestart\nagain\n");
+    worked.edit("rust/kernel/mm.rs", "edited");
+    worked.git(&["commit", "-q", "-m", "kernel: again"]);
+    worked.refresh().unwrap();
+    same(worked.refresh().unwrap());
+    assert_eq!(worked.text("rust-syscall/abstractions/mm.rs"), "edited");
+    worked.git(&["reset", "-q", "--hard", "HEAD~1"]);
+    let said = worked.refresh().unwrap();
+    assert!(
+        said.contains("remove kernel-patches/220-again.patch"),
+        "{said}"
+    );
+    assert_eq!(
+        worked.text("rust-syscall/abstractions/mm.rs"),
+        "abstractions/mm.rs"
+    );
+    assert_eq!(
+        worked.text("kernel-patches/series"),
+        "# order\n200-exit.patch\n210-fork.patch\n"
+    );
+}
+
+#[test]
+fn a_tree_that_stops_short_leaves_the_rest_alone() {
+    let Some(worked) = Worked::new() else { return };
+    fs::remove_dir_all(worked.0.path("tree")).unwrap();
+    worked.0.git("tree", Some("100")).unwrap();
+    worked.edit("kernel/fork.c", "one\nrestart\nthree\ntwo\n");
+    worked.git(&["commit", "-q", "-m", "kernel: three"]);
+    worked.refresh().unwrap();
+    assert_eq!(
+        worked.text("kernel-patches/series"),
+        "# order\n100-fork.patch\n150-three.patch\n200-exit.patch\n"
+    );
+    assert_eq!(worked.text("kernel-patches/200-exit.patch"), SECOND);
+}
+
+#[test]
+fn a_tree_that_is_not_all_there_loses_nothing() {
+    let Some(worked) = Worked::new() else { return };
+    worked.git(&["sparse-checkout", "set", "--no-cone", "/kernel/"]);
+    assert!(!worked.0.path("tree/rust").exists());
+    let said = worked.refresh().unwrap();
+    assert_eq!(said, "0 to write, 0 to remove, 8 as they were");
+    worked.git(&["sparse-checkout", "disable"]);
+    worked.git(&["checkout", "-q", "--detach", "HEAD~1"]);
+    let detached = worked.refresh().unwrap_err().to_string();
+    assert!(detached.contains("no branch is checked out"), "{detached}");
+    worked.git(&["checkout", "-q", "lab"]);
+    write(&worked.0.path("tree/kernel/exit.c"), "exit\n\0");
+    worked.git(&["commit", "-q", "-a", "--amend", "--no-edit"]);
+    let binary = worked.refresh().unwrap_err().to_string();
+    assert!(binary.contains("it changes a binary file"), "{binary}");
+    assert!(worked.0.path("kernel-patches/200-exit.patch").is_file());
+}
