@@ -4,7 +4,7 @@
 
 use std::fs;
 
-use crate::project::{age, write, Project, PATCH};
+use crate::project::{age, pack, write, Project, PATCH};
 
 #[test]
 fn series_and_overlay_are_laid_in() {
@@ -88,14 +88,7 @@ fn an_overlay_file_that_would_overwrite_is_refused() {
     };
     write(&project.path("rust-syscall/abstractions/mm.rs"), "mine");
     write(&project.path("linux/rust/kernel/mm.rs"), "theirs");
-    let tar = xtask::exec::tool("packing", "tar")
-        .arg("-C")
-        .arg(project.path(""))
-        .arg("-cf");
-    tar.arg(&project.source.tarball)
-        .arg("linux")
-        .read()
-        .unwrap();
+    pack(&project.path(""), &project.source.tarball);
     let error = project.sync().unwrap_err().to_string();
     assert!(
         error.contains("would overwrite rust/kernel/mm.rs of the kernel's source"),
