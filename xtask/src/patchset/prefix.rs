@@ -99,7 +99,7 @@ pub fn build_all(
 }
 
 /// The symbols that the overlay's Kconfig files define.
-fn own_symbols(overlay: &[OverlayFile]) -> Result<Vec<String>> {
+pub fn own_symbols(overlay: &[OverlayFile]) -> Result<Vec<String>> {
     let mut symbols = Vec::new();
     for file in overlay.iter().filter(|file| file.to.ends_with("/Kconfig")) {
         let text = read_text(&file.from)?;
