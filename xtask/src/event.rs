@@ -15,6 +15,8 @@ pub enum Stage {
     Setup,
     /// Kernel source: fetched and unpacked.
     Source,
+    /// The source as git's objects.
+    Packed,
     /// Series applied, overlay laid in.
     Tree,
     /// Kernel configuration.
@@ -36,6 +38,7 @@ impl fmt::Display for Stage {
         f.write_str(match self {
             Stage::Setup => "set-up",
             Stage::Source => "kernel source",
+            Stage::Packed => "packed kernel source",
             Stage::Tree => "kernel tree",
             Stage::Config => "kernel config",
             Stage::Kernel => "kernel",

@@ -297,11 +297,12 @@ impl Invocation {
 
 /// A failed tool's error, with the hint for a full disk if that is what its last words tell of.
 fn on_full_disk(error: Error, said: &[String]) -> Error {
-    // The last is tar's.
+    // The last are tar's and git's.
     let words = [
         "No space left on device",
         "Disk quota exceeded",
         "Wrote only",
+        "Out of diskspace",
     ];
     match said
         .iter()
@@ -374,16 +375,21 @@ mod tests {
 
     #[test]
     fn a_full_disk_is_told_from_other_failures() {
-        let script = "echo 'tar: x: Cannot write: No space left on device' >&2; exit 2";
-        let run = tool("unpacking", "sh")
-            .args(["-c", script])
-            .failure(Kind::Build);
-        let error = run.read().unwrap_err();
-        assert_eq!(error.kind(), Kind::Lab);
-        assert!(
-            error.to_string().contains("hint: free some space"),
-            "{error}"
-        );
+        for said in [
+            "tar: x: Cannot write: No space left on device",
+            "fatal: sha1 file /x write error. Out of diskspace",
+        ] {
+            let script = format!("echo '{said}' >&2; exit 2");
+            let run = tool("unpacking", "sh")
+                .args(["-c", &script])
+                .failure(Kind::Build);
+            let error = run.read().unwrap_err();
+            assert_eq!(error.kind(), Kind::Lab);
+            assert!(
+                error.to_string().contains("hint: free some space"),
+                "{error}"
+            );
+        }
     }
 
     #[test]

@@ -100,6 +100,10 @@ impl Layout {
     pub fn tree_state(&self, source: &str) -> PathBuf {
         self.lab.join("src").join(format!("{source}.state"))
     }
+    /// A kernel source in git's packs.
+    pub fn packed(&self, source: &str) -> PathBuf {
+        self.lab.join("src").join(format!("{source}.packed"))
+    }
     /// Object folder of a kernel.
     pub fn obj(&self, kernel: &str, arch: Arch) -> PathBuf {
         self.lab.join("obj").join(format!("{kernel}-{arch}"))

@@ -13,10 +13,10 @@ pub mod new;
 pub mod number;
 pub mod origin;
 pub mod overlay;
+pub mod packed;
 pub mod prefix;
 pub mod rebase;
 pub mod refresh;
-pub mod repository;
 pub mod series;
 
 use std::path::{Path, PathBuf};

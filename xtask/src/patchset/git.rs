@@ -2,8 +2,10 @@
 
 //! The series as a git tree, to be worked on with git: the source, then the
 //! overlay's commits, then one commit a patch. The same inputs give the same
-//! commits, down to their hashes. They are made in git's index; files come last.
+//! commits, down to their hashes. They are made in git's index; files are checked
+//! out last, as the tree's attributes want them.
 
+use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -16,7 +18,7 @@ use crate::layout::{create_dir, Layout};
 use crate::patchset::commit;
 use crate::patchset::origin::Origin;
 use crate::patchset::overlay::{Division, Part};
-use crate::patchset::repository::repository;
+use crate::patchset::packed::packed;
 use crate::patchset::series::{Patch, Series};
 
 const DOING: &str = "making a git tree";
@@ -24,8 +26,8 @@ const DOING: &str = "making a git tree";
 pub const PATCH_TRAILER: &str = "Patch-file";
 /// Who commits the source and the overlay: name and address.
 pub const LAB: (&str, &str) = ("Restart Lab", "lab@restart-lab.invalid");
-/// The branch that all is on.
-pub const BRANCH: &str = "lab";
+/// What a file of git's that tells of other files is called.
+const ATTRIBUTES: &str = ".gitattributes";
 /// When the first commit was made, in seconds since 1970: the first day of 2025. Each later one is a
 /// second younger, so that tools that sort by time keep the order.
 pub const EPOCH: u64 = 1_735_689_600;
@@ -53,6 +55,8 @@ struct Tree<'a> {
     dir: &'a Path,
     commits: u64,
     named: bool,
+    /// The files about languages that are written out.
+    attributes: Vec<String>,
     sink: &'a dyn Sink,
 }
 
@@ -82,13 +86,14 @@ pub fn apply(
     Ok(head)
 }
 
-/// A git tree of all commits in `dir`, which must not exist, without files. Gives the hash of the last commit.
+/// A git tree of all commits in `dir`, which must not exist, in which no files are checked out. Gives the hash of the
+/// last commit.
 pub fn apply_without_files(contents: &Contents<'_>, dir: &Path, sink: &dyn Sink) -> Result<String> {
     let parts = contents.division.divide(contents.overlay)?;
     commits(contents, &parts, &contents.series.patches, dir, sink)
 }
 
-/// All commits, and nothing in the folder but them; the hash of the last one.
+/// All commits in an empty folder, in which no files are checked out but [`ATTRIBUTES`]; the hash of the last one.
 fn commits(
     contents: &Contents<'_>,
     parts: &[Part<'_>],
@@ -96,20 +101,25 @@ fn commits(
     dir: &Path,
     sink: &dyn Sink,
 ) -> Result<String> {
-    let root = contents.layout.root();
-    let repository = repository(contents.layout, contents.source, sink)?;
-    // Its pack is linked to where the file system can do that, and copied otherwise.
-    let clone = ["clone", "-q", "--local", "--no-checkout", "--template="];
-    git(DOING, root, clone).arg(repository).arg(dir).read()?;
+    let (layout, source) = (contents.layout, contents.source);
+    let packed = packed(layout, source, sink)?;
+    create_dir(dir)?;
     let mut tree = Tree {
         dir,
-        commits: 1,
+        commits: 0,
         named: contents.named,
+        attributes: Vec::new(),
         sink,
     };
-    tree.git(["remote", "remove", "origin"]).read()?;
-    tree.git(["read-tree", "HEAD"]).read()?;
+    tree.git(["init", "-q", "-b", "lab", "--template="])
+        .read()?;
+    packed.put_into(dir)?;
+    tree.git(["read-tree", &packed.tree])
+        .read()
+        .map_err(|err| err.hint("`cargo xtask lab clean` has the source packed anew"))?;
+    tree.commit(LAB, &format!("Linux {}\n", source.version))?;
     tree.write_attributes()?;
+    let root = layout.root();
     // From here on the copies are looked at: what is edited meanwhile was not part of the tree.
     let series = &contents.series.dir;
     let mut origin = Origin::new(dir, root, series, contents.base.clone())?;
@@ -122,10 +132,12 @@ fn commits(
         }
         tree.add(&copies)?;
         tree.commit(LAB, &commit.text())?;
+        tree.follow_attributes(files.iter().map(|file| file.to.as_str()))?;
     }
     for patch in patches {
         let file = origin.copy(root, &contents.series.dir.join(&patch.name))?;
         tree.patch(contents.series, patch, &file)?;
+        tree.follow_attributes(patch.files.iter().map(|file| file.path.as_str()))?;
         origin.remember(&commit::last(dir)?, &patch.name);
     }
     origin.write()?;
@@ -265,25 +277,52 @@ impl Tree<'_> {
 
     /// Writes the files by which git knows what language a file is in: a hunk's heading goes by it, and
     /// git looks for them in the folder.
-    fn write_attributes(&self) -> Result<()> {
-        let all = self.git(["ls-files", "--", ":(glob)**/.gitattributes"]);
-        let all = all.read()?;
-        let write = self.git(["checkout-index", "-q", "--"]);
-        write.args(all.lines()).read().map(drop)
+    fn write_attributes(&mut self) -> Result<()> {
+        for path in self.attributes.drain(..) {
+            let path = self.dir.join(path);
+            std::fs::remove_file(&path).at("removing", &path)?;
+        }
+        let all = self.git(["ls-files", "-z", "--"]);
+        let all = all.arg(format!(":(glob)**/{ATTRIBUTES}")).read_bytes()?;
+        let names = String::from_utf8_lossy(&all).into_owned();
+        let names = names.split('\0').filter(|name| !name.is_empty());
+        self.attributes.extend(names.map(str::to_string));
+        self.git(["checkout-index", "--"])
+            .args(&self.attributes)
+            .read()
+            .map(drop)
     }
 
-    /// Fails if a file of the overlay is one of the source's.
-    fn refuse_overwriting(&self, overlay: &[OverlayFile]) -> Result<()> {
-        let paths = overlay.iter().map(|file| file.to.clone());
-        let there = self.git(["ls-tree", "-r", "--name-only", "HEAD", "--"]);
-        let there = there.args(paths).read()?;
-        match there.lines().next() {
-            Some(path) if !overlay.is_empty() => Err(Error::usage(
-                "laying the overlay over the kernel",
-                format!("{path} is in the source already"),
-            )),
-            _ => Ok(()),
+    /// Writes them again if a commit with these paths has changed any.
+    fn follow_attributes<'p>(&mut self, mut paths: impl Iterator<Item = &'p str>) -> Result<()> {
+        match paths.any(|path| path.rsplit('/').next() == Some(ATTRIBUTES)) {
+            true => self.write_attributes(),
+            false => Ok(()),
         }
+    }
+
+    /// Fails if a file of the overlay is one of the source's, or in a folder that is a file there.
+    fn refuse_overwriting(&self, overlay: &[OverlayFile]) -> Result<()> {
+        let files: BTreeSet<&Path> = overlay.iter().map(|file| Path::new(&file.to)).collect();
+        let all = files.iter().flat_map(|file| file.ancestors());
+        let all: BTreeSet<&Path> = all.filter(|path| !path.as_os_str().is_empty()).collect();
+        if all.is_empty() {
+            return Ok(());
+        }
+        let there = self.git(["ls-tree", "-z", "HEAD", "--"]).args(&all);
+        let there = there.read()?;
+        let entries = there.split('\0').filter_map(|entry| entry.split_once('\t'));
+        for (what, path) in entries {
+            let at = Path::new(path);
+            // git names what lies beside them as well.
+            if all.contains(at) && (files.contains(at) || !what.contains(" tree ")) {
+                return Err(Error::usage(
+                    "laying the overlay over the kernel",
+                    format!("{path} is in the source already"),
+                ));
+            }
+        }
+        Ok(())
     }
 
     /// Adds files, each with its path in the tree, to what the next commit has.
@@ -304,40 +343,32 @@ impl Tree<'_> {
     }
 
     /// Commits what the index has.
-    fn commit(&mut self, author: (&str, &str), text: &str) -> Result<()> {
+    fn commit(&mut self, (name, address): (&str, &str), text: &str) -> Result<()> {
         self.tell(text.lines().next().unwrap_or_default().to_string());
-        commit_tree(self.dir, Some("HEAD"), author, text, self.commits)?;
+        let message = tempfile::NamedTempFile::new()
+            .map_err(|err| Error::lab("writing a commit's message", err.to_string()))?;
+        std::fs::write(message.path(), text).at("writing", message.path())?;
+        let tree = self.git(["write-tree"]).read()?;
+        let date = format!("{} +0000", EPOCH + self.commits);
+        let behind: &[&str] = if self.commits == 0 {
+            &[]
+        } else {
+            &["-p", "HEAD"]
+        };
+        let commit = self
+            .git(["commit-tree", "--no-gpg-sign", "-F"])
+            .arg(message.path())
+            .args(behind)
+            .arg(tree)
+            .env("GIT_AUTHOR_NAME", name)
+            .env("GIT_AUTHOR_EMAIL", address)
+            .env("GIT_AUTHOR_DATE", &date)
+            .env("GIT_COMMITTER_NAME", name)
+            .env("GIT_COMMITTER_EMAIL", address)
+            .env("GIT_COMMITTER_DATE", &date)
+            .read()?;
+        self.git(["update-ref", "HEAD", &commit]).read()?;
         self.commits += 1;
         Ok(())
     }
-}
-
-/// Commits what the index of a repository has, behind `parent`, as the `nth` commit of its branch.
-pub fn commit_tree(
-    dir: &Path,
-    parent: Option<&str>,
-    (name, address): (&str, &str),
-    text: &str,
-    nth: u64,
-) -> Result<()> {
-    let message = tempfile::NamedTempFile::new()
-        .map_err(|err| Error::lab("writing a commit's message", err.to_string()))?;
-    std::fs::write(message.path(), text).at("writing", message.path())?;
-    let tree = git(DOING, dir, ["write-tree"]).read()?;
-    let date = format!("{} +0000", EPOCH + nth);
-    let behind = parent.iter().flat_map(|parent| ["-p", parent]);
-    let commit = git(DOING, dir, ["commit-tree", "--no-gpg-sign", "-F"])
-        .arg(message.path())
-        .args(behind)
-        .arg(tree.trim())
-        .env("GIT_AUTHOR_NAME", name)
-        .env("GIT_AUTHOR_EMAIL", address)
-        .env("GIT_AUTHOR_DATE", &date)
-        .env("GIT_COMMITTER_NAME", name)
-        .env("GIT_COMMITTER_EMAIL", address)
-        .env("GIT_COMMITTER_DATE", &date)
-        .read()?;
-    git(DOING, dir, ["update-ref", "HEAD", commit.trim()])
-        .read()
-        .map(drop)
 }

@@ -40,10 +40,16 @@ fn a_git_tree_has_a_commit_each_and_the_same_hashes_each_time() {
         fs::read_to_string(project.path("one/kernel/x.mod")).unwrap(),
         "x\n"
     );
-    assert_eq!(project.ask("one", &["remote"]), "");
-    assert!(!project.path("one/.git/objects/info/alternates").exists());
-    fs::remove_dir_all(project.layout.cache()).unwrap();
+    fs::remove_dir_all(project.layout.lab()).unwrap();
     project.ask("one", &["fsck", "--strict"]);
+    let lab = project.layout.lab().display().to_string();
+    for entry in walkdir::WalkDir::new(project.path("one/.git")) {
+        let entry = entry.unwrap();
+        if entry.file_type().is_file() {
+            let text = String::from_utf8_lossy(&fs::read(entry.path()).unwrap()).into_owned();
+            assert!(!text.contains(&lab), "{}", entry.path().display());
+        }
+    }
 }
 
 #[test]
@@ -53,21 +59,55 @@ fn a_source_is_packed_once_and_anew_when_it_is_another() {
     };
     write(&project.path("kernel-patches/overlay.toml"), DIVISION);
     project.git("one", None).unwrap();
-    let kept = |project: &Project| {
-        let entries = fs::read_dir(project.layout.source("1.0")).unwrap();
-        let names: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).collect();
-        assert_eq!(names.len(), 1, "{names:?}");
-        project.layout.source("1.0").join(&names[0])
+    let tree_of_source = |project: &Project, tree: &str| {
+        let first = project.ask(tree, &["rev-list", "--max-parents=0", "HEAD"]);
+        project.ask(tree, &["show", "-s", "--format=%s %T", &first])
     };
-    let first = kept(&project);
-    // What is packed is not looked for in the tarball again.
+    // What is packed is not looked for in the tarball again; what it is called is not packed with it.
     let away = project.path("away.tar");
     fs::rename(&project.source.tarball, &away).unwrap();
+    let tarball = std::mem::replace(&mut project.source.tarball, away);
+    project.source.tarball = project.path("gone.tar");
+    project.source.version = "1.1".into();
     project.git("two", None).unwrap();
-    project.source.tarball = away;
+    let (one, two) = (
+        tree_of_source(&project, "one"),
+        tree_of_source(&project, "two"),
+    );
+    assert_eq!(one.replace("1.0", "1.1"), two);
+    // Another source under the same name.
+    write(&project.path("linux/more"), "more\n");
+    pack(&project.path("."), &tarball);
+    project.source.tarball = tarball;
     project.source.sha256 = "another".into();
     project.git("three", None).unwrap();
-    assert_ne!(kept(&project), first);
+    assert_ne!(tree_of_source(&project, "three"), two);
+    // One that was damaged is packed again.
+    let packs = project.layout.packed("1.0");
+    fs::remove_dir_all(&packs).unwrap();
+    project.git("four", None).unwrap();
+    assert_eq!(
+        tree_of_source(&project, "three"),
+        tree_of_source(&project, "four")
+    );
+}
+
+#[test]
+fn a_git_tree_can_be_on_another_file_system() {
+    let Some(project) = Project::new().filter(|_| which("git").is_some()) else {
+        return;
+    };
+    use std::os::unix::fs::MetadataExt;
+    let device = |path: &std::path::Path| fs::metadata(path).ok().map(|meta| meta.dev());
+    let elsewhere = std::path::Path::new("/dev/shm");
+    let there = device(elsewhere).filter(|there| Some(*there) != device(project.layout.root()));
+    let Some(other) = there.and_then(|_| tempfile::tempdir_in(elsewhere).ok()) else {
+        return;
+    };
+    write(&project.path("kernel-patches/overlay.toml"), DIVISION);
+    let here = project.git("here", None).unwrap();
+    let to = other.path().join("tree").display().to_string();
+    assert_eq!(project.git(&to, None).unwrap(), here);
 }
 
 #[test]
@@ -92,6 +132,17 @@ fn hunks_are_headed_as_in_a_tree_with_all_files() {
         mail.contains("@@ -5,4 +5,5 @@ int leave(void)\n"),
         "a label is no function: {mail}"
     );
+    // A patch can change what heads the hunks of those behind it.
+    let plain = "From: B <b@b.invalid>\nSubject: z\n\nWhy.\n---\n\
+                 --- a/.gitattributes\n+++ b/.gitattributes\n@@ -1 +1 @@\n-*.c diff=cpp\n+*.h diff=cpp\n";
+    write(&project.path("kernel-patches/050-plain.patch"), plain);
+    write(
+        &project.path("kernel-patches/series"),
+        "050-plain.patch\n100-fork.patch\n",
+    );
+    let mails = project.export("plain", 1).unwrap();
+    let mail = fs::read_to_string(mails.last().unwrap()).unwrap();
+    assert!(mail.contains("@@ -5,4 +5,5 @@ out:\n"), "{mail}");
     // And what a commit said when the tree was made is what it says later.
     project.git("tree", None).unwrap();
     let worked = Worked(project);
@@ -112,7 +163,35 @@ fn the_overlay_does_not_get_over_the_source_in_a_git_tree() {
         said.contains("rust/kernel/mm.rs is in the source already"),
         "{said}"
     );
+    // Nor into a folder that is a file there.
+    let mut project = Project::new().unwrap();
+    write(&project.path("kernel-patches/overlay.toml"), DIVISION);
+    write(&project.path("linux/rust/kernel"), "theirs");
+    pack(&project.path("."), &project.source.tarball);
+    project.source.sha256 = "another".into();
+    let said = project.git("one", None).unwrap_err().to_string();
+    assert!(
+        said.contains("rust/kernel is in the source already"),
+        "{said}"
+    );
     assert!(!project.path("one").exists());
+}
+
+#[test]
+fn a_source_may_have_any_names() {
+    let Some(project) = Project::new().filter(|_| which("git").is_some()) else {
+        return;
+    };
+    write(&project.path("kernel-patches/overlay.toml"), DIVISION);
+    let odd = "a \"b\"\t\u{e9}/.gitattributes";
+    write(&project.path("linux").join(odd), "* text\n");
+    pack(&project.path("."), &project.source.tarball);
+    project.git("tree", None).unwrap();
+    assert_eq!(
+        fs::read_to_string(project.path("tree").join(odd)).unwrap(),
+        "* text\n"
+    );
+    assert_eq!(project.ask("tree", &["status", "--porcelain"]), "");
 }
 
 #[test]
