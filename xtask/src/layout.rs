@@ -7,6 +7,8 @@ use std::fs::{self, File, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
+use rustix::io::{fcntl_setfd, FdFlags};
+
 use crate::arch::Arch;
 use crate::error::{AtPath, Error, Result};
 use crate::event::{Event, Sink};
@@ -154,12 +156,8 @@ impl Layout {
             Err(TryLockError::WouldBlock) => {
                 let mut holder = String::new();
                 let _ = file.read_to_string(&mut holder);
-                let holder = match holder.trim() {
-                    "" => "one that has just begun",
-                    name => name,
-                };
                 sink.emit(Event::Waiting {
-                    holder: holder.to_string(),
+                    holder: shown_holder(holder.trim()),
                 });
                 file.lock().at("waiting for the lock", &path)?;
             }
@@ -202,8 +200,11 @@ impl Layout {
             .and_then(|()| file.rewind())
             .and_then(|()| file.write_all(who.as_bytes()))
             .at("writing", path)?;
+        fcntl_setfd(&file, FdFlags::empty())
+            .map_err(std::io::Error::from)
+            .at("letting programs inherit", path)?;
         remove_dir(&self.tmp())?;
-        Ok(Lock { _file: file })
+        Ok(Lock { file: Some(file) })
     }
 
     /// A fresh folder below `target/lab/tmp`, removed when dropped.
@@ -217,10 +218,36 @@ impl Layout {
     }
 }
 
-/// The lock on `target/lab`; let go when dropped or when the process ends.
+/// The lock on `target/lab`; let go when dropped. The programs that are started meanwhile inherit it: of a lab that is
+/// killed they go on, and nobody builds in the same folders before the last of them has ended.
 #[derive(Debug)]
 pub struct Lock {
-    _file: File,
+    /// Gone only where a test plays a lab that was killed.
+    file: Option<File>,
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing is not enough: a service that a package started may have inherited it, and stays.
+        if let Some(file) = &self.file {
+            let _ = file.unlock();
+        }
+    }
+}
+
+/// Who has the lock, in words, from what it wrote into it: "process 7: lab run".
+fn shown_holder(wrote: &str) -> String {
+    let pid = wrote.strip_prefix("process ").and_then(|rest| {
+        let (pid, _) = rest.split_once(':')?;
+        pid.parse::<u32>().ok()
+    });
+    match pid {
+        Some(pid) if !Path::new("/proc").join(pid.to_string()).exists() => {
+            format!("{wrote} (it is gone; what it had started is still at work)")
+        }
+        Some(_) => wrote.to_string(),
+        None => "one that has just begun".to_string(),
+    }
 }
 
 /// Makes a folder and those above it.
@@ -271,4 +298,62 @@ pub fn copy_whole(from: &Path, to: &Path) -> Result<()> {
         .map_err(|err| err.error)
         .at("renaming to", to)?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    #[test]
+    fn what_a_killed_lab_had_started_keeps_the_lock() {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout::new(dir.path());
+        let mut lock = layout.try_lock().unwrap().unwrap();
+        let mut started = std::process::Command::new("sleep")
+            .arg("60")
+            .spawn()
+            .unwrap();
+        assert!(layout.try_lock().unwrap().is_none());
+        // As the kernel does it: closed, and not let go.
+        drop(lock.file.take());
+        assert!(layout.try_lock().unwrap().is_none());
+        started.kill().unwrap();
+        started.wait().unwrap();
+        // What other tests have started meanwhile has inherited it too.
+        let given_up = Instant::now() + Duration::from_secs(60);
+        while layout.try_lock().unwrap().is_none() {
+            assert!(Instant::now() < given_up, "it is still held");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    #[test]
+    fn a_lock_that_is_dropped_is_free_whatever_inherited_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout::new(dir.path());
+        let lock = layout.try_lock().unwrap().unwrap();
+        let mut stays = std::process::Command::new("sleep")
+            .arg("60")
+            .spawn()
+            .unwrap();
+        drop(lock);
+        assert!(layout.try_lock().unwrap().is_some());
+        stays.kill().unwrap();
+        stays.wait().unwrap();
+    }
+
+    #[test]
+    fn the_holder_of_a_lock_is_told() {
+        let me = format!("process {}: lab run", std::process::id());
+        assert_eq!(shown_holder(&me), me);
+        assert_eq!(shown_holder(""), "one that has just begun");
+        // No process has a number that high.
+        let gone = shown_holder("process 4294967295: kernel build");
+        assert_eq!(
+            gone,
+            "process 4294967295: kernel build (it is gone; what it had started is still at work)"
+        );
+    }
 }
