@@ -7,6 +7,7 @@ use std::fs::{self, File, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
+use procfs::process::Process;
 use rustix::io::{fcntl_setfd, FdFlags};
 
 use crate::arch::Arch;
@@ -239,10 +240,15 @@ impl Drop for Lock {
 fn shown_holder(wrote: &str) -> String {
     let pid = wrote.strip_prefix("process ").and_then(|rest| {
         let (pid, _) = rest.split_once(':')?;
-        pid.parse::<u32>().ok()
+        pid.parse().ok()
     });
+    // One that nobody has waited for yet is gone all the same.
+    let is_gone = |pid: i32| {
+        let stat = Process::new(pid).and_then(|process| process.stat());
+        stat.map_or(true, |stat| stat.state == 'Z')
+    };
     match pid {
-        Some(pid) if !Path::new("/proc").join(pid.to_string()).exists() => {
+        Some(pid) if is_gone(pid) => {
             format!("{wrote} (it is gone; what it had started is still at work)")
         }
         Some(_) => wrote.to_string(),
@@ -349,11 +355,15 @@ mod tests {
         let me = format!("process {}: lab run", std::process::id());
         assert_eq!(shown_holder(&me), me);
         assert_eq!(shown_holder(""), "one that has just begun");
-        // No process has a number that high.
-        let gone = shown_holder("process 4294967295: kernel build");
-        assert_eq!(
-            gone,
-            "process 4294967295: kernel build (it is gone; what it had started is still at work)"
-        );
+        let mut ended = std::process::Command::new("true").spawn().unwrap();
+        let wrote = format!("process {}: kernel build", ended.id());
+        let given_up = Instant::now() + Duration::from_secs(60);
+        while shown_holder(&wrote) == wrote {
+            assert!(Instant::now() < given_up, "it is still there");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let gone = " (it is gone; what it had started is still at work)";
+        assert_eq!(shown_holder(&wrote), format!("{wrote}{gone}"));
+        ended.wait().unwrap();
     }
 }
