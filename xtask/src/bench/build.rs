@@ -162,7 +162,7 @@ impl<'a> Bench<'a> {
         for arch in &self.plan.arches {
             remove_dir(&layout.obj(&kernel.name, *arch))?;
         }
-        // The state last: a tree without one is not believed.
+        // The state first: a tree without one is not believed.
         remove_dir(&layout.tree_state(&kernel.tree_name))?;
         remove_dir(&layout.tree(&kernel.tree_name))
     }

@@ -27,14 +27,13 @@ pub fn rebase(
     dir: &Path,
     sink: &dyn Sink,
 ) -> Result<Vec<String>> {
-    git::apply(onto, dir, None, sink)?;
+    let first = git::apply(onto, dir, None, sink)?;
     let dir = std::fs::canonicalize(dir).at("looking for", dir)?;
     keep_present(onto, &dir)?;
-    let first = git(DOING, &dir, ["rev-parse", "HEAD"]).read()?;
     // Without its patches the tree is none of a series: what fails before them leaves nothing.
     let mails = mails(series, before, &dir).inspect_err(|_| drop(remove_dir(&dir)))?;
     put(series, &mails, &dir)?;
-    let range = format!("{}..HEAD", first.trim());
+    let range = format!("{first}..HEAD");
     let said = git(DOING, &dir, ["log", "--format=%B", &range]).read()?;
     let in_it = |patch: &&Patch| said.contains(&format!("{PATCH_TRAILER}: {}", patch.name));
     let gone = series.patches.iter().filter(|patch| !in_it(patch));
