@@ -6,11 +6,16 @@
 
 use crate::error::{code::*, to_result, Error, Result};
 use crate::task::Task;
+#[cfg(CONFIG_X86_64)]
+use core::ffi::c_int;
 use core::ffi::c_void;
 use core::ptr;
 
 /// Note type of the general registers, on both architectures.
 pub const NT_PRSTATUS: u32 = bindings::NT_PRSTATUS;
+/// Note type of x86's extended registers.
+#[cfg(CONFIG_X86_64)]
+const NT_X86_XSTATE: u32 = 0x202;
 /// Note type of arm64's system call number.
 pub const NT_ARM_SYSTEM_CALL: u32 = 0x404;
 /// Note types of arm64's hardware break- and watchpoints.
@@ -81,7 +86,7 @@ impl Regset {
         // valid. For registers that live in the CPU also in the kernel, preemption is off
         // until they are loaded, or a switch would save the old ones over the new; their
         // `set` only copies.
-        unsafe {
+        let ret = unsafe {
             if live {
                 bindings::preempt_disable();
             }
@@ -97,16 +102,43 @@ impl Regset {
                 bindings::regset_load_live(self.note());
                 bindings::preempt_enable();
             }
-            to_result(ret)
+            ret
+        };
+        to_result(ret)?;
+        #[cfg(CONFIG_X86_64)]
+        if self.note() == NT_X86_XSTATE {
+            load_protection_key_rights();
         }
+        Ok(())
     }
 }
 
-// NT_X86_XSTATE, whose protection key rights live in the CPU; NT_ARM_TLS, NT_ARM_PACA_KEYS and
-// NT_ARM_PACG_KEYS.
+// NT_ARM_TLS, NT_ARM_PACA_KEYS and NT_ARM_PACG_KEYS.
 fn is_live(note: u32) -> bool {
-    cfg!(CONFIG_X86_64) && note == 0x202
-        || cfg!(CONFIG_ARM64) && matches!(note, 0x401 | 0x407 | 0x408)
+    cfg!(CONFIG_ARM64) && matches!(note, 0x401 | 0x407 | 0x408)
+}
+
+/// Rights of protection keys are the one part of x86's extended registers that lives in the CPU also
+/// in the kernel. Their `set` may sleep, and a switch after it puts those of the CPU into
+/// `thread.pkru`, so they are taken from where a switch does not write: the saved state.
+#[cfg(CONFIG_X86_64)]
+fn load_protection_key_rights() {
+    const PKRU: u32 = bindings::xfeature_XFEATURE_PKRU;
+    // SAFETY: written once, at boot.
+    let features = unsafe { ptr::addr_of!(bindings::fpu_kernel_cfg.max_features).read() };
+    if features & 1 << PKRU == 0 {
+        return;
+    }
+    // SAFETY: the current task is valid. Its registers are in memory until it returns to user space,
+    // for `set` has just put them there (TIF_NEED_FPU_LOAD, see `flush_current`). They begin with
+    // what XSAVE writes, where the rights are asked for only if this machine has them.
+    unsafe {
+        let fpu = crate::variant::task_fpu(bindings::get_current());
+        let saved = ptr::addr_of_mut!((*(*fpu).fpstate).regs);
+        let rights = bindings::get_xsave_addr(saved.cast(), PKRU as c_int).cast::<u32>();
+        // What is not saved is as after a reset: every access is allowed.
+        bindings::write_pkru(if rights.is_null() { 0 } else { rights.read() });
+    }
 }
 
 /// Drops the current task's live floating point, vector and TLS registers, as exec does.

@@ -164,10 +164,6 @@ void rust_helper_preempt_enable(void)
 /* Puts into the CPU what a regset's set() left in memory only, for current. */
 void rust_helper_regset_load_live(unsigned int note)
 {
-#ifdef CONFIG_X86_64
-	if (note == NT_X86_XSTATE)
-		write_pkru(current->thread.pkru);
-#endif
 #ifdef CONFIG_ARM64
 	if (note == NT_ARM_TLS) {
 		write_sysreg(current->thread.uw.tp_value, tpidr_el0);
@@ -180,6 +176,13 @@ void rust_helper_regset_load_live(unsigned int note)
 #endif
 #endif
 }
+
+#ifdef CONFIG_X86_64
+void rust_helper_write_pkru(u32 pkru)
+{
+	write_pkru(pkru);
+}
+#endif
 
 /* The instruction set extensions that programs see; returns the number of words. */
 unsigned int rust_helper_cpu_features(u64 *words)

@@ -2,6 +2,8 @@
 
 //! Which facilities of the kernel a task uses, as far as they leave a trace in it.
 
+#[cfg(CONFIG_X86_64)]
+use crate::pid::TasklistGuard;
 use crate::task::Task;
 use crate::variant;
 use core::ptr;
@@ -257,7 +259,14 @@ impl Task {
         {
             // SAFETY: written once, at boot.
             let default = unsafe { ptr::addr_of!(bindings::fpu_kernel_cfg.default_features).read() };
-            return variant::xstate_permission(self) & !default != 0;
+            let _guard = TasklistGuard::new();
+            // SAFETY: the task is valid; under `tasklist_lock` its thread group leader, who keeps
+            // this, is too.
+            let permission = unsafe {
+                let fpu = variant::task_fpu((*self.as_raw()).group_leader);
+                ptr::addr_of!((*fpu).perm.__state_perm).read()
+            };
+            return permission & !default != 0;
         }
         #[cfg(not(CONFIG_X86_64))]
         false

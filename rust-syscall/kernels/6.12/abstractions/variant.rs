@@ -5,8 +5,6 @@
 use crate::error::Result;
 use crate::fs::fdtable::locked;
 use crate::mm::MmWithUser;
-#[cfg(CONFIG_X86_64)]
-use crate::pid::TasklistGuard;
 use crate::task::Task;
 #[cfg(CONFIG_RSEQ)]
 use crate::thread::Rseq;
@@ -61,15 +59,15 @@ pub(crate) unsafe fn shmem_kernel_file_setup(name: *const c_char, size: i64) -> 
     unsafe { bindings::shmem_kernel_file_setup(name.cast(), size, 0) }
 }
 
-/// The extended registers that a task's process may use.
+/// Where a task's floating point and vector registers are kept.
+///
+/// # Safety
+///
+/// `task` must be valid.
 #[cfg(CONFIG_X86_64)]
-pub(crate) fn xstate_permission(task: &Task) -> u64 {
-    let _guard = TasklistGuard::new();
-    // SAFETY: the task is valid; under `tasklist_lock` its thread group leader, who keeps this, is too.
-    unsafe {
-        let leader = (*task.as_raw()).group_leader;
-        ptr::addr_of!((*leader).thread.fpu.perm.__state_perm).read()
-    }
+pub(crate) unsafe fn task_fpu(task: *mut bindings::task_struct) -> *mut bindings::fpu {
+    // SAFETY: by the function's contract.
+    unsafe { ptr::addr_of_mut!((*task).thread.fpu) }
 }
 
 /// The restartable sequences area of a thread that does not run, or of the current one.

@@ -4,8 +4,6 @@
 
 use crate::error::{to_result, Result};
 use crate::mm::MmWithUser;
-#[cfg(CONFIG_X86_64)]
-use crate::pid::TasklistGuard;
 use crate::task::Task;
 #[cfg(CONFIG_RSEQ)]
 use crate::thread::Rseq;
@@ -71,13 +69,8 @@ pub(crate) unsafe fn shmem_kernel_file_setup(
     }
 }
 
-/// The extended registers that a task's process may use.
 #[cfg(CONFIG_X86_64)]
-pub(crate) fn xstate_permission(task: &Task) -> u64 {
-    let _guard = TasklistGuard::new();
-    // SAFETY: the task is valid; under `tasklist_lock` its thread group leader, who keeps this, is too.
-    unsafe { bindings::xstate_permission((*task.as_raw()).group_leader) }
-}
+pub(crate) use bindings::task_fpu;
 
 /// The restartable sequences area of a thread that does not run, or of the current one.
 #[cfg(CONFIG_RSEQ)]

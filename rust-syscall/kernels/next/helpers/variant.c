@@ -20,9 +20,9 @@ int rust_helper_pte_content(struct vm_area_struct *vma, unsigned long addr, pte_
 }
 
 #ifdef CONFIG_X86_64
-u64 rust_helper_xstate_permission(struct task_struct *leader)
+struct fpu *rust_helper_task_fpu(struct task_struct *task)
 {
-	return x86_task_fpu(leader)->perm.__state_perm;
+	return x86_task_fpu(task);
 }
 #endif
 
