@@ -90,12 +90,17 @@ impl Arch {
         }
     }
 
-    /// The C toolchain's triple: `<triple>-gcc` links guest programs on a foreign host.
+    /// The C toolchain's triple.
     pub fn gnu_triple(self) -> &'static str {
         match self {
             Arch::X86_64 => "x86_64-linux-gnu",
             Arch::Arm64 => "aarch64-linux-gnu",
         }
+    }
+
+    /// A program of gcc or binutils for the architecture: Debian has these names for the machine's own one too.
+    pub fn gnu_program(self, name: &str) -> String {
+        format!("{}-{name}", self.gnu_triple())
     }
 
     /// Debian's name for the architecture.

@@ -32,12 +32,24 @@ pub struct LabConfig {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Toolchain {
+    /// What compiles C, for kernels that do not say.
+    pub cc: Compiler,
     /// Version suffix of clang, lld and the llvm tools ("19").
     pub llvm: String,
     /// Version of bindgen-cli.
     pub bindgen: String,
     /// The kernel's rustc; without one the lab looks for one that has its library's source.
     pub rustc: Option<PathBuf>,
+}
+
+/// What compiles the C of a kernel. Whichever it is, lld links, and the LLVM tools and libclang are used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Compiler {
+    /// The distribution's gcc for the architecture, with binutils' assembler and archiver.
+    Gcc,
+    /// Clang in the version that the toolchain names, with its own assembler.
+    Clang,
 }
 
 /// Where a kernel's source comes from; the first origin that can be had is used.
@@ -83,6 +95,8 @@ pub struct Kernel {
     /// Which overlay is laid in: the project's new files, with those of `rust-syscall/kernels/` that are
     /// for kernels of this kind (default: none).
     pub overlay: Option<String>,
+    /// What compiles its C (default: what the toolchain says).
+    pub cc: Option<Compiler>,
     /// How much longer than a plain kernel it may take, for every deadline (default 1.0).
     #[serde(default = "one")]
     pub slowdown: f64,

@@ -327,8 +327,12 @@ pub fn which(program: &str) -> Option<PathBuf> {
     if program.contains('/') {
         return Some(PathBuf::from(program)).filter(|path| path.is_file());
     }
-    let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path)
+    which_in(program, &std::env::var_os("PATH")?)
+}
+
+/// Where a program is found in folders given as in `PATH`.
+pub fn which_in(program: &str, path: &OsStr) -> Option<PathBuf> {
+    std::env::split_paths(path)
         .map(|dir| dir.join(program))
         .find(|path| path.is_file())
 }

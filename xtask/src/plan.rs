@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::arch::Arch;
-use crate::config::{Kernel, LabConfig, Machine, SeriesChoice, Source};
+use crate::config::{Compiler, Kernel, LabConfig, Machine, SeriesChoice, Source};
 use crate::error::{Error, Result};
 use crate::flags::{Accel, Target};
 use crate::host::Host;
@@ -60,6 +60,8 @@ pub struct KernelPlan {
     pub config: Vec<String>,
     /// Symbols that are switched off whatever the fragments say, without `CONFIG_`.
     pub without: Vec<String>,
+    /// What compiles its C.
+    pub cc: Compiler,
     /// Factor on every deadline.
     pub slowdown: f64,
 }
@@ -84,7 +86,7 @@ impl KernelPlan {
 /// The tools that build kernels.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ToolchainPlan {
-    /// Version suffix of clang and lld.
+    /// Version suffix of clang, lld and the llvm tools.
     pub llvm: String,
     /// Version of bindgen-cli.
     pub bindgen: String,
@@ -133,6 +135,7 @@ impl Plan {
                 overlay: kernel.overlay.clone(),
                 config: kernel.config.clone(),
                 without: Vec::new(),
+                cc: kernel.cc.unwrap_or(config.toolchain.cc),
                 slowdown: kernel.slowdown,
             },
             toolchain: ToolchainPlan {

@@ -128,9 +128,15 @@ fn what_a_fresh_machine_needs() {
     let host = host(Arch::X86_64);
     assert_eq!(
         packages(&needs(&plan(&Target::default(), &host).unwrap(), &host)),
-        "bc bison clang-19 flex gcc gcc-aarch64-linux-gnu libc6-dev libc6-dev-arm64-cross libclang-19-dev libelf-dev \
+        "bc bison flex gcc gcc-aarch64-linux-gnu libc6-dev libc6-dev-arm64-cross libclang-19-dev libelf-dev \
          libssl-dev lld-19 llvm-19 make patch perl qemu-system-arm qemu-system-x86 rust-web-src rustc-web xz-utils"
     );
+    let debug = Target {
+        kernel: Some("debug".into()),
+        ..Target::default()
+    };
+    let of_clang = packages(&needs(&plan(&debug, &host).unwrap(), &host));
+    assert!(of_clang.contains("clang-19 flex"), "{of_clang}");
     let one = Target {
         arch: ArchSet::One(Arch::X86_64),
         ..Target::default()

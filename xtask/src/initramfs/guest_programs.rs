@@ -178,7 +178,7 @@ fn collect(dir: &Path, built: &Path) -> Result<GuestPrograms> {
 /// Which Rust builds for an architecture: cargo's own where it has the target, else Debian's with a sysroot of the lab's own.
 fn guest_rust(layout: &Layout, arch: Arch) -> Result<GuestRust> {
     let native = Arch::host() == Some(arch);
-    let linker = (!native).then(|| format!("{}-gcc", arch.gnu_triple()));
+    let linker = (!native).then(|| arch.gnu_program("gcc"));
     if native || own_rust_has(arch) {
         return Ok(GuestRust {
             rustc: None,

@@ -54,7 +54,7 @@ pub fn build(
     let configured = configure(plan, tree, tools, arch, sink)?;
     let mut inputs = tree.inputs.clone();
     inputs.text("kernel config", configured.config_sha256.clone());
-    tools.describe(&mut inputs)?;
+    tools.describe(arch, &mut inputs)?;
     let step = Step::of(Stage::Kernel, arch);
     let stage = Cached {
         step,
@@ -158,7 +158,7 @@ pub fn make(
     let (name, arch) = (&plan.kernel.name, configured.arch);
     let log = plan.layout.log(&format!("kernel-{name}-{arch}"));
     tools
-        .make(doing, &tree.path, &configured.obj, arch.kbuild_name())
+        .make(doing, &tree.path, &configured.obj, arch)
         .arg(format!("-j{}", plan.build_jobs))
         .arg(arch.kernel_target())
         .run_logged(&log, |done, last| {

@@ -63,7 +63,7 @@ pub fn configure(
         inputs.file(path, &tree.path.join(path))?;
     }
     describe_fragments(&fragments, &mut inputs);
-    tools.describe(&mut inputs)?;
+    tools.describe(arch, &mut inputs)?;
     let stage = Cached {
         step: Step::of(Stage::Config, arch),
         stamp: plan.layout.stamp(&format!("config-{name}-{arch}")),
@@ -131,7 +131,7 @@ fn make_config(
     let text: String = fragments.iter().map(|(_, text)| text.as_str()).collect();
     write_whole(&asked, text.as_bytes())?;
     tools
-        .make(doing.clone(), &tree.path, &obj, arch.kbuild_name())
+        .make(doing.clone(), &tree.path, &obj, arch)
         .env("KCONFIG_ALLCONFIG", &asked)
         .arg("allnoconfig")
         .run_logged(

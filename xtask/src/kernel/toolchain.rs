@@ -6,8 +6,10 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::arch::Arch;
+use crate::config::Compiler;
 use crate::error::{Error, Kind, Result};
-use crate::exec::{tool, which, Invocation};
+use crate::exec::{tool, which_in, Invocation};
 use crate::layout::Layout;
 use crate::plan::{Plan, ToolchainPlan};
 use crate::stamp::{self, Freshness, Inputs};
@@ -19,8 +21,10 @@ const OLDEST_RUSTC: (u32, u32) = (1, 78);
 const KBUILD_PATH: &str = "/usr/bin:/bin:/usr/sbin:/sbin";
 /// Variables that would leak from cargo or the user's shell into the kernel build.
 const UNWANTED: &[&str] = &[
+    "AR",
     "ARCH",
     "CROSS_COMPILE",
+    "HOSTCC",
     "KCFLAGS",
     "KRUSTFLAGS",
     "LD_LIBRARY_PATH",
@@ -43,12 +47,14 @@ pub struct KernelTools {
     pub rustc: Rustc,
     /// bindgen.
     pub bindgen: PathBuf,
+    /// What compiles C.
+    pub cc: Compiler,
     /// Version suffix of clang and the llvm tools.
     pub llvm: String,
 }
 
 impl KernelTools {
-    /// Finds them, or says what is missing.
+    /// Finds them for the plan's kernel and architectures, or says what is missing.
     pub fn find(plan: &Plan) -> Result<KernelTools> {
         let missing = |what: &str| {
             Error::host("looking for the kernel's tools", what)
@@ -60,34 +66,57 @@ impl KernelTools {
         if !bindgen.is_file() {
             return Err(missing("bindgen is not installed"));
         }
-        let llvm = plan.toolchain.llvm.clone();
-        if which(&format!("clang-{llvm}")).is_none() {
-            return Err(missing(&format!("clang-{llvm} is not installed")));
-        }
-        Ok(KernelTools {
+        let tools = KernelTools {
             rustc,
             bindgen,
-            llvm,
-        })
+            cc: plan.kernel.cc,
+            llvm: plan.toolchain.llvm.clone(),
+        };
+        let needed = plan.arches.iter().flat_map(|arch| tools.programs(*arch));
+        for name in needed {
+            if find_program(&name).is_none() {
+                return Err(missing(&format!("{name} is not in {KBUILD_PATH}")));
+            }
+        }
+        Ok(tools)
     }
 
-    /// Adds their identities to a stage's inputs.
-    pub fn describe(&self, inputs: &mut Inputs) -> Result<()> {
+    /// The programs whose output becomes part of an architecture's kernel, but for those of Rust.
+    fn programs(&self, arch: Arch) -> Vec<String> {
+        let mut programs = vec![self.compiler(arch)];
+        if self.cc == Compiler::Gcc {
+            programs.extend(["as", "ar"].map(|name| arch.gnu_program(name)));
+        }
+        programs.push(format!("ld.lld-{}", self.llvm));
+        programs
+    }
+
+    /// What compiles an architecture's C.
+    fn compiler(&self, arch: Arch) -> String {
+        match self.cc {
+            Compiler::Gcc => arch.gnu_program("gcc"),
+            Compiler::Clang => format!("clang-{}", self.llvm),
+        }
+    }
+
+    /// Adds their identities to the inputs of an architecture's stage.
+    pub fn describe(&self, arch: Arch, inputs: &mut Inputs) -> Result<()> {
         inputs.program("rustc", &self.rustc.path)?;
         inputs.program("bindgen", &self.bindgen)?;
-        for name in [
-            format!("clang-{}", self.llvm),
-            format!("ld.lld-{}", self.llvm),
-        ] {
-            if let Some(path) = which(&name) {
+        let libclang = libclang(&self.llvm).map(PathBuf::from);
+        if let Some(path) = libclang.iter().find(|path| path.is_file()) {
+            inputs.program("libclang", path)?;
+        }
+        for name in self.programs(arch) {
+            if let Some(path) = find_program(&name) {
                 inputs.program(name, &path)?;
             }
         }
         Ok(())
     }
 
-    /// `make` in a kernel tree, with everything but targets.
-    pub fn make(&self, doing: String, tree: &Path, obj: &Path, kbuild_arch: &str) -> Invocation {
+    /// `make` in a kernel tree for an architecture, with everything but targets.
+    pub fn make(&self, doing: String, tree: &Path, obj: &Path, arch: Arch) -> Invocation {
         let mut make = tool(doing, "make")
             .failure(Kind::Build)
             .env("PATH", KBUILD_PATH)
@@ -95,8 +124,9 @@ impl KernelTools {
             .arg("-C")
             .arg(tree)
             .arg(format!("O={}", obj.display()))
-            .arg(format!("ARCH={kbuild_arch}"))
+            .arg(format!("ARCH={}", arch.kbuild_name()))
             .arg(format!("LLVM=-{}", self.llvm))
+            .args(self.compiler_settings(arch))
             .arg(format!("RUSTC={}", self.rustc.path.display()))
             .arg(format!("HOSTRUSTC={}", self.rustc.path.display()))
             .arg(format!("BINDGEN={}", self.bindgen.display()))
@@ -111,6 +141,28 @@ impl KernelTools {
         }
         make
     }
+
+    /// What of LLVM's tools, which are those that make is told to use, is replaced.
+    fn compiler_settings(&self, arch: Arch) -> Vec<String> {
+        match self.cc {
+            Compiler::Clang => Vec::new(),
+            Compiler::Gcc => vec![
+                format!("CC={}", self.compiler(arch)),
+                format!("AR={}", arch.gnu_program("ar")),
+                "HOSTCC=gcc".into(),
+            ],
+        }
+    }
+}
+
+/// Where the library is that bindgen reads headers with: one of these.
+pub fn libclang(llvm: &str) -> [String; 2] {
+    ["libclang.so", "libclang.so.1"].map(|name| format!("/usr/lib/llvm-{llvm}/lib/{name}"))
+}
+
+/// Where kernel builds find a program: what comes earlier in the user's PATH, ccache say, is not what compiles.
+fn find_program(name: &str) -> Option<PathBuf> {
+    which_in(name, KBUILD_PATH.as_ref())
 }
 
 /// Where the lab keeps a version of bindgen. The version is in the path: the kernel's makefiles generate

@@ -133,7 +133,7 @@ impl Checker<'_> {
     fn inputs(&self, tree: &PatchedTree, arch: Arch) -> Result<Inputs> {
         let mut inputs = tree.inputs.clone();
         describe_fragments(&read_fragments(self.plan, arch)?, &mut inputs);
-        self.tools.describe(&mut inputs)?;
+        self.tools.describe(arch, &mut inputs)?;
         Ok(inputs)
     }
 

@@ -5,9 +5,14 @@
 use std::path::PathBuf;
 
 use crate::arch::Arch;
+use crate::config::Compiler;
 use crate::host::Host;
+use crate::kernel::toolchain::libclang;
 use crate::plan::Plan;
 use crate::qemu;
+
+/// What a kernel's compiler is for.
+const COMPILES: &str = "compiles the kernel";
 
 /// Something the lab needs.
 #[derive(Debug, Clone, PartialEq)]
@@ -42,8 +47,13 @@ pub enum Probe {
 /// Everything the plan needs. Pure.
 pub fn needs(plan: &Plan, host: &Host) -> Vec<Need> {
     let mut needs = kernel_needs(&plan.toolchain.llvm, host);
+    let cc = plan.kernel.cc;
+    if cc == Compiler::Clang {
+        let clang = format!("clang-{}", plan.toolchain.llvm);
+        needs.push(program(&clang, COMPILES, &clang));
+    }
     for arch in &plan.arches {
-        needs.extend(needs_of_arch(*arch, host));
+        needs.extend(needs_of_arch(*arch, cc, host));
     }
     if plan.tests {
         needs.push(program(
@@ -65,11 +75,6 @@ fn kernel_needs(llvm: &str, host: &Host) -> Vec<Need> {
             "gcc",
             "links guest programs and the kernel's own tools",
             "gcc",
-        ),
-        (
-            &format!("clang-{llvm}"),
-            "compiles the kernel",
-            &format!("clang-{llvm}"),
         ),
         (
             &format!("ld.lld-{llvm}"),
@@ -99,14 +104,12 @@ fn kernel_needs(llvm: &str, host: &Host) -> Vec<Need> {
             format!("/usr/include/{triple}/{name}"),
         ]
     };
-    let libclang =
-        ["libclang.so", "libclang.so.1"].map(|name| format!("/usr/lib/llvm-{llvm}/lib/{name}"));
     let rust = ["rustc-web", "rust-web-src"];
     needs.extend([
         file(
             "libclang",
             "bindgen reads headers with it",
-            &libclang,
+            &libclang(llvm),
             &format!("libclang-{llvm}-dev"),
         ),
         file(
@@ -137,8 +140,9 @@ fn kernel_needs(llvm: &str, host: &Host) -> Vec<Need> {
     needs
 }
 
-fn needs_of_arch(arch: Arch, host: &Host) -> Vec<Need> {
+fn needs_of_arch(arch: Arch, cc: Compiler, host: &Host) -> Vec<Need> {
     let triple = arch.gnu_triple();
+    let gcc = arch.gnu_program("gcc");
     let mut needs = vec![need(
         arch.qemu(),
         "is the virtual machine",
@@ -157,14 +161,17 @@ fn needs_of_arch(arch: Arch, host: &Host) -> Vec<Need> {
             &libc,
             "libc6-dev",
         ));
+        if cc == Compiler::Gcc {
+            needs.push(program(&gcc, COMPILES, "gcc"));
+        }
         return needs;
     }
-    let gcc = format!("{triple}-gcc");
-    needs.push(program(
-        &gcc,
-        "links guest programs",
-        &format!("gcc-{}", triple.replace('_', "-")),
-    ));
+    let why = match cc {
+        Compiler::Gcc => "compiles the kernel and links guest programs",
+        Compiler::Clang => "links guest programs",
+    };
+    let package = format!("gcc-{}", triple.replace('_', "-"));
+    needs.push(program(&gcc, why, &package));
     let libc = [format!("/usr/{triple}/lib/libc.a")];
     needs.push(file(
         &format!("static libc for {arch}"),

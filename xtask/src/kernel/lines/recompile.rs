@@ -10,10 +10,14 @@ use serde::Deserialize;
 use crate::error::{AtPath, Error, Kind, Result};
 use crate::exec::tool;
 
-/// What clang is told to make line tables.
-const CLANG: &str = "-gline-tables-only";
-/// What rustc is told.
-const RUSTC: &str = "-Cdebuginfo=line-tables-only";
+/// Compilers, and what each is told to make line tables.
+const COMPILERS: [(&str, &str); 3] = [
+    ("clang", "-gline-tables-only"),
+    ("gcc", "-g1"),
+    (RUSTC, "-Cdebuginfo=line-tables-only"),
+];
+/// The one that is told of its output in another way.
+const RUSTC: &str = "rustc";
 
 /// A command: its words.
 pub type Words = Vec<String>;
@@ -59,8 +63,15 @@ fn split(line: &str) -> Option<Vec<Words>> {
         .filter(|words| !words.is_empty())
         .map(<[String]>::to_vec)
         .collect();
-    let compiler = program(commands.first()?)?;
-    (compiler.contains("clang") || compiler.contains("rustc")).then_some(commands)
+    compiler(commands.first()?)?;
+    Some(commands)
+}
+
+/// Which compiler a command calls, and what that is told to make line tables.
+fn compiler(words: &Words) -> Option<(&'static str, &'static str)> {
+    let program = program(words)?;
+    let is_called = |(name, _): &(&str, &str)| program.contains(name);
+    COMPILERS.into_iter().find(is_called)
 }
 
 /// The program of a command, behind its environment.
@@ -79,8 +90,7 @@ fn is_setting(word: &str) -> bool {
 
 /// The same command, that makes `out` of what made `object`, and nothing else.
 fn redirect(words: &Words, object: &str, out: &str) -> Words {
-    let is_rustc = program(words).is_some_and(|name| name.contains("rustc"));
-    let is_clang = program(words).is_some_and(|name| name.contains("clang"));
+    let compiler = compiler(words);
     let mut all = Vec::new();
     let mut words = words.iter();
     while let Some(word) = words.next() {
@@ -94,12 +104,10 @@ fn redirect(words: &Words, object: &str, out: &str) -> Words {
             all.push(word.clone());
         }
     }
-    if is_rustc {
-        all.extend([format!("--emit=obj={out}"), RUSTC.to_string()]);
+    if compiler.is_some_and(|(name, _)| name == RUSTC) {
+        all.push(format!("--emit=obj={out}"));
     }
-    if is_clang {
-        all.push(CLANG.to_string());
-    }
+    all.extend(compiler.map(|(_, lines)| lines.to_string()));
     all
 }
 
@@ -214,6 +222,17 @@ mod tests {
                 words("clang-19 -DN=\"fork\" -DP=# -c -o /k/x.o /s/fork.c -gline-tables-only"),
                 words("./tools/objtool/objtool --uaccess /k/x.o"),
             ]
+        );
+    }
+
+    #[test]
+    fn gcc_has_another_word_for_line_tables() {
+        let line =
+            "x86_64-linux-gnu-gcc -Wp,-MMD,kernel/.fork.o.d -O2 -c -o kernel/fork.o /s/fork.c";
+        let commands = split(line).unwrap();
+        assert_eq!(
+            redirect(&commands[0], "kernel/fork.o", "/k/x.o"),
+            words("x86_64-linux-gnu-gcc -O2 -c -o /k/x.o /s/fork.c -g1")
         );
     }
 
