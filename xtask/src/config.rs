@@ -42,13 +42,13 @@ pub struct Toolchain {
     pub rustc: Option<PathBuf>,
 }
 
-/// What compiles the C of a kernel. Whichever it is, lld links, and the LLVM tools and libclang are used.
+/// What compiles the C of a kernel. Whichever it is, lld links, and bindgen reads headers with libclang.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Compiler {
-    /// The distribution's gcc for the architecture, with binutils' assembler and archiver.
+    /// The distribution's gcc for the architecture, with binutils.
     Gcc,
-    /// Clang in the version that the toolchain names, with its own assembler.
+    /// Clang in the version that the toolchain names, with LLVM's own tools.
     Clang,
 }
 

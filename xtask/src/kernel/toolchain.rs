@@ -85,7 +85,8 @@ impl KernelTools {
     fn programs(&self, arch: Arch) -> Vec<String> {
         let mut programs = vec![self.compiler(arch)];
         if self.cc == Compiler::Gcc {
-            programs.extend(["as", "ar"].map(|name| arch.gnu_program(name)));
+            // Stands for all of binutils.
+            programs.push(arch.gnu_program("as"));
         }
         programs.push(format!("ld.lld-{}", self.llvm));
         programs
@@ -125,8 +126,7 @@ impl KernelTools {
             .arg(tree)
             .arg(format!("O={}", obj.display()))
             .arg(format!("ARCH={}", arch.kbuild_name()))
-            .arg(format!("LLVM=-{}", self.llvm))
-            .args(self.compiler_settings(arch))
+            .args(self.settings(arch))
             .arg(format!("RUSTC={}", self.rustc.path.display()))
             .arg(format!("HOSTRUSTC={}", self.rustc.path.display()))
             .arg(format!("BINDGEN={}", self.bindgen.display()))
@@ -142,14 +142,14 @@ impl KernelTools {
         make
     }
 
-    /// What of LLVM's tools, which are those that make is told to use, is replaced.
-    fn compiler_settings(&self, arch: Arch) -> Vec<String> {
+    /// What tells make which tools to use. Beside gcc the linker alone is LLVM's: with `LLVM=` the
+    /// kernel's own programs would be linked by an lld without a version in its name.
+    fn settings(&self, arch: Arch) -> Vec<String> {
         match self.cc {
-            Compiler::Clang => Vec::new(),
+            Compiler::Clang => vec![format!("LLVM=-{}", self.llvm)],
             Compiler::Gcc => vec![
-                format!("CC={}", self.compiler(arch)),
-                format!("AR={}", arch.gnu_program("ar")),
-                "HOSTCC=gcc".into(),
+                format!("CROSS_COMPILE={}", arch.gnu_program("")),
+                format!("LD=ld.lld-{}", self.llvm),
             ],
         }
     }
