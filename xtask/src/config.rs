@@ -42,11 +42,12 @@ pub struct Toolchain {
     pub rustc: Option<PathBuf>,
 }
 
-/// What compiles the C of a kernel. Whichever it is, lld links, and bindgen reads headers with libclang.
+/// What compiles the C of a kernel. Whichever it is, lld links, LLVM's tools work on what it writes, and bindgen
+/// reads headers with libclang.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Compiler {
-    /// The distribution's gcc for the architecture, with binutils.
+    /// The distribution's gcc for the architecture, with binutils' assembler and archiver.
     Gcc,
     /// Clang in the version that the toolchain names, with LLVM's own tools.
     Clang,

@@ -142,16 +142,21 @@ impl KernelTools {
         make
     }
 
-    /// What tells make which tools to use. Beside gcc the linker alone is LLVM's: with `LLVM=` the
-    /// kernel's own programs would be linked by an lld without a version in its name.
+    /// What tells make which tools to use. Beside gcc those of LLVM that read what its linker has written are
+    /// named one by one (binutils do not know all of that): with `LLVM=`, newer kernels link their own programs by
+    /// an lld without a version in its name.
     fn settings(&self, arch: Arch) -> Vec<String> {
-        match self.cc {
-            Compiler::Clang => vec![format!("LLVM=-{}", self.llvm)],
-            Compiler::Gcc => vec![
-                format!("CROSS_COMPILE={}", arch.gnu_program("")),
-                format!("LD=ld.lld-{}", self.llvm),
-            ],
+        let llvm = &self.llvm;
+        if self.cc == Compiler::Clang {
+            return vec![format!("LLVM=-{llvm}")];
         }
+        let named = |name: &str| format!("{}=llvm-{}-{llvm}", name.to_uppercase(), name);
+        let mut settings: Vec<String> = ["nm", "objcopy", "objdump", "readelf", "strip"]
+            .map(named)
+            .into();
+        settings.push(format!("CROSS_COMPILE={}", arch.gnu_program("")));
+        settings.push(format!("LD=ld.lld-{llvm}"));
+        settings
     }
 }
 

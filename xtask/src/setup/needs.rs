@@ -82,8 +82,8 @@ fn kernel_needs(llvm: &str, host: &Host) -> Vec<Need> {
             &format!("lld-{llvm}"),
         ),
         (
-            &format!("llvm-symbolizer-{llvm}"),
-            "tells the lines of kernel logs",
+            &format!("llvm-objcopy-{llvm}"),
+            "makes the kernel's image",
             &format!("llvm-{llvm}"),
         ),
         ("flex", "builds the kernel's configuration tools", "flex"),
