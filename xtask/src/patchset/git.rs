@@ -114,9 +114,12 @@ fn commits(
     tree.git(["init", "-q", "-b", "lab", "--template="])
         .read()?;
     packed.put_into(dir)?;
-    tree.git(["read-tree", &packed.tree])
-        .read()
-        .map_err(|err| err.hint("`cargo xtask lab clean` has the source packed anew"))?;
+    // Of this kind is what is neither an interrupt nor a full disk.
+    let read = tree.git(["read-tree", &packed.tree]).failure(Kind::Build);
+    read.read().map_err(|err| match err.kind() {
+        Kind::Build => err.with_kind(Kind::Lab).hint(packed.hint()),
+        _ => err,
+    })?;
     tree.commit(LAB, &format!("Linux {}\n", source.version))?;
     tree.write_attributes()?;
     let root = layout.root();

@@ -22,8 +22,8 @@ const DOING: &str = "packing the kernel source for git";
 pub struct Packed {
     /// Hash of the tree object with all of it.
     pub tree: String,
-    /// Packs and their indices.
-    files: Vec<PathBuf>,
+    /// Packs and their indices, with their lengths.
+    files: Vec<(PathBuf, u64)>,
 }
 
 /// The source as git has it, packed unless that was done before. The caller holds the lock.
@@ -36,10 +36,14 @@ pub fn packed(layout: &Layout, source: &Fetched, sink: &dyn Sink) -> Result<Pack
         inputs: &inputs,
         sink,
     };
-    stage.get(
-        |packed: &Packed| packed.files.clone(),
-        || pack(layout, source),
-    )
+    // Of a pack git sets the time when it would write an object that is in it, also from a tree that has it by
+    // a link: a pack is known by its length, when it is used.
+    let is_index = |file: &&PathBuf| file.extension() != Some("pack".as_ref());
+    let outputs = |packed: &Packed| {
+        let files = packed.files.iter().map(|(file, _)| file);
+        files.filter(is_index).cloned().collect()
+    };
+    stage.get(outputs, || pack(layout, source))
 }
 
 fn pack(layout: &Layout, source: &Fetched) -> Result<Packed> {
@@ -68,7 +72,9 @@ fn pack(layout: &Layout, source: &Fetched) -> Result<Packed> {
     std::fs::rename(&packs, &place).at("renaming to", &place)?;
     let mut files = Vec::new();
     for entry in std::fs::read_dir(&place).at("listing", &place)? {
-        files.push(entry.at("listing", &place)?.path());
+        let file = entry.at("listing", &place)?.path();
+        let len = std::fs::metadata(&file).at("looking at", &file)?.len();
+        files.push((file, len));
     }
     files.sort();
     Ok(Packed { tree, files })
@@ -80,7 +86,12 @@ impl Packed {
     pub fn put_into(&self, dir: &Path) -> Result<()> {
         let packs = dir.join(".git/objects/pack");
         create_dir(&packs)?;
-        for file in &self.files {
+        for (file, len) in &self.files {
+            let found = std::fs::metadata(file).at("looking at", file)?.len();
+            if found != *len {
+                let damage = format!("{} has {found} bytes, not {len}", file.display());
+                return Err(Error::lab(DOING, damage).hint(self.hint()));
+            }
             let name = file
                 .file_name()
                 .ok_or_else(|| Error::lab(DOING, format!("{} has no name", file.display())))?;
@@ -90,5 +101,12 @@ impl Packed {
             }
         }
         Ok(())
+    }
+
+    /// What to do when they turn out to be no good.
+    pub fn hint(&self) -> String {
+        let place = self.files.first().and_then(|(file, _)| file.parent());
+        let place = place.unwrap_or(Path::new("")).display();
+        format!("remove {place}: it is made anew")
     }
 }

@@ -4,13 +4,11 @@
 
 use std::fs;
 
-use xtask::exec::which;
-
 use crate::project::{pack, write, Project, Worked, DIVISION, PATCH, SECOND};
 
 #[test]
 fn a_git_tree_has_a_commit_each_and_the_same_hashes_each_time() {
-    let Some(project) = Project::new().filter(|_| which("git").is_some()) else {
+    let Some(project) = Project::with_git() else {
         return;
     };
     write(&project.path("kernel-patches/overlay.toml"), DIVISION);
@@ -54,7 +52,7 @@ fn a_git_tree_has_a_commit_each_and_the_same_hashes_each_time() {
 
 #[test]
 fn a_source_is_packed_once_and_anew_when_it_is_another() {
-    let Some(mut project) = Project::new().filter(|_| which("git").is_some()) else {
+    let Some(mut project) = Project::with_git() else {
         return;
     };
     write(&project.path("kernel-patches/overlay.toml"), DIVISION);
@@ -75,26 +73,40 @@ fn a_source_is_packed_once_and_anew_when_it_is_another() {
         tree_of_source(&project, "two"),
     );
     assert_eq!(one.replace("1.0", "1.1"), two);
+    // Commits in a tree that was made from it, of contents that it has, are not its end.
+    write(&project.path("two/kernel/fork.c"), "edited\n");
+    project.ask("two", &["commit", "-qam", "an edit"]);
+    project.ask("two", &["revert", "--no-edit", "HEAD"]);
+    project.git("after", None).unwrap();
+    assert_eq!(tree_of_source(&project, "after"), two);
     // Another source under the same name.
     write(&project.path("linux/more"), "more\n");
     pack(&project.path("."), &tarball);
     project.source.tarball = tarball;
     project.source.sha256 = "another".into();
     project.git("three", None).unwrap();
-    assert_ne!(tree_of_source(&project, "three"), two);
-    // One that was damaged is packed again.
+    let three = tree_of_source(&project, "three");
+    assert_ne!(three, two);
+    // One that is damaged is told, and packed again when it is gone.
     let packs = project.layout.packed("1.0");
+    let pack = fs::read_dir(&packs)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    let pack = pack.filter(|path| path.extension().is_some_and(|end| end == "pack"));
+    let file = fs::File::options()
+        .write(true)
+        .open({ pack }.next().unwrap());
+    file.unwrap().set_len(10).unwrap();
+    let error = project.git("damaged", None).unwrap_err().to_string();
+    assert!(error.contains("has 10 bytes, not"), "{error}");
     fs::remove_dir_all(&packs).unwrap();
     project.git("four", None).unwrap();
-    assert_eq!(
-        tree_of_source(&project, "three"),
-        tree_of_source(&project, "four")
-    );
+    assert_eq!(tree_of_source(&project, "four"), three);
 }
 
 #[test]
 fn a_git_tree_can_be_on_another_file_system() {
-    let Some(project) = Project::new().filter(|_| which("git").is_some()) else {
+    let Some(project) = Project::with_git() else {
         return;
     };
     use std::os::unix::fs::MetadataExt;
@@ -112,7 +124,7 @@ fn a_git_tree_can_be_on_another_file_system() {
 
 #[test]
 fn hunks_are_headed_as_in_a_tree_with_all_files() {
-    let Some(project) = Project::new().filter(|_| which("git").is_some()) else {
+    let Some(project) = Project::with_git() else {
         return;
     };
     write(&project.path("kernel-patches/overlay.toml"), DIVISION);
@@ -152,7 +164,7 @@ fn hunks_are_headed_as_in_a_tree_with_all_files() {
 
 #[test]
 fn the_overlay_does_not_get_over_the_source_in_a_git_tree() {
-    let Some(project) = Project::new().filter(|_| which("git").is_some()) else {
+    let Some(project) = Project::with_git() else {
         return;
     };
     write(&project.path("kernel-patches/overlay.toml"), DIVISION);
@@ -179,7 +191,7 @@ fn the_overlay_does_not_get_over_the_source_in_a_git_tree() {
 
 #[test]
 fn a_source_may_have_any_names() {
-    let Some(project) = Project::new().filter(|_| which("git").is_some()) else {
+    let Some(project) = Project::with_git() else {
         return;
     };
     write(&project.path("kernel-patches/overlay.toml"), DIVISION);
@@ -196,7 +208,7 @@ fn a_source_may_have_any_names() {
 
 #[test]
 fn a_git_tree_is_made_whole_or_not_at_all() {
-    let Some(project) = Project::new().filter(|_| which("git").is_some()) else {
+    let Some(project) = Project::with_git() else {
         return;
     };
     write(&project.path("kernel-patches/overlay.toml"), DIVISION);

@@ -3,12 +3,14 @@
 //! Kernel trees of the user's own.
 
 use xtask::error::Kind;
-use xtask::exec::{tool, which};
+use xtask::exec::tool;
 use xtask::kernel::source::local::{commit, state};
+
+use crate::project::there;
 
 #[test]
 fn every_edit_of_a_tree_shows_in_its_state() {
-    if which("git").is_none() {
+    if !there(&["git"]) {
         return;
     }
     let dir = tempfile::tempdir().unwrap();

@@ -16,6 +16,7 @@ use xtask::patchset::git;
 use xtask::patchset::overlay::Division;
 use xtask::patchset::refresh;
 use xtask::patchset::series::Series;
+use xtask::suite::ALL_TOOLS;
 
 pub const PATCH: &str = "From: A <a@b.invalid>\nSubject: x\n\nWhy.\n---\n\
                      --- a/kernel/fork.c\n+++ b/kernel/fork.c\n@@ -1,2 +1,3 @@\n one\n+restart\n two\n";
@@ -27,10 +28,29 @@ pub struct Project {
     pub source: Fetched,
 }
 
+/// Whether programs are there; where they were set up for the tests they have to be.
+pub fn there(programs: &[&str]) -> bool {
+    let missing = programs.iter().find(|name| which(name).is_none());
+    if let Some(name) = missing {
+        let set_up = std::env::var_os(ALL_TOOLS).is_some();
+        assert!(!set_up, "{name} was set up and is not there");
+        eprintln!("skipped: no {name} here");
+    }
+    missing.is_none()
+}
+
 impl Project {
     /// `None` where the machine lacks the tools that the tree is made with.
     pub fn new() -> Option<Project> {
-        which("patch").and(which("tar"))?;
+        there(&["patch", "tar"]).then(Project::made)
+    }
+
+    /// The same where trees are git's.
+    pub fn with_git() -> Option<Project> {
+        there(&["patch", "tar", "git"]).then(Project::made)
+    }
+
+    fn made() -> Project {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path();
         write(&root.join("linux/Makefile"), "all:\n");
@@ -62,11 +82,11 @@ impl Project {
             tarball,
             in_place: false,
         };
-        Some(Project {
+        Project {
             layout: Layout::new(root),
             source,
             dir,
-        })
+        }
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -162,7 +182,7 @@ pub struct Worked(pub Project);
 
 impl Worked {
     pub fn new() -> Option<Worked> {
-        let project = Project::new().filter(|_| which("git").is_some())?;
+        let project = Project::with_git()?;
         write(&project.path("kernel-patches/overlay.toml"), DIVISION);
         write(
             &project.path("kernel-patches/series"),
