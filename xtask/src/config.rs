@@ -32,7 +32,8 @@ pub struct LabConfig {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Toolchain {
-    /// What compiles C, for kernels that do not say.
+    /// What compiles C, for kernels that do not say (default: gcc).
+    #[serde(default)]
     pub cc: Compiler,
     /// Version suffix of clang, lld and the llvm tools ("19").
     pub llvm: String,
@@ -44,10 +45,11 @@ pub struct Toolchain {
 
 /// What compiles the C of a kernel. Whichever it is, lld links, LLVM's tools work on what it writes, and bindgen
 /// reads headers with libclang.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Compiler {
     /// The distribution's gcc for the architecture, with binutils' assembler and archiver.
+    #[default]
     Gcc,
     /// Clang in the version that the toolchain names, with LLVM's own tools.
     Clang,

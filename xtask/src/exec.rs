@@ -84,6 +84,14 @@ impl Invocation {
             .fold(self, Self::env_remove)
     }
 
+    /// Removes every environment variable but these.
+    pub fn env_only(self, kept: &[&str]) -> Self {
+        let names = std::env::vars_os().map(|(name, _)| name);
+        names
+            .filter(|name| !kept.iter().any(|kept| name == kept))
+            .fold(self, Self::env_remove)
+    }
+
     /// Sets the working directory.
     pub fn dir(mut self, dir: impl Into<PathBuf>) -> Self {
         self.dir = Some(dir.into());

@@ -197,6 +197,9 @@ pub struct MachineReport {
     pub kernel_release: String,
     /// Hash of the kernel's image.
     pub kernel_sha256: String,
+    /// The compiler that built its C.
+    #[serde(default)]
+    pub kernel_cc: String,
     /// Hash of the initramfs.
     pub initramfs_sha256: String,
     /// The machine's name in `lab.toml`.
@@ -391,6 +394,7 @@ pub(crate) mod tests {
             kernel: "6.12".into(),
             kernel_release: "6.12.1".into(),
             kernel_sha256: "aa".into(),
+            kernel_cc: "gcc 12".into(),
             initramfs_sha256: "bb".into(),
             machine: "default".into(),
             cpu: "max".into(),

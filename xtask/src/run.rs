@@ -175,6 +175,7 @@ fn machine_report(plan: &Plan, prepared: &Prepared, spec: &BootSpec, why: String
         kernel: plan.kernel.name.clone(),
         kernel_release: prepared.kernel.release.clone(),
         kernel_sha256: prepared.kernel.image_sha256.clone(),
+        kernel_cc: prepared.kernel.cc.clone(),
         initramfs_sha256: prepared.initramfs_sha256.clone(),
         machine: plan.machine_name.clone(),
         cpu: spec.cpu.clone(),

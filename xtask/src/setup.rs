@@ -16,7 +16,7 @@ use crate::event::{Event, Sink, Stage, Step};
 use crate::exec::{tool, which, Invocation};
 use crate::host::{Host, Privilege};
 use crate::initramfs::guest_programs::{debian_rust, own_rust_has};
-use crate::kernel::toolchain::{bindgen_path, bindgen_root, find_rustc};
+use crate::kernel::toolchain::{bindgen_path, bindgen_root, find_program, find_rustc};
 use crate::layout::{create_dir, remove_dir};
 use crate::plan::Plan;
 use crate::qemu::program;
@@ -41,6 +41,7 @@ pub fn is_met(plan: &Plan, probe: &Probe) -> Result<bool> {
         Probe::Program(name) => {
             which(name).is_some() || Path::new("/usr/sbin").join(name).is_file()
         }
+        Probe::KernelProgram(name) => find_program(name).is_some(),
         Probe::File(paths) => paths.iter().any(|path| path.exists()),
         Probe::Qemu(arch) => program::find(&plan.layout, *arch).is_some(),
         Probe::KernelRust => find_rustc(&plan.layout, &plan.toolchain)?.is_some(),

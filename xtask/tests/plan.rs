@@ -135,8 +135,21 @@ fn what_a_fresh_machine_needs() {
         kernel: Some("debug".into()),
         ..Target::default()
     };
-    let of_clang = packages(&needs(&plan(&debug, &host).unwrap(), &host));
-    assert!(of_clang.contains("clang-19 flex"), "{of_clang}");
+    let compilers = |target: &Target| {
+        let needs = needs(&plan(target, &host).unwrap(), &host);
+        let compiling = needs
+            .into_iter()
+            .filter(|need| need.why.starts_with("compiles the kernel"));
+        let named = compiling.map(|need| format!("{}: {}", need.what, need.packages.join(" ")));
+        named.collect::<Vec<_>>()
+    };
+    let rust = "rustc with its library's source: rustc-web rust-web-src";
+    let (gcc, cross) = (
+        "x86_64-linux-gnu-gcc: gcc",
+        "aarch64-linux-gnu-gcc: gcc-aarch64-linux-gnu",
+    );
+    assert_eq!(compilers(&Target::default()), [rust, gcc, cross]);
+    assert_eq!(compilers(&debug), [rust, "clang-19: clang-19"]);
     let one = Target {
         arch: ArchSet::One(Arch::X86_64),
         ..Target::default()

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::arch::Arch;
 use crate::error::{Error, Result};
 use crate::event::{Event, Sink, Stage, Step};
-use crate::kernel::config::{configure, kernel_release, Configured};
+use crate::kernel::config::{compiler_version, configure, kernel_release, Configured};
 use crate::kernel::source::local::refuse_changed;
 use crate::kernel::toolchain::KernelTools;
 use crate::kernel::tree::PatchedTree;
@@ -41,6 +41,8 @@ pub struct KernelBuild {
     pub config_sha256: String,
     /// The rustc that built it.
     pub rustc: String,
+    /// The compiler that built its C.
+    pub cc: String,
 }
 
 /// Configures and builds a kernel for an architecture, unless it is up to date.
@@ -141,6 +143,7 @@ fn collect(
         tree_sha256: tree.inputs.digest(),
         config_sha256: configured.config_sha256.clone(),
         rustc: tools.rustc.version.clone(),
+        cc: compiler_version(&configured.obj)?,
         image,
     })
 }

@@ -228,6 +228,13 @@ pub fn kernel_release(obj: &Path) -> Result<String> {
         .map(|text| text.trim().to_string())
 }
 
+/// The compiler that an object folder is configured for, as it names itself.
+pub fn compiler_version(obj: &Path) -> Result<String> {
+    let config = read_text(&obj.join(".config"))?;
+    let version = values(&config).get("CC_VERSION_TEXT").copied();
+    Ok(version.unwrap_or("unknown").trim_matches('"').to_string())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -19,26 +19,8 @@ const OLDEST_RUSTC: (u32, u32) = (1, 78);
 /// Where the kernel's makefiles look for programs: the distribution's folders only, so that
 /// rustup's proxies and a developer's own wrappers stay out.
 const KBUILD_PATH: &str = "/usr/bin:/bin:/usr/sbin:/sbin";
-/// Variables that would leak from cargo or the user's shell into the kernel build.
-const UNWANTED: &[&str] = &[
-    "AR",
-    "ARCH",
-    "CROSS_COMPILE",
-    "HOSTCC",
-    "KCFLAGS",
-    "KRUSTFLAGS",
-    "LD_LIBRARY_PATH",
-    "LLVM",
-    "MAKEFLAGS",
-    "MFLAGS",
-    "RUSTC",
-    "RUSTFLAGS",
-    "RUSTUP_TOOLCHAIN",
-    "KBUILD_OUTPUT",
-    "CC",
-    "LD",
-    "RUSTC_WRAPPER",
-];
+/// What kernel builds see of the user's environment: of all else make, compilers and bindgen know a lot.
+const KEPT: &[&str] = &["HOME", "TMPDIR"];
 
 /// The tools that build kernels.
 #[derive(Debug, Clone, PartialEq)]
@@ -81,14 +63,14 @@ impl KernelTools {
         Ok(tools)
     }
 
-    /// The programs whose output becomes part of an architecture's kernel, but for those of Rust.
+    /// The programs that an architecture's kernel depends on, but for those of Rust.
     fn programs(&self, arch: Arch) -> Vec<String> {
         let mut programs = vec![self.compiler(arch)];
         if self.cc == Compiler::Gcc {
             // Stands for all of binutils.
             programs.push(arch.gnu_program("as"));
         }
-        programs.push(format!("ld.lld-{}", self.llvm));
+        programs.extend(["ld.lld", "llvm-objcopy"].map(|name| format!("{name}-{}", self.llvm)));
         programs
     }
 
@@ -113,15 +95,16 @@ impl KernelTools {
                 inputs.program(name, &path)?;
             }
         }
+        inputs.text("make's tools", self.settings(arch).join(" "));
         Ok(())
     }
 
     /// `make` in a kernel tree for an architecture, with everything but targets.
     pub fn make(&self, doing: String, tree: &Path, obj: &Path, arch: Arch) -> Invocation {
-        let mut make = tool(doing, "make")
+        in_build_environment(tool(doing, "make"))
             .failure(Kind::Build)
-            .env("PATH", KBUILD_PATH)
-            .env("LC_ALL", "C")
+            // Of several that are installed bindgen would take the newest.
+            .env("LIBCLANG_PATH", llvm_libraries(&self.llvm))
             .arg("-C")
             .arg(tree)
             .arg(format!("O={}", obj.display()))
@@ -135,11 +118,7 @@ impl KernelTools {
                 "KBUILD_BUILD_HOST=lab",
                 "KBUILD_BUILD_VERSION=1",
             ])
-            .arg("KBUILD_BUILD_TIMESTAMP=Thu Jan  1 00:00:00 UTC 1970");
-        for name in UNWANTED {
-            make = make.env_remove(name);
-        }
-        make
+            .arg("KBUILD_BUILD_TIMESTAMP=Thu Jan  1 00:00:00 UTC 1970")
     }
 
     /// What tells make which tools to use. Beside gcc those of LLVM that read what its linker has written are
@@ -162,12 +141,25 @@ impl KernelTools {
 
 /// Where the library is that bindgen reads headers with: one of these.
 pub fn libclang(llvm: &str) -> [String; 2] {
-    ["libclang.so", "libclang.so.1"].map(|name| format!("/usr/lib/llvm-{llvm}/lib/{name}"))
+    let folder = llvm_libraries(llvm);
+    ["libclang.so", "libclang.so.1"].map(|name| format!("{folder}/{name}"))
+}
+
+fn llvm_libraries(llvm: &str) -> String {
+    format!("/usr/lib/llvm-{llvm}/lib")
 }
 
 /// Where kernel builds find a program: what comes earlier in the user's PATH, ccache say, is not what compiles.
-fn find_program(name: &str) -> Option<PathBuf> {
+pub fn find_program(name: &str) -> Option<PathBuf> {
     which_in(name, KBUILD_PATH.as_ref())
+}
+
+/// Runs a program as kernel builds run theirs, whatever the user's environment says.
+pub fn in_build_environment(program: Invocation) -> Invocation {
+    program
+        .env_only(KEPT)
+        .env("PATH", KBUILD_PATH)
+        .env("LC_ALL", "C")
 }
 
 /// Where the lab keeps a version of bindgen. The version is in the path: the kernel's makefiles generate
@@ -280,4 +272,55 @@ pub fn rustc_version(rustc: &Path) -> Result<String> {
         .env_remove("RUSTUP_TOOLCHAIN")
         .failure(Kind::Host)
         .read()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn make_is_told_of_each_tool() {
+        let tools = |cc| KernelTools {
+            rustc: Rustc {
+                path: "/usr/bin/rustc".into(),
+                version: "rustc 1.96.0".into(),
+            },
+            bindgen: "/lab/bindgen".into(),
+            cc,
+            llvm: "19".into(),
+        };
+        let told = |cc, arch| {
+            let tools = tools(cc);
+            format!(
+                "{} | {}",
+                tools.settings(arch).join(" "),
+                tools.programs(arch).join(" ")
+            )
+        };
+        assert_eq!(
+            told(Compiler::Gcc, Arch::X86_64),
+            "NM=llvm-nm-19 OBJCOPY=llvm-objcopy-19 OBJDUMP=llvm-objdump-19 READELF=llvm-readelf-19 STRIP=llvm-strip-19 \
+             CROSS_COMPILE=x86_64-linux-gnu- LD=ld.lld-19 \
+             | x86_64-linux-gnu-gcc x86_64-linux-gnu-as ld.lld-19 llvm-objcopy-19"
+        );
+        assert_eq!(
+            told(Compiler::Clang, Arch::Arm64),
+            "LLVM=-19 | clang-19 ld.lld-19 llvm-objcopy-19"
+        );
+    }
+
+    #[test]
+    fn builds_see_little_of_the_users_environment() {
+        let make = in_build_environment(tool("looking", "/usr/bin/env"));
+        let text = make.read().unwrap();
+        let mut names: Vec<&str> = text
+            .lines()
+            .filter_map(|line| Some(line.split_once('=')?.0))
+            .filter(|name| !KEPT.contains(name))
+            .collect();
+        names.sort_unstable();
+        assert_eq!(names, ["LC_ALL", "PATH"]);
+        let path = format!("PATH={KBUILD_PATH}");
+        assert!(text.lines().any(|line| line == path), "{text}");
+    }
 }

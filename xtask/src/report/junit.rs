@@ -67,6 +67,7 @@ fn suite(run: &RunReport, machine: &MachineReport) -> TestSuite {
         ("seed", &seed),
         ("kernel", &machine.kernel_release),
         ("kernel-sha256", &machine.kernel_sha256),
+        ("kernel-cc", &machine.kernel_cc),
         ("initramfs-sha256", &machine.initramfs_sha256),
         ("cpu", &machine.cpu),
         ("accel", machine.accel.name()),

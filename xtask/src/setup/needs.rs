@@ -32,6 +32,8 @@ pub struct Need {
 pub enum Probe {
     /// A program in `PATH`.
     Program(String),
+    /// A program where kernel builds look for it.
+    KernelProgram(String),
     /// A file, at any of these paths.
     File(Vec<PathBuf>),
     /// QEMU for an architecture, the machine's or the lab's own.
@@ -50,7 +52,7 @@ pub fn needs(plan: &Plan, host: &Host) -> Vec<Need> {
     let cc = plan.kernel.cc;
     if cc == Compiler::Clang {
         let clang = format!("clang-{}", plan.toolchain.llvm);
-        needs.push(program(&clang, COMPILES, &clang));
+        needs.push(kernel_program(&clang, COMPILES, &clang));
     }
     for arch in &plan.arches {
         needs.extend(needs_of_arch(*arch, cc, host));
@@ -76,16 +78,6 @@ fn kernel_needs(llvm: &str, host: &Host) -> Vec<Need> {
             "links guest programs and the kernel's own tools",
             "gcc",
         ),
-        (
-            &format!("ld.lld-{llvm}"),
-            "links the kernel",
-            &format!("lld-{llvm}"),
-        ),
-        (
-            &format!("llvm-objcopy-{llvm}"),
-            "makes the kernel's image",
-            &format!("llvm-{llvm}"),
-        ),
         ("flex", "builds the kernel's configuration tools", "flex"),
         ("bison", "builds the kernel's configuration tools", "bison"),
         ("bc", "computes the kernel's time constants", "bc"),
@@ -97,6 +89,13 @@ fn kernel_needs(llvm: &str, host: &Host) -> Vec<Need> {
         .iter()
         .map(|(name, why, package)| program(name, why, package))
         .collect();
+    for (name, why, package) in [
+        ("ld.lld", "links the kernel", "lld"),
+        ("llvm-objcopy", "makes the kernel's image", "llvm"),
+    ] {
+        let versioned = |name| format!("{name}-{llvm}");
+        needs.push(kernel_program(&versioned(name), why, &versioned(package)));
+    }
     let triple = host.arch.map_or("", Arch::gnu_triple);
     let header = |name| {
         [
@@ -162,16 +161,19 @@ fn needs_of_arch(arch: Arch, cc: Compiler, host: &Host) -> Vec<Need> {
             "libc6-dev",
         ));
         if cc == Compiler::Gcc {
-            needs.push(program(&gcc, COMPILES, "gcc"));
+            needs.push(kernel_program(&gcc, COMPILES, "gcc"));
         }
         return needs;
     }
-    let why = match cc {
-        Compiler::Gcc => "compiles the kernel and links guest programs",
-        Compiler::Clang => "links guest programs",
-    };
     let package = format!("gcc-{}", triple.replace('_', "-"));
-    needs.push(program(&gcc, why, &package));
+    needs.push(match cc {
+        Compiler::Gcc => kernel_program(
+            &gcc,
+            "compiles the kernel and links guest programs",
+            &package,
+        ),
+        Compiler::Clang => program(&gcc, "links guest programs", &package),
+    });
     let libc = [format!("/usr/{triple}/lib/libc.a")];
     needs.push(file(
         &format!("static libc for {arch}"),
@@ -199,6 +201,10 @@ fn need(what: &str, why: &'static str, probe: Probe, packages: &[&str]) -> Need 
 
 fn program(name: &str, why: &'static str, package: &str) -> Need {
     need(name, why, Probe::Program(name.into()), &[package])
+}
+
+fn kernel_program(name: &str, why: &'static str, package: &str) -> Need {
+    need(name, why, Probe::KernelProgram(name.into()), &[package])
 }
 
 fn file(what: &str, why: &'static str, paths: &[String], package: &str) -> Need {

@@ -9,6 +9,7 @@ use serde::Deserialize;
 
 use crate::error::{AtPath, Error, Kind, Result};
 use crate::exec::tool;
+use crate::kernel::toolchain::{find_program, in_build_environment};
 
 /// Compilers, and what each is told to make line tables.
 const COMPILERS: [(&str, &str); 3] = [
@@ -125,9 +126,9 @@ pub fn compile(obj: &Path, object: &Path, commands: &[Words], out: &Path) -> Res
         // A program of the build is named from the object folder on, the others are looked for.
         let program = match program.contains('/') {
             true => obj.join(program),
-            false => PathBuf::from(program),
+            false => find_program(program).unwrap_or_else(|| PathBuf::from(program)),
         };
-        let mut tool = tool(&doing, program)
+        let mut tool = in_build_environment(tool(&doing, program))
             .args(args.iter().cloned())
             .dir(obj)
             .failure(Kind::Build)
