@@ -6,8 +6,6 @@
 
 use crate::error::{code::*, to_result, Error, Result};
 use crate::task::Task;
-#[cfg(CONFIG_X86_64)]
-use core::ffi::c_int;
 use core::ffi::c_void;
 use core::ptr;
 
@@ -74,7 +72,12 @@ impl Regset {
         let n = unsafe {
             bindings::regset_get(task.as_raw(), self.0, out.len() as u32, out.as_mut_ptr().cast())
         };
-        usize::try_from(n).map_err(|_| Error::from_errno(n))
+        let len = usize::try_from(n).map_err(|_| Error::from_errno(n))?;
+        #[cfg(CONFIG_X86_64)]
+        if self.note() == NT_X86_XSTATE {
+            protection_keys::save(task, &mut out[..len])?;
+        }
+        Ok(len)
     }
 
     /// Sets the registers of the current task, whose live ones have been put out of the way by
@@ -107,7 +110,7 @@ impl Regset {
         to_result(ret)?;
         #[cfg(CONFIG_X86_64)]
         if self.note() == NT_X86_XSTATE {
-            load_protection_key_rights();
+            protection_keys::load();
         }
         Ok(())
     }
@@ -116,29 +119,6 @@ impl Regset {
 // NT_ARM_TLS, NT_ARM_PACA_KEYS and NT_ARM_PACG_KEYS.
 fn is_live(note: u32) -> bool {
     cfg!(CONFIG_ARM64) && matches!(note, 0x401 | 0x407 | 0x408)
-}
-
-/// Rights of protection keys are the one part of x86's extended registers that lives in the CPU also
-/// in the kernel. Their `set` may sleep, and a switch after it puts those of the CPU into
-/// `thread.pkru`, so they are taken from where a switch does not write: the saved state.
-#[cfg(CONFIG_X86_64)]
-fn load_protection_key_rights() {
-    const PKRU: u32 = bindings::xfeature_XFEATURE_PKRU;
-    // SAFETY: written once, at boot.
-    let features = unsafe { ptr::addr_of!(bindings::fpu_kernel_cfg.max_features).read() };
-    if features & 1 << PKRU == 0 {
-        return;
-    }
-    // SAFETY: the current task is valid. Its registers are in memory until it returns to user space,
-    // for `set` has just put them there (TIF_NEED_FPU_LOAD, see `flush_current`). They begin with
-    // what XSAVE writes, where the rights are asked for only if this machine has them.
-    unsafe {
-        let fpu = crate::variant::task_fpu(bindings::get_current());
-        let saved = ptr::addr_of_mut!((*(*fpu).fpstate).regs);
-        let rights = bindings::get_xsave_addr(saved.cast(), PKRU as c_int).cast::<u32>();
-        // What is not saved is as after a reset: every access is allowed.
-        bindings::write_pkru(if rights.is_null() { 0 } else { rights.read() });
-    }
 }
 
 /// Drops the current task's live floating point, vector and TLS registers, as exec does.
@@ -152,6 +132,9 @@ pub fn cpu_features(words: &mut [u64; 32]) -> usize {
     // SAFETY: there is room for more words than any architecture fills in.
     unsafe { bindings::cpu_features(words.as_mut_ptr()) as usize }
 }
+
+#[cfg(CONFIG_X86_64)]
+mod protection_keys;
 
 /// The registers at the entry to the kernel, arch by arch: what no regset can do to the current task.
 pub mod entry;

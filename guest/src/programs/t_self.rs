@@ -25,12 +25,15 @@ pub fn main() -> ExitCode {
         let pid = getpid();
         let image = File::create(path).map_err(|e| format!("{path}: {e}"))?;
         stage.ready()?;
+        // Set last: they are in the CPU, and nowhere else until the task is switched away from.
+        let rights = sys::protection_keys(Some(9));
         match sys::checkpoint(0, image.as_fd(), 0, Some(std::io::stderr().as_fd())) {
             Ok(0) => stage.say("restarted\n")?,
             Ok(id) => return stage.say(&format!("original {id}\n")),
             Err(err) => return Err(format!("checkpoint: {err}")),
         }
         expect("pid", pid, getpid())?;
+        expect("rights by protection key", rights, sys::protection_keys(None))?;
         memory.verify()
     })
 }

@@ -260,10 +260,14 @@ impl Task {
             // SAFETY: written once, at boot.
             let default = unsafe { ptr::addr_of!(bindings::fpu_kernel_cfg.default_features).read() };
             let _guard = TasklistGuard::new();
-            // SAFETY: the task is valid; under `tasklist_lock` its thread group leader, who keeps
-            // this, is too.
+            // SAFETY: the task is valid; of one that has its pid the thread group leader, who keeps
+            // this, is too under `tasklist_lock`: it is released after its threads.
             let permission = unsafe {
-                let fpu = variant::task_fpu((*self.as_raw()).group_leader);
+                let task = self.as_raw();
+                if (*task).thread_pid.is_null() {
+                    return false;
+                }
+                let fpu = variant::task_fpu((*task).group_leader);
                 ptr::addr_of!((*fpu).perm.__state_perm).read()
             };
             return permission & !default != 0;

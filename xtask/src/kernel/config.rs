@@ -12,7 +12,7 @@ use crate::event::{Sink, Stage, Step};
 use crate::kernel::kconfig::{Symbols, Values};
 use crate::kernel::toolchain::KernelTools;
 use crate::kernel::tree::PatchedTree;
-use crate::layout::{create_dir, read_text, write_whole};
+use crate::layout::{create_dir, read_text, remove_dir, write_whole};
 use crate::pipeline::patched_tree;
 use crate::plan::Plan;
 use crate::stage::Cached;
@@ -127,6 +127,10 @@ fn make_config(
     let obj = plan.layout.obj(name, arch);
     let doing = format!("configuring the kernel ({name}, {arch})");
     create_dir(&obj)?;
+    // kbuild makes them anew when bindgen or gcc are others, and not when libclang is.
+    for folder in ["rust/bindings", "rust/uapi"] {
+        remove_dir(&obj.join(folder))?;
+    }
     let asked = obj.join("asked.config");
     let text: String = fragments.iter().map(|(_, text)| text.as_str()).collect();
     write_whole(&asked, text.as_bytes())?;

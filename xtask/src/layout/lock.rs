@@ -2,7 +2,7 @@
 
 //! The lock on `target/lab`: one lab at a time builds there, and the next one is told who has it.
 
-use std::fs::{File, TryLockError};
+use std::fs::{self, File, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
@@ -115,15 +115,23 @@ fn shown_holder(wrote: &str, users: &[String]) -> String {
     }
 }
 
-/// The other processes that have a file open, as far as they can be seen: "make (812)".
+/// The other processes that have a file open and locked, as far as they can be seen: "make (812)".
 fn users_of(path: &Path) -> Vec<String> {
     let (Ok(path), Ok(all)) = (path.canonicalize(), all_processes()) else {
         return Vec::new();
     };
-    let is_it = |fd: FDInfo| matches!(fd.target, FDTarget::Path(target) if target == path);
+    // Who waits has the file open as well, and so has what is left of a lab that has let go.
+    let is_locked = |pid: i32, fd: i32| {
+        let info = fs::read_to_string(format!("/proc/{pid}/fdinfo/{fd}"));
+        info.is_ok_and(|text| text.lines().any(|line| line.starts_with("lock:")))
+    };
+    let is_it = |pid: i32, fd: FDInfo| {
+        matches!(fd.target, FDTarget::Path(target) if target == path) && is_locked(pid, fd.fd)
+    };
     let mut users = Vec::new();
     for process in all.flatten() {
-        let has_it = process.fd().is_ok_and(|fds| fds.flatten().any(is_it));
+        let mut fds = process.fd().into_iter().flatten().flatten();
+        let has_it = fds.any(|fd| is_it(process.pid, fd));
         if has_it && process.pid.unsigned_abs() != std::process::id() {
             let name = process.stat().map_or("?".into(), |stat| stat.comm);
             users.push(format!("{name} ({})", process.pid));
@@ -150,9 +158,18 @@ mod tests {
         assert!(layout.try_lock().unwrap().is_none());
         // As the kernel does it: closed, and not let go.
         drop(lock.file.take());
-        let users = users_of(&layout.lab.join("lock"));
-        let sleep = format!("sleep ({})", started.id());
-        assert!(users.contains(&sleep), "{users:?}");
+        let path = layout.lab.join("lock");
+        let mut waits = std::process::Command::new("sleep")
+            .arg("60")
+            .stdin(File::open(&path).unwrap())
+            .spawn()
+            .unwrap();
+        let users = users_of(&path);
+        let named = |child: &std::process::Child| format!("sleep ({})", child.id());
+        assert!(users.contains(&named(&started)), "{users:?}");
+        assert!(!users.contains(&named(&waits)), "{users:?}");
+        waits.kill().unwrap();
+        waits.wait().unwrap();
         assert!(layout.try_lock().unwrap().is_none());
         started.kill().unwrap();
         started.wait().unwrap();

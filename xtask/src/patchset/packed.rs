@@ -13,7 +13,7 @@ use crate::kernel::source::Fetched;
 use crate::layout::{copy_whole, create_dir, remove_dir, Layout};
 use crate::patchset::git::git;
 use crate::stage::Cached;
-use crate::stamp::Inputs;
+use crate::stamp::{self, Freshness, Inputs};
 
 const DOING: &str = "packing the kernel source for git";
 
@@ -30,14 +30,20 @@ pub struct Packed {
 pub fn packed(layout: &Layout, source: &Fetched, sink: &dyn Sink) -> Result<Packed> {
     let mut inputs = Inputs::new();
     inputs.text("kernel source", source.sha256.clone());
+    let stamp = layout.stamp(&format!("packed-{}", source.name));
+    // Of a pack git sets the time when it would write an object that is in it, also from a tree that has it by
+    // a link: a pack is known by its length alone.
+    if let Freshness::Fresh(packed) = stamp::check::<Packed>(&stamp, &inputs) {
+        if !packed.is_whole() {
+            stamp::forget(&stamp)?;
+        }
+    }
     let stage = Cached {
         step: Step::once(Stage::Packed),
-        stamp: layout.stamp(&format!("packed-{}", source.name)),
+        stamp,
         inputs: &inputs,
         sink,
     };
-    // Of a pack git sets the time when it would write an object that is in it, also from a tree that has it by
-    // a link: a pack is known by its length, when it is used.
     let is_index = |file: &&PathBuf| file.extension() != Some("pack".as_ref());
     let outputs = |packed: &Packed| {
         let files = packed.files.iter().map(|(file, _)| file);
@@ -86,12 +92,7 @@ impl Packed {
     pub fn put_into(&self, dir: &Path) -> Result<()> {
         let packs = dir.join(".git/objects/pack");
         create_dir(&packs)?;
-        for (file, len) in &self.files {
-            let found = std::fs::metadata(file).at("looking at", file)?.len();
-            if found != *len {
-                let damage = format!("{} has {found} bytes, not {len}", file.display());
-                return Err(Error::lab(DOING, damage).hint(self.hint()));
-            }
+        for (file, _) in &self.files {
             let name = file
                 .file_name()
                 .ok_or_else(|| Error::lab(DOING, format!("{} has no name", file.display())))?;
@@ -101,6 +102,14 @@ impl Packed {
             }
         }
         Ok(())
+    }
+
+    /// Whether all files are there in their lengths.
+    fn is_whole(&self) -> bool {
+        let len_of = |file: &Path| std::fs::metadata(file).ok().map(|meta| meta.len());
+        self.files
+            .iter()
+            .all(|(file, len)| len_of(file) == Some(*len))
     }
 
     /// What to do when they turn out to be no good.
