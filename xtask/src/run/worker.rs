@@ -118,7 +118,7 @@ fn boot(
         arch: spec.arch,
     }));
     let folder = guest_folder(ready, spec.arch, number);
-    let boot_limit = boot_limit(ready, job);
+    let boot_limit = boot_limit(job.scenario.file.boot_timeout_s, ready.slowdown);
     let guest = Guest::boot(spec, &folder, boot_limit)?;
     let boot = guest.hello().boot;
     sink.emit(Event::Run(RunEvent::Booted {
@@ -139,10 +139,10 @@ fn boot(
     })
 }
 
-/// What a boot may take in a job.
-fn boot_limit(ready: &Ready, job: &Job) -> Duration {
-    let own = job.scenario.file.boot_timeout_s.map(Duration::from_secs);
-    own.unwrap_or(BOOT_LIMIT).mul_f64(ready.slowdown)
+/// What a boot may take: what the scenario says, in seconds, on a kernel that takes so many times as long.
+fn boot_limit(own: Option<u64>, slowdown: f64) -> Duration {
+    own.map_or(BOOT_LIMIT, Duration::from_secs)
+        .mul_f64(slowdown)
 }
 
 /// The log of the guest that did not boot goes to the scenario that wanted it.
@@ -179,7 +179,7 @@ fn play_one(
     let Kept { guest, bench } = kept;
     // Its guest may have been booted for another.
     let bench = Bench {
-        boot_limit: boot_limit(ready, job),
+        boot_limit: boot_limit(job.scenario.file.boot_timeout_s, ready.slowdown),
         ..bench
     };
     let played = play(&scenario, &bench, job.seed, folder, guest, &watch)?;
@@ -208,4 +208,16 @@ fn report(
         seed: job.seed,
         folder: folder_of(&job.case, job.attempt),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scenario_says_what_its_boot_may_take_and_the_kernel_how_much_longer() {
+        assert_eq!(boot_limit(Some(5), 1.0), Duration::from_secs(5));
+        assert_eq!(boot_limit(Some(5), 8.0), Duration::from_secs(40));
+        assert_eq!(boot_limit(None, 2.0), BOOT_LIMIT * 2);
+    }
 }

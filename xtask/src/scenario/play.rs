@@ -99,7 +99,7 @@ pub fn play(
     let judgement = judgement
         .with_log(&findings, taint)
         .against(scenario.file.expect_verdict, &scenario.file.expect_why);
-    let judgement = with_leaks(judgement, &leaks, folder)?;
+    let judgement = with_leaks(judgement, &leaks, taint, folder)?;
     let judgement = breach.into_iter().fold(judgement, Judgement::spoilt);
     let guest = guest.filter(|_| sound && !scenario.file.fresh_guest);
     Ok(Played {
@@ -192,14 +192,20 @@ fn clean_up(case: &mut Case, judgement: &Judgement) -> StepResult<Left> {
 }
 
 /// Memory that the kernel lost is a failure of its own, whatever else was found or expected; the report
-/// goes into the scenario's folder.
-fn with_leaks(judgement: Judgement, leaks: &str, folder: &Path) -> Result<Judgement> {
+/// goes into the scenario's folder. What a task held that died inside the kernel nobody can give back.
+fn with_leaks(judgement: Judgement, leaks: &str, taint: u64, folder: &Path) -> Result<Judgement> {
     if leaks.is_empty() {
         return Ok(judgement);
     }
     write_whole(&folder.join(LEAKS), leaks.as_bytes())?;
-    Ok(judgement.spoilt(leak_words(leaks)))
+    match taint & TAINT_DIE {
+        0 => Ok(judgement.spoilt(leak_words(leaks))),
+        _ => Ok(judgement),
+    }
 }
+
+/// The kernel's mark of an oops (TAINT_DIE).
+const TAINT_DIE: u64 = 1 << 7;
 
 /// Frames of a backtrace that are told.
 const FRAMES: usize = 4;
@@ -283,7 +289,17 @@ pub fn interruption(halt: Halt) -> std::result::Result<Halt, Error> {
 
 #[cfg(test)]
 mod tests {
-    use super::leak_words;
+    use super::{leak_words, with_leaks, Judgement, LEAKS, TAINT_DIE};
+
+    #[test]
+    fn leaks_count_unless_a_task_died_with_what_it_held() {
+        let dir = tempfile::tempdir().unwrap();
+        let judged =
+            |taint| with_leaks(Judgement::pass(), "unreferenced object", taint, dir.path());
+        assert_eq!(judged(TAINT_DIE).unwrap(), Judgement::pass());
+        assert!(dir.path().join(LEAKS).exists());
+        assert!(!judged(1 << 9).unwrap().verdict.is_good());
+    }
 
     #[test]
     fn leaks_are_told_by_their_number_and_who_allocated_the_first() {
