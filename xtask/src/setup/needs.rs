@@ -71,7 +71,7 @@ pub fn needs(plan: &Plan, host: &Host) -> Vec<Need> {
 
 /// What builds kernels.
 fn kernel_needs(llvm: &str, host: &Host) -> Vec<Need> {
-    let programs = [
+    let of_builds = [
         ("make", "builds the kernel", "make"),
         (
             "gcc",
@@ -82,13 +82,13 @@ fn kernel_needs(llvm: &str, host: &Host) -> Vec<Need> {
         ("bison", "builds the kernel's configuration tools", "bison"),
         ("bc", "computes the kernel's time constants", "bc"),
         ("perl", "runs scripts of the kernel build", "perl"),
-        ("patch", "applies the series", "patch"),
-        ("xz", "unpacks the kernel's source", "xz-utils"),
     ];
-    let mut needs: Vec<Need> = programs
+    let mut needs: Vec<Need> = of_builds
         .iter()
-        .map(|(name, why, package)| program(name, why, package))
+        .map(|(name, why, package)| kernel_program(name, why, package))
         .collect();
+    needs.push(program("patch", "applies the series", "patch"));
+    needs.push(program("xz", "unpacks the kernel's source", "xz-utils"));
     for (name, why, package) in [
         ("ld.lld", "links the kernel", "lld"),
         ("llvm-objcopy", "makes the kernel's image", "llvm"),
