@@ -145,11 +145,11 @@ pub fn run(flags: &flags::Repro) -> Result<i32> {
         .hint("`cargo xtask lab setup` gets it")
     })?;
     let again = folder.join(format!("again-{}", std::process::id()));
-    let judgement = match Guest::boot(&spec, &again.join("guest"), BOOT_LIMIT) {
+    let judgement = match Guest::boot(&spec, &again.join("guest"), BOOT_LIMIT.into()) {
         Ok(guest) => {
             let bench = Bench {
                 spec,
-                boot_limit: BOOT_LIMIT,
+                boot_limit: BOOT_LIMIT.into(),
                 scale: SCALE,
                 plain: bundle.plain,
             };

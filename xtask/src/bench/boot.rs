@@ -89,7 +89,7 @@ fn bare(
     let folder = ready.folder.arch(arch).join(format!("bare-{round}"));
     let bench = Bench {
         spec,
-        boot_limit: Duration::from_secs(60),
+        boot_limit: Duration::from_secs(60).into(),
         scale: 4.0,
         plain: false,
     };

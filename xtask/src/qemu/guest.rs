@@ -42,6 +42,28 @@ const TOLD: usize = 300;
 /// How long QEMU may take to open its sockets.
 const SOCKETS: Duration = Duration::from_secs(10);
 
+/// How long an answer may take: a time on a plain kernel, and how many times that it is given here.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Limit {
+    /// On a plain kernel.
+    pub own: Duration,
+    /// How many times that, at least 1.
+    pub times: f64,
+}
+
+impl Limit {
+    /// For how long is waited.
+    pub fn whole(self) -> Duration {
+        self.own.mul_f64(self.times)
+    }
+}
+
+impl From<Duration> for Limit {
+    fn from(own: Duration) -> Self {
+        Limit { own, times: 1.0 }
+    }
+}
+
 /// Why a guest is of no more use.
 #[derive(Debug)]
 pub enum Halt {
@@ -58,7 +80,7 @@ pub enum Halt {
         /// What was being waited for.
         doing: String,
         /// For how long.
-        waited: Duration,
+        limit: Limit,
         /// What an examination of it has found, line by line.
         found: Vec<String>,
     },
@@ -108,7 +130,7 @@ pub struct Guest {
 
 impl Guest {
     /// Boots a guest in `folder`, which becomes QEMU's working directory and keeps what the guest leaves.
-    pub fn boot(spec: &BootSpec, folder: &Path, limit: Duration) -> Result<Guest, Halt> {
+    pub fn boot(spec: &BootSpec, folder: &Path, limit: Limit) -> Result<Guest, Halt> {
         create_dir(folder)?;
         let console_log = folder.join(CONSOLE_LOG);
         File::create(&console_log).at("creating", &console_log)?;
@@ -148,7 +170,7 @@ impl Guest {
             vmlinux: spec.kernel.with_file_name(VMLINUX),
             dump_memory: spec.dump_memory,
         };
-        let answer = guest.await_reply(0, "the guest's boot", started + limit, limit)?;
+        let answer = guest.await_reply(0, "the guest's boot", started + limit.whole(), limit)?;
         let Answer::Hello {
             boot_ms,
             kernel,
@@ -190,7 +212,7 @@ impl Guest {
     pub fn ask(&mut self, op: Op, limit: Duration) -> Result<Answer, Halt> {
         let doing = describe(&op);
         let id = self.send(op, limit)?;
-        self.await_reply(id, &doing, Instant::now() + limit, limit)
+        self.await_reply(id, &doing, Instant::now() + limit, limit.into())
     }
 
     /// Waits, and looks after the guest meanwhile.
@@ -223,7 +245,7 @@ impl Guest {
         while sent < line.len() {
             match self.control.write(&line.as_bytes()[sent..], SLICE) {
                 Ok(Some(count)) => sent += count,
-                Ok(None) => self.look("room for a request", deadline, limit)?,
+                Ok(None) => self.look("room for a request", deadline, limit.into())?,
                 Err(err) => return Err(self.lost(&err)),
             }
         }
@@ -235,7 +257,7 @@ impl Guest {
         id: u64,
         doing: &str,
         deadline: Instant,
-        limit: Duration,
+        limit: Limit,
     ) -> Result<Answer, Halt> {
         let mut buffer = vec![0; 64 << 10];
         loop {
@@ -265,7 +287,7 @@ impl Guest {
         &mut self,
         doing: &str,
         deadline: Instant,
-        limit: Duration,
+        limit: Limit,
     ) -> Result<(), Halt> {
         check(&mut self.child, &mut self.console)?;
         if Instant::now() > deadline {
@@ -273,7 +295,7 @@ impl Guest {
             self.console.advance()?;
             return Err(Halt::Silent {
                 doing: doing.to_string(),
-                waited: limit,
+                limit,
                 found,
             });
         }

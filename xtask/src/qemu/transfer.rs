@@ -48,7 +48,7 @@ impl Guest {
                     left -= count as u64;
                     deadline = Instant::now() + limit;
                 }
-                Ok(None) => self.look("the content of a file", deadline, limit)?,
+                Ok(None) => self.look("the content of a file", deadline, limit.into())?,
                 Err(err) => return Err(self.lost(&err)),
             }
         }
@@ -90,7 +90,7 @@ impl Guest {
             self.send_raw(&buffer[..count], limit)?;
             left -= count as u64;
         }
-        match self.await_reply(id, "storing a file", Instant::now() + limit, limit)? {
+        match self.await_reply(id, "storing a file", Instant::now() + limit, limit.into())? {
             Answer::Done => Ok(Ok(())),
             Answer::Failed { why, .. } => Ok(Err(why)),
             other => Err(self.babble(&format!("{other:?} to a store"))),
@@ -106,7 +106,7 @@ impl Guest {
                     sent += count;
                     deadline = Instant::now() + limit;
                 }
-                Ok(None) => self.look("room for the content of a file", deadline, limit)?,
+                Ok(None) => self.look("room for the content of a file", deadline, limit.into())?,
                 Err(err) => return Err(self.lost(&err)),
             }
         }

@@ -13,7 +13,7 @@ use crate::event::{Event, Sink};
 use crate::exec;
 use crate::layout::{copy_whole, create_dir, write_whole};
 use crate::qemu::args::CONSOLE_LOG;
-use crate::qemu::guest::{Guest, Halt};
+use crate::qemu::guest::{Guest, Halt, Limit};
 use crate::report::{folder_of, RunEvent, ScenarioReport};
 use crate::repro;
 use crate::run::queue::{Job, Queue};
@@ -140,9 +140,11 @@ fn boot(
 }
 
 /// What a boot may take: what the scenario says, in seconds, on a kernel that takes so many times as long.
-fn boot_limit(own: Option<u64>, slowdown: f64) -> Duration {
-    own.map_or(BOOT_LIMIT, Duration::from_secs)
-        .mul_f64(slowdown)
+fn boot_limit(own: Option<u64>, slowdown: f64) -> Limit {
+    Limit {
+        own: own.map_or(BOOT_LIMIT, Duration::from_secs),
+        times: slowdown,
+    }
 }
 
 /// The log of the guest that did not boot goes to the scenario that wanted it.
@@ -216,8 +218,8 @@ mod tests {
 
     #[test]
     fn a_scenario_says_what_its_boot_may_take_and_the_kernel_how_much_longer() {
-        assert_eq!(boot_limit(Some(5), 1.0), Duration::from_secs(5));
-        assert_eq!(boot_limit(Some(5), 8.0), Duration::from_secs(40));
-        assert_eq!(boot_limit(None, 2.0), BOOT_LIMIT * 2);
+        assert_eq!(boot_limit(Some(5), 1.0).whole(), Duration::from_secs(5));
+        assert_eq!(boot_limit(Some(5), 8.0).whole(), Duration::from_secs(40));
+        assert_eq!(boot_limit(None, 2.0).whole(), BOOT_LIMIT * 2);
     }
 }

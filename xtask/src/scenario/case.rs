@@ -12,7 +12,7 @@ use guest::protocol::{Answer, Op, Task};
 
 use crate::error::{AtPath, Error};
 use crate::layout::create_dir;
-use crate::qemu::guest::{Guest, Halt};
+use crate::qemu::guest::{Guest, Halt, Limit};
 use crate::qemu::BootSpec;
 use crate::scenario::step::{ExpectFile, Step, WaitFor};
 use crate::scenario::tree::Remembered;
@@ -63,7 +63,7 @@ pub struct Bench {
     /// What is booted.
     pub spec: BootSpec,
     /// What a boot may take.
-    pub boot_limit: Duration,
+    pub boot_limit: Limit,
     /// Factor on every deadline, at least 1.
     pub scale: f64,
     /// Whether the kernel is one as it is published: that it has no checkpoint and restart is no fault

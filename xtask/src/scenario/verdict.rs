@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Kind, EXIT_FAILED, EXIT_PASSED};
 use crate::qemu::console::{Finding, Trouble};
-use crate::qemu::guest::Halt;
+use crate::qemu::guest::{Halt, Limit};
 
 /// How a scenario ended.
 #[derive(
@@ -189,7 +189,7 @@ impl Judgement {
             ),
             Halt::Silent {
                 doing,
-                waited,
+                limit,
                 found,
             } => {
                 let verdict = if booting {
@@ -200,8 +200,9 @@ impl Judgement {
                 Self::new(
                     verdict,
                     format!(
-                        "no answer within {:.1} s, waiting for {doing}{}",
-                        waited.as_secs_f64(),
+                        "no answer within {:.1} s, waiting for {doing}{}{}",
+                        limit.own.as_secs_f64(),
+                        stretched(*limit),
                         found
                             .iter()
                             .map(|line| format!("\n{line}"))
@@ -285,6 +286,18 @@ impl Judgement {
 }
 
 /// Bits of /proc/sys/kernel/tainted in words.
+/// A limit that is stretched here is told as the scenario has it; a line says what became of it.
+fn stretched(limit: Limit) -> String {
+    match limit.times > 1.0 {
+        true => format!(
+            "\nthis kernel is given {} times that (slowdown): it was waited for {:.1} s",
+            limit.times,
+            limit.whole().as_secs_f64()
+        ),
+        false => String::new(),
+    }
+}
+
 fn taint_words(taint: u64) -> String {
     const WORDS: &[(u32, &str)] = &[
         (4, "machine check"),
@@ -308,6 +321,8 @@ fn taint_words(taint: u64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
@@ -315,6 +330,27 @@ mod tests {
         assert_eq!(Verdict::exit_code([Verdict::Pass, Verdict::Skip]), 0);
         assert_eq!(Verdict::exit_code([Verdict::Pass, Verdict::Panic]), 1);
         assert_eq!(Verdict::exit_code([Verdict::HostError, Verdict::Fail]), 5);
+    }
+
+    #[test]
+    fn a_hang_is_told_by_the_limit_of_the_scenario() {
+        let told = |times| {
+            let own = Duration::from_secs(5);
+            let silent = Halt::Silent {
+                doing: "the guest's boot".into(),
+                limit: Limit { own, times },
+                found: vec!["processor 0 at x".into()],
+            };
+            Judgement::of_halt(&silent, true).why
+        };
+        let plain = "no answer within 5.0 s, waiting for the guest's boot";
+        assert_eq!(told(1.0), format!("{plain}\nprocessor 0 at x"));
+        assert_eq!(
+            told(8.0),
+            format!(
+                "{plain}\nthis kernel is given 8 times that (slowdown): it was waited for 40.0 s\nprocessor 0 at x"
+            )
+        );
     }
 
     #[test]
