@@ -84,6 +84,13 @@ impl Regset {
     /// [`flush_current`].
     pub fn set_current(self, bytes: &[u8]) -> Result {
         let set = self.0.set.ok_or(EINVAL)?;
+        #[cfg(CONFIG_X86_64)]
+        let longer = match self.note() {
+            NT_X86_XSTATE => xstate::lengthened(bytes, self.max_size())?,
+            _ => None,
+        };
+        #[cfg(CONFIG_X86_64)]
+        let bytes = longer.as_deref().unwrap_or(bytes);
         let live = is_live(self.note());
         // SAFETY: `set` belongs to this regset and checks the length, the current task is
         // valid. For registers that live in the CPU also in the kernel, preemption is off
@@ -135,6 +142,8 @@ pub fn cpu_features(words: &mut [u64; 32]) -> usize {
 
 #[cfg(CONFIG_X86_64)]
 mod protection_keys;
+#[cfg(CONFIG_X86_64)]
+mod xstate;
 
 /// The registers at the entry to the kernel, arch by arch: what no regset can do to the current task.
 pub mod entry;

@@ -4,7 +4,7 @@
 //! what is not in any regset.
 
 #[cfg(CONFIG_X86_64)]
-use crate::error::{code::*, to_result, Result};
+use crate::error::{code::*, to_result, Error, Result};
 #[cfg(CONFIG_ARM64)]
 use crate::task::Task;
 
@@ -72,8 +72,31 @@ pub struct UserRegs {
 
 #[cfg(CONFIG_X86_64)]
 impl UserRegs {
+    /// CF PF AF ZF SF TF DF OF NT AC, as ptrace allows, RF, and ID, which any program may set.
+    const USER_FLAGS: u64 = 0x0025_4dd5;
+    /// IF, and the one that is always set.
+    const ALWAYS: u64 = 0x202;
+
+    /// What of these [`set_current_general`] does not take, and the error that it gives for it.
+    pub fn obstacle(&self) -> Option<(&'static str, Error)> {
+        let limit = crate::mm::space::task_size();
+        if !self.has_usual_segments() {
+            return Some(("segments that the program has loaded itself", EINVAL));
+        }
+        if self.flags & !(Self::USER_FLAGS | Self::ALWAYS) != 0 {
+            return Some(("flags that are not the program's to set", EPERM));
+        }
+        if self.ip >= limit || self.sp > limit {
+            return Some(("instruction or stack pointer in the kernel's half", EINVAL));
+        }
+        if self.fs_base >= limit || self.gs_base >= limit {
+            return Some(("FS or GS base in the kernel's half", EPERM));
+        }
+        None
+    }
+
     /// Whether the segments are those of a 64-bit program that has loaded none itself.
-    pub fn has_usual_segments(&self) -> bool {
+    fn has_usual_segments(&self) -> bool {
         const USER_CS: u64 = 0x33;
         const USER_DS: u64 = 0x2b;
         self.cs == USER_CS
@@ -85,25 +108,14 @@ impl UserRegs {
 /// Sets the current task's general registers: what the regset's `set` does for a stopped task, it
 /// refuses (with a warning) for the current one.
 ///
-/// Only a 64-bit program's segments and the flags that a program may set are taken; addresses
-/// must be user addresses. `EINVAL` or `EPERM` otherwise.
+/// Fails, with nothing set, if there is an obstacle ([`UserRegs::obstacle`]).
 #[cfg(CONFIG_X86_64)]
 pub fn set_current_general(new: &UserRegs) -> Result {
-    // CF PF AF ZF SF TF DF OF NT AC, as ptrace allows, and RF.
-    const USER_FLAGS: u64 = 0x0005_4dd5;
-    const ALWAYS: u64 = 0x202;
     // From asm/prctl.h.
     const ARCH_SET_GS: i32 = 0x1001;
     const ARCH_SET_FS: i32 = 0x1002;
-    let limit = crate::mm::space::task_size();
-    if !new.has_usual_segments() {
-        return Err(EINVAL);
-    }
-    if new.flags & !(USER_FLAGS | ALWAYS) != 0 {
-        return Err(EPERM);
-    }
-    if new.ip >= limit || new.sp > limit {
-        return Err(EINVAL);
+    if let Some((_, error)) = new.obstacle() {
+        return Err(error);
     }
     for (option, base) in
         [(ARCH_SET_FS, new.fs_base), (ARCH_SET_GS, new.gs_base)]
@@ -135,7 +147,7 @@ pub fn set_current_general(new: &UserRegs) -> Result {
         regs.orig_ax = new.orig_ax as _;
         regs.ip = new.ip as _;
         regs.sp = new.sp as _;
-        regs.flags = ((new.flags & USER_FLAGS) | ALWAYS) as _;
+        regs.flags = ((new.flags & UserRegs::USER_FLAGS) | UserRegs::ALWAYS) as _;
     }
     Ok(())
 }

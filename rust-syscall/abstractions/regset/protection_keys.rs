@@ -7,14 +7,11 @@ use crate::error::{code::*, Result};
 use crate::task::Task;
 use crate::variant;
 use core::arch::asm;
-use core::arch::x86_64::__cpuid_count;
 use core::ffi::c_int;
 use core::ptr;
 
 /// Their number among the extended registers.
 const PKRU: u32 = bindings::xfeature_XFEATURE_PKRU;
-/// The leaf of CPUID that says where registers are in the standard format.
-const CPUID_XSTATE: u32 = 0xd;
 /// Where the standard format says which registers are not as after a reset.
 const XSTATE_BV: usize = 512;
 
@@ -44,10 +41,7 @@ pub(super) fn save(task: &Task, registers: &mut [u8]) -> Result {
     if !are_there() {
         return Ok(());
     }
-    // A safe function to newer compilers.
-    #[allow(unused_unsafe)]
-    // SAFETY: every machine with XSAVE has the leaf.
-    let at = unsafe { __cpuid_count(CPUID_XSTATE, PKRU) }.ebx as usize;
+    let at = super::xstate::place(PKRU).start;
     let bit = PKRU as usize;
     *registers.get_mut(XSTATE_BV + bit / 8).ok_or(EINVAL)? |= 1 << (bit % 8);
     let place = registers.get_mut(at..at + 4).ok_or(EINVAL)?;

@@ -23,7 +23,7 @@ pub(crate) fn saved(_task: &Task, note: &mut [u8]) -> Interrupted {
 
 /// What about the general registers cannot be carried.
 pub(crate) fn obstacle(note: &[u8]) -> Option<&'static str> {
-    (!user_regs(note).has_usual_segments()).then_some("segments that the program has loaded itself")
+    user_regs(note).obstacle().map(|(why, _)| why)
 }
 
 /// Makes the general registers those of a system call that returns 0 and is not restarted.
