@@ -28,7 +28,7 @@ pub use writer::Payload;
 /// First field of every image: "RTRCLK01" read as little-endian bytes.
 pub const MAGIC: u64 = 0x3130_4B4C_4352_5452;
 /// Version of the format that this code reads and writes.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 /// Bytes in front of every payload.
 pub const HEADER_SIZE: usize = 40;
 /// Most bytes a payload can have, before padding and after it.

@@ -79,14 +79,15 @@ impl Drop for Path {
 }
 
 impl Path {
-    /// Looks up a name from the current task's root, following symbolic links.
+    /// Looks up a name from the current task's root. Names that the kernel gives have no symbolic
+    /// links: one on the way is `ELOOP`, and one at the end is what is found.
     pub fn lookup(name: &CStr) -> Result<Path> {
         let mut path = MaybeUninit::<bindings::path>::uninit();
         // SAFETY: the name is a C string, and the result is written on success.
         to_result(unsafe {
             bindings::kern_path(
                 name.as_ptr().cast(),
-                bindings::LOOKUP_FOLLOW,
+                bindings::LOOKUP_NO_SYMLINKS,
                 path.as_mut_ptr(),
             )
         })?;
@@ -177,8 +178,36 @@ impl Path {
 
     /// What is there.
     pub fn kind(&self) -> FileKind {
+        // SAFETY: valid, and held by the path.
+        unsafe { inode_kind(self.inode()) }
+    }
+
+    /// Its inode, for as long as the path is held.
+    pub(crate) fn inode(&self) -> *mut bindings::inode {
         // SAFETY: the dentry is valid and, being the end of a path, has an inode.
-        unsafe { inode_kind((*self.0.dentry).d_inode) }
+        unsafe { (*self.0.dentry).d_inode }
+    }
+
+    /// Whether it leads to the inode that is open as `file`.
+    pub fn leads_to(&self, file: &File) -> bool {
+        ptr::eq(self.inode(), file.inode())
+    }
+
+    /// Whether it leads to the same inode as `other`.
+    pub fn is_inode_of(&self, other: &Path) -> bool {
+        ptr::eq(self.inode(), other.inode())
+    }
+
+    /// Which inode is there, and whose.
+    pub fn inode_identity(&self) -> InodeIdentity {
+        // SAFETY: valid, and held by the path.
+        unsafe { identity(self.inode()) }
+    }
+
+    /// Type and permissions, as `st_mode`.
+    pub fn mode(&self) -> u32 {
+        // SAFETY: valid, and held by the path.
+        unsafe { u32::from((*self.inode()).i_mode) }
     }
 
     /// Checks that the current task may make this its root or working directory.
@@ -222,6 +251,40 @@ unsafe fn inode_kind(inode: *const bindings::inode) -> FileKind {
     }
 }
 
+/// Which inode something is, and whose.
+#[derive(Clone, Copy, Debug)]
+pub struct InodeIdentity {
+    /// Device of its file system, as the kernel numbers it.
+    pub dev: u32,
+    /// Tells inodes apart that had one number after another.
+    pub generation: u32,
+    /// Its number.
+    pub ino: u64,
+    /// Its owner in the current task's user namespace, or
+    /// [`UNMAPPED`](crate::cred::attributes::UNMAPPED).
+    pub uid: u32,
+    /// Its group, likewise.
+    pub gid: u32,
+}
+
+/// # Safety
+///
+/// `inode` must be valid.
+unsafe fn identity(inode: *const bindings::inode) -> InodeIdentity {
+    // SAFETY: by the function's contract; an inode has a super block for as long as it lives. Owners
+    // are single words. The namespace is that of the current task's credentials, which it holds.
+    unsafe {
+        let ns = (*(*bindings::get_current()).cred).user_ns;
+        InodeIdentity {
+            dev: (*(*inode).i_sb).s_dev as u32,
+            generation: (*inode).i_generation,
+            ino: (*inode).i_ino as u64,
+            uid: bindings::from_kuid(ns, (*inode).i_uid),
+            gid: bindings::from_kgid(ns, (*inode).i_gid),
+        }
+    }
+}
+
 impl File {
     /// Opens a file for the current task, with the checks of `open(2)`.
     pub fn open(name: &CStr, flags: u32) -> Result<ARef<File>> {
@@ -253,6 +316,12 @@ impl File {
     pub fn mode(&self) -> u32 {
         // SAFETY: an open file has an inode for as long as it lives.
         unsafe { u32::from((*self.inode()).i_mode) }
+    }
+
+    /// Which inode it is, and whose.
+    pub fn inode_identity(&self) -> InodeIdentity {
+        // SAFETY: an open file has an inode for as long as it lives.
+        unsafe { identity(self.inode()) }
     }
 
     /// The inode's number.

@@ -12,7 +12,7 @@ use super::saver::{Kept, Saver};
 use crate::image::header::Kind;
 use crate::image::list::Entry;
 use crate::image::record::files::{FD_CLOEXEC, MAX_FD_ENTRIES};
-use crate::image::record::{FdEntry, Fds, File as Saved, FileKind as SavedKind};
+use crate::image::record::{FdEntry, Fds, File as Saved, FileKind as SavedKind, Identity};
 use core::ffi::CStr;
 use kernel::alloc::{flags::GFP_KERNEL, KVVec};
 use kernel::current;
@@ -20,7 +20,7 @@ use kernel::error::code::*;
 use kernel::fs::fdtable::{self, FdTable};
 use kernel::fs::file::flags::{O_ACCMODE, O_RDONLY};
 use kernel::fs::path::flags::*;
-use kernel::fs::path::{FileKind, Path, PATH_MAX};
+use kernel::fs::path::{FileKind, InodeIdentity, Path, PATH_MAX};
 use kernel::fs::File;
 use kernel::rlimit::{self, Limit};
 use kernel::sync::aref::ARef;
@@ -174,9 +174,16 @@ fn save_for(
         pos: file.pos(),
         size,
         rdev,
+        identity: of_image(file.inode_identity()),
         path: name.to_bytes(),
     })?;
     Ok(objref)
+}
+
+/// An identity as images have it.
+fn of_image(inode: InodeIdentity) -> Identity {
+    let InodeIdentity { dev, generation, ino, uid, gid } = inode;
+    Identity { dev, generation, ino, uid, gid }
 }
 
 /// Writes a directory that a task is in, by the name given, if it has not been written yet.
@@ -187,10 +194,11 @@ pub(crate) fn save_directory(place: &Path, name: &CStr, out: &mut Saver) -> Resu
             objref,
             kind: SavedKind::Directory,
             flags: PLACE_FLAGS,
-            mode: SavedKind::Directory.mode_type(),
+            mode: place.mode(),
             pos: 0,
             size: 0,
             rdev: (0, 0),
+            identity: of_image(place.inode_identity()),
             path: name.to_bytes(),
         })?;
     }
@@ -255,8 +263,12 @@ fn reopen(saved: &Saved<'_>) -> Result<ARef<File>, Failure> {
         return Err(fail(EBADF, "not the kind of file that was saved:"));
     }
     let file = File::open(name, saved.flags).map_err(|errno| fail(errno, "opening"))?;
-    if file.kind() != wanted {
-        return Err(fail(EBADF, "not the kind of file that was saved:"));
+    if !found.leads_to(&file) {
+        return Err(fail(EBADF, "replaced while it was being opened:"));
+    }
+    // A device is what its numbers say.
+    if saved.kind != SavedKind::CharDevice && !stands_for(saved, &file) {
+        return Err(fail(EPERM, "another file than was saved, of another owner or with less permissions:"));
     }
     if wanted == FileKind::Regular && file.is_on_procfs() || file.path().is_inside_procfs() {
         return Err(fail(EBADF, "part of procfs, which cannot be carried:"));
@@ -301,6 +313,12 @@ fn wanted_kind(saved: &Saved<'_>) -> Result<FileKind, Failure> {
             }
         }
     }
+}
+
+/// Whether the file that its name leads to is the saved one, or one that may be in its place.
+fn stands_for(saved: &Saved<'_>, file: &File) -> bool {
+    let found = of_image(file.inode_identity());
+    saved.identity.may_be_replaced_by(saved.mode, &found, file.mode())
 }
 
 /// Whether a file lacks what the program counts on: all that was there, where it only reads;

@@ -12,7 +12,7 @@ pub mod mm;
 pub mod signals;
 pub mod task;
 
-pub use files::{FdEntry, Fds, File, FileKind, Fs};
+pub use files::{FdEntry, Fds, File, FileKind, Fs, Identity};
 pub use head::{End, Head, Tree, TreeEntry};
 pub use memory::{PageRange, Pages, Shmem, VmaEntry, VmaKind, Vmas};
 pub use mm::Mm;

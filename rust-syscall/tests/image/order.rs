@@ -3,7 +3,7 @@
 //! Rules over several records, with checksums and numbers that are right.
 
 use crate::sample::{chain, tree_entry, Image};
-use checkpoint::image::record::{File, FileKind, Fs, TreeEntry};
+use checkpoint::image::record::{File, FileKind, Fs, Identity, TreeEntry};
 use checkpoint::image::stream::Stream;
 use checkpoint::image::{tree, Fault, ImageError, Kind};
 
@@ -119,6 +119,7 @@ fn objects_are_numbered_in_order_and_before_use() {
             pos: 0,
             size: 0,
             rdev: (0, 0),
+            identity: Identity::default(),
             path: b"/x",
         });
         image.records.insert(at.unwrap(), extra.records.remove(0));

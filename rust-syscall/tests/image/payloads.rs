@@ -36,7 +36,7 @@ fn put64(payload: &mut Payload<'_>, values: &[u64]) {
 pub fn head(arch: u32, page_size: u32, nr_tasks: u32, features: &[u64]) -> Vec<u8> {
     put(|p| {
         put64(p, &[MAGIC]);
-        put32(p, &[1, arch, page_size, nr_tasks]);
+        put32(p, &[2, arch, page_size, nr_tasks]);
         put64(p, &[0, 0x55]);
         put32(p, &[features.len() as u32, 0]);
         put64(p, features);
@@ -126,21 +126,24 @@ fn files() -> impl Strategy<Value = Made> {
         0..3usize,
         any::<u32>(),
         (0..=i64::MAX, any::<u64>()),
-        any::<[u32; 2]>(),
+        (any::<[u32; 2]>(), any::<[u32; 6]>()),
         vec(1..=255u8, 0..100),
     )
-        .prop_map(|(objref, kind, flags, (pos, size), rdev, name)| {
-            let (number, mode) = [(1, 0o100_644), (2, 0o40_755), (3, 0o20_666)][kind];
-            let payload = put(|p| {
-                put32(p, &[objref, number, flags & !0o1700, mode]);
-                put64(p, &[pos as u64, size]);
-                put32(p, &if number == 3 { rdev } else { [0, 0] });
-                put32(p, &[name.len() as u32 + 1]);
-                p.put_raw(b"/").unwrap();
-                p.put_raw(&name).unwrap();
-            });
-            (Kind::File, payload, 0)
-        });
+        .prop_map(
+            |(objref, kind, flags, (pos, size), (rdev, identity), name)| {
+                let (number, mode) = [(1, 0o100_644), (2, 0o40_755), (3, 0o20_666)][kind];
+                let payload = put(|p| {
+                    put32(p, &[objref, number, flags & !0o1700, mode]);
+                    put64(p, &[pos as u64, size]);
+                    put32(p, &if number == 3 { rdev } else { [0, 0] });
+                    put32(p, &identity);
+                    put32(p, &[name.len() as u32 + 1]);
+                    p.put_raw(b"/").unwrap();
+                    p.put_raw(&name).unwrap();
+                });
+                (Kind::File, payload, 0)
+            },
+        );
     let fs = (0..0o1000u32, 1..=u32::MAX, 1..=u32::MAX)
         .prop_map(|(umask, root, cwd)| (Kind::Fs, put(|p| put32(p, &[umask, root, cwd, 0])), 0));
     let fds = vec((0..9u32, 1..=u32::MAX, 0..2u32), 0..50).prop_map(|steps| {

@@ -71,8 +71,8 @@ fn of_the_whole() {
         edit32(
             Head,
             8,
-            2,
-            "version: expected 0x1 as on this machine, found 0x2",
+            1,
+            "version: expected 0x2 as on this machine, found 0x1",
         ),
         edit32(Head, 12, 183, ""),
         edit32(Head, 12, 3, "arch (62 or 183): expected 62, found 3"),
@@ -181,8 +181,8 @@ fn of_files() {
         ),
         edit64(File, 16, u64::MAX, "pos: expected at least 0, found -1"),
         edit32(File, 32, 1, "rdev of no device: expected 0"),
-        edit32(File, 40, 0, "bytes of path: expected at least 1, found 0"),
-        edit32(File, 40, 0x6E << 24 | 1, "payload: expected"),
+        edit32(File, 64, 0, "bytes of path: expected at least 1, found 0"),
+        edit32(File, 64, 0x6E << 24 | 1, "payload: expected"),
         edit32(Fs, 0, 0o1000, "umask: expected at most 511, found 512"),
         edit32(Fs, 4, 0, "root objref: expected at least 1, found 0"),
         edit32(Fs, 8, 9, "cwd objref: expected at most 3, found 9"),
@@ -201,7 +201,7 @@ fn of_files() {
     ] {
         check(&Edit {
             kind: File,
-            at: 44,
+            at: 68,
             bytes: path.to_vec(),
             refusal,
         });
@@ -370,4 +370,44 @@ fn of_signals() {
     ] {
         check(&edit);
     }
+}
+
+#[test]
+fn who_may_stand_in_a_files_place() {
+    use checkpoint::image::record::Identity;
+    let saved = Identity {
+        dev: 1,
+        generation: 7,
+        ino: 100,
+        uid: 1000,
+        gid: 100,
+    };
+    let may = |found: Identity, mode: u32| saved.may_be_replaced_by(0o100_640, &found, mode);
+    // The same inode, whatever has become of it.
+    let given_away = Identity { uid: 0, ..saved };
+    assert!(may(saved, 0o100_000) && may(given_away, 0o100_600));
+    // Another one of the same owner, at least as open.
+    for another in [
+        Identity { ino: 101, ..saved },
+        Identity {
+            generation: 8,
+            ..saved
+        },
+        Identity { dev: 2, ..saved },
+    ] {
+        assert!(may(another, 0o100_640) && may(another, 0o100_644));
+        assert!(!may(another, 0o100_600), "closed to the group");
+        assert!(!may(Identity { uid: 0, ..another }, 0o100_644));
+        assert!(!may(Identity { gid: 0, ..another }, 0o100_644));
+    }
+    // Owners without a number are not known to be the same.
+    let nobodys = Identity {
+        uid: u32::MAX,
+        ..saved
+    };
+    let other = Identity {
+        ino: 101,
+        ..nobodys
+    };
+    assert!(!nobodys.may_be_replaced_by(0o100_640, &other, 0o100_640));
 }

@@ -118,6 +118,13 @@ fn path(objref: u32, kind: FileKind, path: &'static [u8]) -> File<'static> {
             FileKind::CharDevice => (1, 3),
             FileKind::Regular | FileKind::Directory => (0, 0),
         },
+        identity: Identity {
+            dev: 27,
+            generation: 0x5EED,
+            ino: 1 << 40,
+            uid: 1000,
+            gid: 100,
+        },
         path,
     }
 }

@@ -48,6 +48,42 @@ impl FileKind {
     }
 }
 
+/// Which inode a file is, and whose. Numbers are those of the file system while it is mounted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Identity {
+    /// Device of the file system, as the kernel numbers it.
+    pub dev: u32,
+    /// Tells inodes apart that had one number after another.
+    pub generation: u32,
+    /// Number of the inode.
+    pub ino: u64,
+    /// Its owner, in the user namespace of who looks; `u32::MAX` if there is no number for it.
+    pub uid: u32,
+    /// Its group, likewise.
+    pub gid: u32,
+}
+
+/// Permission bits of `st_mode`.
+const PERMISSIONS: u32 = 0o777;
+
+impl Identity {
+    /// Whether it is the same inode as `other`.
+    pub fn is(&self, other: &Identity) -> bool {
+        (self.dev, self.generation, self.ino) == (other.dev, other.generation, other.ino)
+    }
+
+    /// Whether `found` may stand for a file of this identity, with these modes: it is that file, or another one of
+    /// the same owner that is not closed to anybody whom the first was open to. Who could put something else in its
+    /// place would otherwise have it opened by whoever restarts.
+    pub fn may_be_replaced_by(&self, mode: u32, found: &Identity, found_mode: u32) -> bool {
+        const NOBODY: u32 = u32::MAX;
+        let owned = [self.uid, self.gid] == [found.uid, found.gid]
+            && self.uid != NOBODY
+            && self.gid != NOBODY;
+        self.is(found) || (owned && mode & !found_mode & PERMISSIONS == 0)
+    }
+}
+
 /// FILE: an open file, shared by all who name its objref.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct File<'a> {
@@ -65,6 +101,8 @@ pub struct File<'a> {
     pub size: u64,
     /// Major and minor number of a device, else 0.
     pub rdev: (u32, u32),
+    /// Which file it was.
+    pub identity: Identity,
     /// Absolute path, seen from the task's root.
     pub path: &'a [u8],
 }
@@ -130,6 +168,11 @@ impl<'a> Body<'a> for File<'a> {
         payload.put_u64(self.size)?;
         payload.put_u32(self.rdev.0)?;
         payload.put_u32(self.rdev.1)?;
+        payload.put_u32(self.identity.dev)?;
+        payload.put_u32(self.identity.generation)?;
+        payload.put_u64(self.identity.ino)?;
+        payload.put_u32(self.identity.uid)?;
+        payload.put_u32(self.identity.gid)?;
         payload.put_bytes(self.path)
     }
 
@@ -149,6 +192,13 @@ impl<'a> Body<'a> for File<'a> {
             pos: fields.i64()?,
             size: fields.u64()?,
             rdev: (fields.u32()?, fields.u32()?),
+            identity: Identity {
+                dev: fields.u32()?,
+                generation: fields.u32()?,
+                ino: fields.u64()?,
+                uid: fields.u32()?,
+                gid: fields.u32()?,
+            },
             path: fields.bytes()?,
         };
         file.check(fields)?;

@@ -12,7 +12,7 @@ use nix::mount::{mount, MsFlags};
 use nix::sched::{unshare, CloneFlags};
 use std::ffi::CString;
 use std::fs::{self, Permissions};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
 /// Offsets in FILE.
 mod file {
@@ -20,8 +20,12 @@ mod file {
     pub const FLAGS: usize = 8;
     pub const MODE: usize = 12;
     pub const RDEV: usize = 32;
-    pub const PATH_LEN: usize = 40;
-    pub const PATH: usize = 44;
+    pub const UID: usize = 56;
+    pub const GID: usize = 60;
+    pub const PATH_LEN: usize = 64;
+    pub const PATH: usize = 68;
+    /// The part of [`MODE`] that says what kind of file it is.
+    pub const TYPE: u32 = 0o170_000;
 }
 
 /// Kinds of FILE.
@@ -152,6 +156,14 @@ fn at(image: &Image, number: usize, path: &str, words: &[(usize, u32)]) -> Resul
     })
 }
 
+/// The same, as somebody edits it who wants the file at the path to pass for the saved one.
+fn forged(image: &Image, number: usize, path: &str, words: &[(usize, u32)]) -> Result<Image, String> {
+    let found = fs::metadata(path).map_err(|e| format!("{path}: {e}"))?;
+    let mode = word(image.payload(Kind::File, number)?, file::MODE)?;
+    let owner = [(file::MODE, mode & file::TYPE), (file::UID, found.uid()), (file::GID, found.gid())];
+    at(image, number, path, &[&owner[..], words].concat())
+}
+
 /// The FILE record with this objref: its number.
 fn file_of(image: &Image, objref: u32) -> Result<usize, String> {
     image.find(Kind::File, |payload| word(payload, 0) == Ok(objref))
@@ -164,7 +176,9 @@ pub(super) fn status_file(image: &Image, status: &str) -> Result<usize, String> 
 
 fn opened(edits: &mut Edits<'_>, made: &Files, status: usize) -> Result<(), String> {
     let image = edits.image;
-    let at = |path: &str, words: &[(usize, u32)]| at(image, status, path, words);
+    let another = at(image, status, &made.read_only, &[(file::FLAGS, 0)])?;
+    edits.image("a file of another owner than was saved", Errno::EPERM, another);
+    let at = |path: &str, words: &[(usize, u32)]| forged(image, status, path, words);
     let console = [
         (file::KIND, CHAR_DEVICE),
         (file::MODE, 0o020_666),
@@ -176,7 +190,8 @@ fn opened(edits: &mut Edits<'_>, made: &Files, status: usize) -> Result<(), Stri
         ("a file that is another's", Errno::EACCES, at(&made.secret, &[])?),
         ("a file for writing that may be read", Errno::EACCES, at(&made.read_only, &write_only)?),
         ("a folder as a file", Errno::EBADF, at("/proc", &[])?),
-        ("a part of procfs", Errno::EBADF, at("/proc/self/status", &[(file::FLAGS, 0)])?),
+        ("a part of procfs", Errno::EBADF, at("/proc/1/status", &[(file::FLAGS, 0)])?),
+        ("a name with a link", Errno::ELOOP, at("/proc/self/status", &[(file::FLAGS, 0)])?),
         ("init's memory", Errno::EACCES, at("/proc/1/mem", &[])?),
         ("the console", Errno::EOPNOTSUPP, at("/dev/console", &console)?),
         ("flags of no open file", Errno::EINVAL, at(&made.read_only, &[(file::FLAGS, 1 << 30)])?),
@@ -197,14 +212,14 @@ fn executed(edits: &mut Edits<'_>, made: &Files) -> Result<(), String> {
         ("a program that may not be executed", Errno::EACCES, &made.not_executable),
         ("a program where nothing is executed", Errno::EACCES, &made.on_noexec),
     ] {
-        edits.image(what, errno, at(image, exe, path, &[])?);
+        edits.image(what, errno, forged(image, exe, path, &[])?);
     }
     for (what, path) in [
         ("a setgid program that is none", &made.locking),
         ("a setuid program that raises nothing", &made.setuid_on_nosuid),
     ] {
         let shown = Outcome::Shows("maps", path.clone());
-        edits.image(what, shown, at(image, exe, path, &[])?);
+        edits.image(what, shown, forged(image, exe, path, &[])?);
     }
     Ok(())
 }
@@ -216,8 +231,8 @@ fn directories(edits: &mut Edits<'_>, made: &Files) -> Result<(), String> {
     let fs = image.payload(Kind::Fs, 0)?;
     let (root, cwd) = (word(fs, root_at)?, word(fs, cwd_at)?);
     let regular = [(file::KIND, REGULAR), (file::FLAGS, 0), (file::MODE, 0o100_644)];
-    let to_file = |of: u32| at(image, file_of(image, of)?, &made.read_only, &regular);
-    let moved = |of: u32, path: &str| at(image, file_of(image, of)?, path, &[]);
+    let to_file = |of: u32| forged(image, file_of(image, of)?, &made.read_only, &regular);
+    let moved = |of: u32, path: &str| forged(image, file_of(image, of)?, path, &[]);
     for (what, errno, edited) in [
         ("a root directory that is a file", Errno::ENOTDIR, to_file(root)?),
         ("a working directory that is a file", Errno::ENOTDIR, to_file(cwd)?),
