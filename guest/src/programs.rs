@@ -33,6 +33,7 @@ programs! {
     mktree
     reap
     t_alone
+    t_apart
     t_at_once
     t_attributes
     t_babble
@@ -48,6 +49,7 @@ programs! {
     t_protocol
     t_read
     t_refuse
+    t_replaced
     t_rseq
     t_self
     t_shm

@@ -175,6 +175,35 @@ impl Task {
         kinds.iter().find(|(same, _)| !same).map(|(_, why)| *why)
     }
 
+    /// What the task has in a namespace that is not the caller's, and that is not carried.
+    pub fn lost_with_namespaces(&self) -> Option<&'static str> {
+        let caller = crate::task_current::current_task();
+        if self.is_current() {
+            return None;
+        }
+        if self.with_cred(|cred| cred.user_ns) != caller.with_cred(|cred| cred.user_ns) {
+            return Some("user namespace other than that of the caller of checkpoint");
+        }
+        self.with_lock(|task| {
+            // SAFETY: `alloc_lock` keeps the task's proxy from going away, and a proxy its namespaces;
+            // the current task keeps its own.
+            unsafe {
+                let own = (*task).nsproxy.as_ref()?;
+                let others = (*caller.as_raw()).nsproxy.as_ref()?;
+                lost_between(own, others)
+            }
+        })
+    }
+
+    /// Whether the task sees other mounts than the caller.
+    pub fn has_other_mounts(&self) -> bool {
+        let caller = crate::task_current::current_task();
+        match (self.namespaces(), caller.namespaces()) {
+            (Some(own), Some(others)) => own.mnt_ns != others.mnt_ns,
+            _ => false,
+        }
+    }
+
     /// The task's namespaces, to be compared only; `None` once it is gone.
     fn namespaces(&self) -> Option<bindings::nsproxy> {
         self.with_lock(|task| {
@@ -206,6 +235,48 @@ impl Task {
         });
         look(task)
     }
+}
+
+/// What is in the first's namespaces, and not in the second's.
+///
+/// # Safety
+///
+/// Both, and their namespaces, must be valid.
+unsafe fn lost_between(
+    own: &bindings::nsproxy,
+    others: &bindings::nsproxy,
+) -> Option<&'static str> {
+    if own.net_ns != others.net_ns {
+        return Some("network namespace other than that of the caller of checkpoint");
+    }
+    if own.cgroup_ns != others.cgroup_ns {
+        return Some("cgroup namespace other than that of the caller of checkpoint");
+    }
+    if own.time_ns != others.time_ns {
+        return Some("time namespace other than that of the caller of checkpoint");
+    }
+    // SAFETY: by the function's contract. Names may change meanwhile: either is a name of its own.
+    let named_alike = unsafe {
+        let (own, others) = (&(*own.uts_ns).name, &(*others.uts_ns).name);
+        own.nodename == others.nodename && own.domainname == others.domainname
+    };
+    if !named_alike {
+        return Some("host or domain name of its own (UTS namespace)");
+    }
+    if own.ipc_ns != others.ipc_ns {
+        // SAFETY: by the function's contract; both are plain numbers.
+        let (in_use, queues) = unsafe {
+            let ids = &(*own.ipc_ns).ids;
+            (ids.iter().any(|ids| ids.in_use != 0), (*own.ipc_ns).mq_queues_count)
+        };
+        if in_use {
+            return Some("System V IPC of its own (IPC namespace)");
+        }
+        if queues != 0 {
+            return Some("message queues of its own (IPC namespace)");
+        }
+    }
+    None
 }
 
 /// Whether `test` says yes to any thread of any process; it gets the process's first thread and

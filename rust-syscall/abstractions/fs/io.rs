@@ -156,6 +156,16 @@ impl File {
         self.inode() as usize
     }
 
+    /// How many shared mappings, of those that can become writable, its content has.
+    pub fn shared_mappings(&self) -> i64 {
+        // SAFETY: an open file has an inode for as long as it lives, and that has a mapping; a plain
+        // atomic read. Negative while new ones are forbidden.
+        unsafe {
+            let mapping = (*self.inode()).i_mapping;
+            ptr::addr_of!((*mapping).i_mmap_writable.counter).read_volatile().into()
+        }
+    }
+
     /// Whether the inode belongs to the kernel alone, as that of shared anonymous memory does.
     pub fn is_kernel_private(&self) -> bool {
         // SAFETY: an open file has an inode for as long as it lives.

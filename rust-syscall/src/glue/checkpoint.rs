@@ -57,7 +57,7 @@ fn run(pid: i32, fd: i32, flags: usize, at: &mut i32) -> Result<i32, Failure> {
         .ok_or(Failure::doing(ESRCH, "finding the tree's pid namespace"))?;
     let tasks = find_tasks(&root)?;
     let entries = describe(&tasks, &ns, at)?;
-    let mut out = Saver::new(file, ns)?;
+    let mut out = Saver::new(file, ns, root.has_other_mounts())?;
     save_head(&root, entries.len(), &mut out)?;
     for part in entries.chunks(MAX_TREE_ENTRIES) {
         out.record(Kind::Tree, |payload| {
@@ -68,6 +68,7 @@ fn run(pid: i32, fd: i32, flags: usize, at: &mut i32) -> Result<i32, Failure> {
         *at = entry.pid;
         save_task(task, &root, entry.pid, &mut out)?;
     }
+    out.refuse_shared_outside(at)?;
     let (records, bulk) = out.totals();
     out.put(&End { records, bulk })?;
     out.finish();

@@ -158,6 +158,9 @@ fn save_for(
     if !leads_to(root, name, &place)? {
         return Err(refused("file that its name no longer leads to"));
     }
+    if out.other_mounts && !is_found_by_caller(&place)? {
+        return Err(refused("file that the caller of checkpoint does not find by its name (mount namespace)"));
+    }
     let (kind, rdev) = saved_kind(file.kind()).ok_or(refused("file of unknown type"))?;
     let mut flags = file.flags() & KEPT_FLAGS;
     let mut size = 0;
@@ -222,6 +225,14 @@ pub(crate) fn leads_to(root: &Path, name: &CStr, place: &Path) -> Result<bool, F
         Err(errno) if errno == ENOENT || errno == ENOTDIR => Ok(false),
         Err(errno) => Err(Failure::doing(errno, "looking up the name of an open file")),
     }
+}
+
+/// Whether the caller finds the same file by the name that it has in its own mount namespace: if not, a
+/// restart in namespaces like the caller's would find another, or none.
+pub(crate) fn is_found_by_caller(place: &Path) -> Result<bool, Failure> {
+    let mut buf = path_buffer()?;
+    let name = place.absolute(&mut buf).doing("naming a file")?;
+    Ok(Path::lookup(name).is_ok_and(|found| found.is_inode_of(place)))
 }
 
 fn root_of(task: &Task) -> Result<Path, Failure> {

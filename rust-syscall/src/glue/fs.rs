@@ -51,6 +51,14 @@ pub(crate) fn save(task: &Task, out: &mut Saver) -> Result<(), Failure> {
         }
         Some(_) => {}
     }
+    if out.other_mounts {
+        if !files::is_found_by_caller(&state.root)? {
+            return refused("root directory that the caller of checkpoint does not find by its name");
+        }
+        if !files::is_found_by_caller(&state.cwd)? {
+            return refused("working directory that the caller of checkpoint does not find by its name");
+        }
+    }
     let mine = state_of(current!())?.root;
     let from = if is_caller(task) {
         None

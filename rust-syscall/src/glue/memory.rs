@@ -68,7 +68,12 @@ pub(crate) fn save(task: &Task, out: &mut Saver) -> Result<(), Failure> {
     for vma in &mut seen {
         vma.entry.objref = match (&vma.file, vma.entry.kind) {
             (Some(file), VmaKind::PrivateFile) => files::save_file(file, task, out)?,
-            (Some(file), VmaKind::SharedAnon) => save_shared(file, out)?,
+            (Some(file), VmaKind::SharedAnon) => {
+                let objref = save_shared(file, out)?;
+                let pid = task.numbers_in(&out.ns).pid;
+                out.count_mapping(objref, file, pid, vma.entry.start)?;
+                objref
+            }
             _ => 0,
         };
     }

@@ -28,6 +28,14 @@ pub(crate) enum Kept {
     Place(Path),
 }
 
+/// A shared memory object, and who of the tree maps it.
+struct Sharing {
+    file: ARef<File>,
+    mappings: i64,
+    /// Pid and address of the first mapping.
+    first: (i32, u64),
+}
+
 /// One checkpoint in progress.
 pub(crate) struct Saver {
     file: ARef<File>,
@@ -41,13 +49,21 @@ pub(crate) struct Saver {
     next_objref: u32,
     /// The pid namespace whose numbers the image has: the root's own.
     pub(crate) ns: ARef<PidNamespace>,
+    /// Whether the tree sees other mounts than the caller of checkpoint.
+    pub(crate) other_mounts: bool,
+    /// Shared memory, by objref.
+    shared: RBTree<u32, Sharing>,
     /// Pages in flight.
     pub(crate) pages: Pages,
 }
 
 impl Saver {
     /// Starts an image at the file's position.
-    pub(crate) fn new(file: ARef<File>, ns: ARef<PidNamespace>) -> Result<Self, Failure> {
+    pub(crate) fn new(
+        file: ARef<File>,
+        ns: ARef<PidNamespace>,
+        other_mounts: bool,
+    ) -> Result<Self, Failure> {
         if !file.writable() {
             return Err(Failure::doing(EBADF, "writing the image: fd is not writable"));
         }
@@ -68,6 +84,8 @@ impl Saver {
             kept: KVVec::new(),
             next_objref: 1,
             ns,
+            other_mounts,
+            shared: RBTree::new(),
             pages: Pages::new().doing("allocating a batch of pages")?,
         })
     }
@@ -156,6 +174,42 @@ impl Saver {
             .push(keep(), GFP_KERNEL)
             .doing("remembering an object")?;
         Ok((objref, true))
+    }
+
+    /// Counts a mapping of a shared memory object, by the task with this pid.
+    pub(crate) fn count_mapping(
+        &mut self,
+        objref: u32,
+        file: &File,
+        pid: i32,
+        start: u64,
+    ) -> Result<(), Failure> {
+        if let Some(sharing) = self.shared.get_mut(&objref) {
+            sharing.mappings += 1;
+            return Ok(());
+        }
+        let sharing = Sharing {
+            file: file.into(),
+            mappings: 1,
+            first: (pid, start),
+        };
+        self.shared
+            .try_create_and_insert(objref, sharing, GFP_KERNEL)
+            .doing("remembering a shared memory object")?;
+        Ok(())
+    }
+
+    /// Refuses shared memory that has more mappings than the tree's: whoever else has it would go on
+    /// with another copy. `at` becomes the pid of a task that maps it.
+    pub(crate) fn refuse_shared_outside(&self, at: &mut i32) -> Result<(), Failure> {
+        for sharing in self.shared.values() {
+            if sharing.file.shared_mappings() > sharing.mappings {
+                *at = sharing.first.0;
+                let why = "memory shared with a process outside the tree";
+                return Err(Failure::refused("mapping", sharing.first.1, why));
+            }
+        }
+        Ok(())
     }
 
     /// Records and bytes of page data so far.

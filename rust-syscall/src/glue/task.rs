@@ -106,11 +106,12 @@ const NOT_SAVED_OF_MM: [Question<MmWithUser>; 4] = [
 ];
 
 /// Refuses a task about which there is something that cannot be carried, and names it. `root` is
-/// the root of the tree, whose namespaces all tasks must be in.
+/// the root of the tree, whose namespaces all tasks must be in; what only those have is not carried.
 pub(crate) fn refuse(task: &Task, root: &Task) -> Result<(), Failure> {
     ask(task, task, &NEVER)?;
     ask(task, task, &NOT_SAVED)?;
-    if let Some(why) = task.foreign_namespace(root) {
+    let foreign = task.foreign_namespace(root);
+    if let Some(why) = foreign.or_else(|| task.lost_with_namespaces()) {
         return Err(refused(task, why));
     }
     let mm = task.address_space().ok_or_else(|| refused(task, "exiting or dead"))?;
