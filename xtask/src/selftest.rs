@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 //! `lab selftest`: the lab tested against what happens to it from outside: QEMU or the lab itself killed, the
-//! user's interrupt at any moment, a full disk. Each time the verdict, the exit code and what is left behind
+//! user's interrupt at any moment, from the first stage on, a full disk. Each time the verdict, the exit code and what is left behind
 //! are judged. What guests do to it is in the scenarios `check-*`.
 
 mod processes;
 mod running;
+mod stages;
 
 use std::cell::Cell;
 use std::path::Path;
@@ -48,23 +49,33 @@ pub fn run(session: &Session, target: &Target) -> Result<()> {
 
 fn run_all(session: &Session, target: &Target) -> Result<()> {
     let mut failed = Vec::new();
-    for arch in target.arch.arches() {
-        let bench = Bench::new(session, target, arch)?;
-        for (name, result) in bench.tests() {
-            if exec::interrupted() {
-                return Err(Error::interrupted("testing the lab"));
+    let mut judge = |arch: Arch, (name, result): Test| {
+        if exec::interrupted() {
+            return Err(Error::interrupted("testing the lab"));
+        }
+        match result {
+            Ok(Outcome::Passed(took)) => {
+                println!("      pass {arch:<6} {name} ({:.1} s)", took.as_secs_f64());
             }
-            match result {
-                Ok(Outcome::Passed(took)) => {
-                    println!("      pass {arch:<6} {name} ({:.1} s)", took.as_secs_f64());
-                }
-                Ok(Outcome::Skipped(why)) => println!("      skip {arch:<6} {name}: {why}"),
-                Err(err) => {
-                    println!("      fail {arch:<6} {name}: {err}");
-                    failed.push(format!("{arch} {name}"));
-                }
+            Ok(Outcome::Skipped(why)) => println!("      skip {arch:<6} {name}: {why}"),
+            Err(err) => {
+                println!("      fail {arch:<6} {name}: {err}");
+                failed.push(format!("{arch} {name}"));
             }
         }
+        Ok(())
+    };
+    let arches = target.arch.arches();
+    for arch in &arches {
+        let bench = Bench::new(session, target, *arch)?;
+        for test in bench.tests() {
+            judge(*arch, test)?;
+        }
+    }
+    // The tree is that of all architectures.
+    if let Some(arch) = arches.first() {
+        let result = stages_are_interrupted(session, target, *arch);
+        judge(*arch, ("stages are interrupted".to_string(), result))?;
     }
     match failed.is_empty() {
         true => Ok(()),
@@ -265,12 +276,8 @@ impl<'a> Bench<'a> {
 
     fn disk_is_full(&self) -> Result<Outcome> {
         let began = Instant::now();
-        let can_mount = tool("asking whether a disk can be mounted", "unshare")
-            .args(["--mount", "true"])
-            .output()
-            .is_ok_and(|output| output.status.success());
-        if !can_mount {
-            return Ok(Outcome::Skipped("this user can mount no small disk"));
+        if !can_mount() {
+            return Ok(Outcome::Skipped(CANNOT_MOUNT));
         }
         let runs = self.session.layout.runs();
         let mount = format!("mount -t tmpfs -o {SMALL_DISK} none \"$0\" && exec \"$@\"");
@@ -285,6 +292,32 @@ impl<'a> Bench<'a> {
         })?;
         Ok(Outcome::Passed(began.elapsed()))
     }
+}
+
+const CANNOT_MOUNT: &str = "this user can mount no small disk";
+
+fn can_mount() -> bool {
+    let asked = tool("asking whether a disk can be mounted", "unshare").args(["--mount", "true"]);
+    asked.output().is_ok_and(|output| output.status.success())
+}
+
+fn stages_are_interrupted(session: &Session, target: &Target, arch: Arch) -> Result<Outcome> {
+    let plan = session.plan(target)?;
+    if plan
+        .kernel
+        .source
+        .origin
+        .iter()
+        .any(|origin| origin.path.is_some())
+    {
+        return Ok(Outcome::Skipped(
+            "this kernel is built where its source lies",
+        ));
+    }
+    if !can_mount() {
+        return Ok(Outcome::Skipped(CANNOT_MOUNT));
+    }
+    timed(|| stages::survive_interrupts(session, &plan, target, arch))
 }
 
 fn timed(test: impl FnOnce() -> Result<()>) -> Result<Outcome> {
