@@ -136,6 +136,7 @@ impl<'a> Bench<'a> {
             ("the lab is killed", Self::lab_is_killed as Check),
             ("restarts are recorded", Self::restarts_are_recorded),
             ("cases leave each other nothing", Self::cases_leave_nothing),
+            ("two run at once", Self::two_run_at_once),
             ("kernel logs get lines", Self::logs_get_lines),
         ];
         let timed = |(name, check): (&str, Check<'a>)| (name.to_string(), timed(|| check(self)));
@@ -261,6 +262,16 @@ impl<'a> Bench<'a> {
         run.expect(cases > 1 && !second.exists(), || {
             format!("{cases} cases did not share one guest")
         })
+    }
+
+    /// A run beside one that is in the middle of a scenario.
+    fn two_run_at_once(&self) -> Result<()> {
+        let mut first = self.start("first", &[], &self.endless())?;
+        first.wait_for(Moment::Step)?;
+        let mut second = self.start("second", &[], &["boot".to_string()])?;
+        second.expect_exit_within(UP, EXIT_PASSED)?;
+        send(first.child.pid(), Signal::INT);
+        first.expect_exit(Kind::Interrupted.exit_code())
     }
 
     /// What a kernel says in a panic is told by file and line.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 //! The stages that come before any guest, in a copy of the project that has nothing but what was downloaded:
-//! interrupted in each, out of disk, then done to the end. What is there afterwards has to be what an
+//! out of disk, without a network, interrupted in each, then done to the end. What is there afterwards has to be what an
 //! undisturbed run has made.
 
 use std::os::unix::fs::symlink;
@@ -25,8 +25,9 @@ const DOING: &str = "testing the lab's stages";
 const PATIENCE: Duration = Duration::from_secs(180);
 /// What a call may take to end once it has a reason to.
 const DOWN: Duration = Duration::from_secs(15);
-/// A disk that no kernel source fits on.
-const SMALL_DISK: &str = "size=64m";
+/// Sizes of disks: no kernel source fits on it, package lists do.
+const SMALL_DISK: &str = "64m";
+const LARGE_DISK: &str = "512m";
 
 /// Stages that are interrupted: how long after their beginning in ms, and by what.
 const INTERRUPTS: [(Stage, u64, Signal); 4] = [
@@ -54,6 +55,15 @@ pub(super) fn survive_interrupts(
 ) -> Result<()> {
     let copy = Copy::make(session, plan, target, arch)?;
     copy.runs_out_of_disk()?;
+    if plan
+        .kernel
+        .source
+        .origin
+        .iter()
+        .all(|origin| origin.debian.is_some())
+    {
+        copy.has_no_network()?;
+    }
     for (stage, after, signal) in INTERRUPTS {
         copy.is_interrupted(stage, Duration::from_millis(after), signal)?;
     }
@@ -144,23 +154,51 @@ impl<'a> Copy<'a> {
         self.expect_exit(&mut child, name, DOWN, code)
     }
 
-    fn runs_out_of_disk(&self) -> Result<()> {
-        let lab = self.layout();
-        // What was downloaded is shared on the small disk as well.
-        let shared = "cache=$(readlink \"$0/cache\") && tools=$(readlink \"$0/tools\")";
-        let again = "ln -s \"$cache\" \"$0/cache\" && ln -s \"$tools\" \"$0/tools\"";
-        let mount = format!("mount -t tmpfs -o {SMALL_DISK} none \"$0\"");
-        let script = format!("{shared} && {mount} && {again} && exec \"$@\"");
-        let mut before = ["unshare", "--mount", "sh", "-c", &script]
-            .map(String::from)
-            .to_vec();
-        before.push(lab.lab().display().to_string());
-        let mut child = self.start("disk", &before, "config")?;
-        self.expect_exit(&mut child, "disk", PATIENCE, Some(Kind::Lab.exit_code()))?;
-        match self.says("disk", "No space left on device") {
-            true => Ok(()),
-            false => Err(self.error("disk", "it does not say that the disk is full".to_string())),
+    /// Configures where the lab's folder is another disk, of `size`, with these folders of the downloads, and in
+    /// namespaces of these kinds; expects it to fail so.
+    fn is_hindered(
+        &self,
+        name: &str,
+        namespaces: &[&str],
+        (size, shared): (&str, &[PathBuf]),
+        kind: Kind,
+        words: &str,
+    ) -> Result<()> {
+        let own = self.layout();
+        let mut script = format!("mount -t tmpfs -o size={size} none \"$0\"");
+        for folder in shared {
+            script.push_str(&format!(" && ln -s '{}' \"$0\"", folder.display()));
         }
+        script.push_str(" && exec \"$@\"");
+        let unshare = ["unshare", "--mount"].iter().chain(namespaces);
+        let rest = ["sh", "-c", &script].map(String::from);
+        let mut before: Vec<String> = unshare.map(|word| word.to_string()).chain(rest).collect();
+        before.push(own.lab().display().to_string());
+        let mut child = self.start(name, &before, "config")?;
+        self.expect_exit(&mut child, name, PATIENCE, Some(kind.exit_code()))?;
+        match self.says(name, words) {
+            true => Ok(()),
+            false => Err(self.error(name, format!("it does not say \"{words}\""))),
+        }
+    }
+
+    fn runs_out_of_disk(&self) -> Result<()> {
+        let shared = [self.undisturbed.cache(), self.undisturbed.tools()];
+        let disk = (SMALL_DISK, &shared[..]);
+        self.is_hindered("disk", &[], disk, Kind::Lab, "No space left on device")
+    }
+
+    /// Without what was downloaded, and without a network to get it by.
+    fn has_no_network(&self) -> Result<()> {
+        let shared = [self.undisturbed.tools()];
+        let disk = (LARGE_DISK, &shared[..]);
+        self.is_hindered(
+            "network",
+            &["--net"],
+            disk,
+            Kind::Host,
+            "is the network up?",
+        )
     }
 
     /// Waits for the end of a call, with this exit code if one is given, and of all that it has started.
