@@ -127,6 +127,9 @@ fn use_file(plan: &Plan, file: &Path, sha256: &str) -> Result<Fetched> {
         return Err(Error::usage(
             format!("checking {}", tarball.display()),
             format!("sha256 is {found}, lab.toml says {sha256}"),
+        )
+        .hint(
+            "it is damaged, cut short or another one: get it again, or say in lab.toml what it is",
         ));
     }
     Ok(Fetched {

@@ -2,23 +2,23 @@
 
 //! The patched kernel tree: unpacked once, then only the files that differ are
 //! written when the series or the overlay changes, so that builds stay incremental.
-//!
-//! Beside the tree lies its state: pristine copies of all files that the series
-//! touches, and the list of files that the overlay laid in.
+//! What is known of the tree between two runs is in `state`.
 
-use std::collections::BTreeSet;
+mod state;
+
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
-
-use crate::error::{AtPath, Error, Result};
-use crate::event::{Event, Sink, Stage, Step};
+use crate::error::{Error, Result};
+use crate::event::{Sink, Stage, Step};
 use crate::kernel::source::Fetched;
-use crate::layout::{copy_whole, create_dir, read_text, remove_dir, write_whole, Layout};
+use crate::layout::Layout;
+use crate::patchset::overlay::patched;
 use crate::patchset::series::Series;
 use crate::plan::Plan;
 use crate::stage::Cached;
-use crate::stamp::{self, files_below, Inputs};
+use crate::stamp::{files_below, Inputs};
+
+pub use state::State;
 
 /// A patched tree.
 #[derive(Debug, Clone)]
@@ -64,6 +64,11 @@ pub fn prepare(plan: &Plan, source: &Fetched, sink: &dyn Sink) -> Result<Patched
     stage.get(
         |()| vec![tree.path.join("Makefile")],
         || {
+            let problems = patched(&series, &overlay, layout);
+            if !problems.is_empty() {
+                return Err(Error::usage("patching the kernel", problems.join("\n"))
+                    .hint("files of the overlay are edited where they lie"));
+            }
             let state = State::open(layout, name, source, sink)?;
             state.sync_series(layout, &series)?;
             state.sync_overlay(&overlay)
@@ -210,190 +215,4 @@ fn files_in(folder: &Path) -> Result<Vec<OverlayFile>> {
         }
     }
     Ok(files)
-}
-
-/// What is known about an unpacked tree.
-#[derive(Debug, Serialize, Deserialize)]
-struct Manifest {
-    source_sha256: String,
-    overlay: BTreeSet<String>,
-}
-
-/// An unpacked tree and its state folder.
-pub struct State {
-    tree: PathBuf,
-    pristine: PathBuf,
-    manifest_path: PathBuf,
-}
-
-impl State {
-    /// The tree of this name, of a source, unpacked if it is not there yet.
-    pub fn open(layout: &Layout, name: &str, source: &Fetched, sink: &dyn Sink) -> Result<State> {
-        let dir = layout.tree_state(name);
-        let state = State {
-            tree: layout.tree(name),
-            pristine: dir.join("pristine"),
-            manifest_path: dir.join("manifest.json"),
-        };
-        let usable = state
-            .manifest()
-            .is_some_and(|manifest| manifest.source_sha256 == source.sha256);
-        if usable && state.tree.join("Makefile").is_file() {
-            return Ok(state);
-        }
-        sink.emit(Event::StepProgress {
-            step: Step::once(Stage::Tree),
-            done: 0,
-            total: None,
-            text: format!("unpacking {}", source.origin),
-        });
-        // These go first: a tree without a state is not believed, one without a stamp not to be patched.
-        stamp::forget(&stamp_of(layout, name))?;
-        remove_dir(&dir)?;
-        remove_dir(&state.tree)?;
-        let scratch = layout.scratch("tree")?;
-        let fresh = scratch.path().join("tree");
-        create_dir(&fresh)?;
-        source.unpack(&fresh)?;
-        if !fresh.join("Makefile").is_file() {
-            return Err(Error::lab(
-                format!("unpacking {}", source.tarball.display()),
-                "there is no kernel tree in it",
-            ));
-        }
-        create_dir(&layout.tree(""))?;
-        std::fs::rename(&fresh, &state.tree).at("renaming to", &state.tree)?;
-        create_dir(&state.pristine)?;
-        state.write_manifest(&Manifest {
-            source_sha256: source.sha256.clone(),
-            overlay: BTreeSet::new(),
-        })?;
-        Ok(state)
-    }
-
-    fn manifest(&self) -> Option<Manifest> {
-        serde_json::from_str(&read_text(&self.manifest_path).ok()?).ok()
-    }
-
-    fn write_manifest(&self, manifest: &Manifest) -> Result<()> {
-        let text = serde_json::to_string_pretty(manifest).map_err(|err| {
-            Error::lab(
-                format!("writing {}", self.manifest_path.display()),
-                err.to_string(),
-            )
-        })?;
-        write_whole(&self.manifest_path, text.as_bytes())
-    }
-
-    /// Whether a path exists in the unpatched source.
-    pub fn exists_in_source(&self, path: &str) -> bool {
-        let laid_in = self
-            .manifest()
-            .is_some_and(|manifest| manifest.overlay.contains(path));
-        self.pristine.join(path).is_file() || (self.tree.join(path).exists() && !laid_in)
-    }
-
-    /// Copies of the unpatched files that the series touches, put into `staging`.
-    pub fn stage_pristine(&self, series: &Series, staging: &Path) -> Result<()> {
-        for path in series.touched() {
-            let kept = self.pristine.join(&path);
-            let from = if kept.is_file() {
-                kept
-            } else {
-                self.tree.join(&path)
-            };
-            if from.is_file() {
-                copy_whole(&from, &staging.join(&path))?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Applies the series to pristine copies, then brings every file that differs into the tree.
-    pub fn sync_series(&self, layout: &Layout, series: &Series) -> Result<()> {
-        let scratch = layout.scratch("series")?;
-        let staging = scratch.path();
-        self.stage_pristine(series, staging)?;
-        let touched = series.touched();
-        for path in &touched {
-            let kept = self.pristine.join(path);
-            if !kept.is_file() && staging.join(path).is_file() {
-                copy_whole(&staging.join(path), &kept)?;
-            }
-        }
-        series.apply(staging)?;
-        for kept in files_below(&self.pristine)? {
-            let path = kept.strip_prefix(&self.pristine).unwrap_or(&kept);
-            let patched = staging.join(path);
-            let from = if patched.is_file() {
-                patched
-            } else {
-                kept.clone()
-            };
-            replace_if_different(&from, &self.tree.join(path))?;
-        }
-        Ok(())
-    }
-
-    /// Lays the overlay in, and takes out what it no longer has.
-    pub fn sync_overlay(&self, overlay: &[OverlayFile]) -> Result<()> {
-        let mut manifest = self.manifest().ok_or_else(|| {
-            Error::lab(
-                "reading the tree's state",
-                format!("{} is unreadable", self.manifest_path.display()),
-            )
-        })?;
-        let overwritten = self.overwritten(overlay);
-        if !overwritten.is_empty() {
-            return Err(Error::usage(
-                "laying the overlay over the kernel",
-                overwritten.join("\n"),
-            ));
-        }
-        let wanted: BTreeSet<String> = overlay.iter().map(|file| file.to.clone()).collect();
-        let gone: Vec<String> = manifest.overlay.difference(&wanted).cloned().collect();
-        // Written before the files: what a cut run leaves is then known to be the overlay's.
-        manifest.overlay.extend(wanted.iter().cloned());
-        self.write_manifest(&manifest)?;
-        for file in overlay {
-            replace_if_different(&file.from, &self.tree.join(&file.to))?;
-        }
-        for path in gone {
-            let path = self.tree.join(path);
-            if path.is_file() {
-                std::fs::remove_file(&path).at("removing", &path)?;
-            }
-        }
-        manifest.overlay = wanted;
-        self.write_manifest(&manifest)
-    }
-
-    /// Overlay files that would overwrite one of the source's, in words.
-    pub fn overwritten(&self, overlay: &[OverlayFile]) -> Vec<String> {
-        let clash = |file: &&OverlayFile| self.exists_in_source(&file.to);
-        overlay
-            .iter()
-            .filter(clash)
-            .map(|file| {
-                format!(
-                    "{} would overwrite {} of the kernel's source",
-                    file.from.display(),
-                    file.to
-                )
-            })
-            .collect()
-    }
-}
-
-/// Copies a file if the content differs; a file that stays the same keeps its time, and make skips it.
-fn replace_if_different(from: &Path, to: &Path) -> Result<()> {
-    let wanted = std::fs::read(from).at("reading", from)?;
-    if std::fs::read(to).is_ok_and(|found| found == wanted) {
-        return Ok(());
-    }
-    write_whole(to, &wanted)?;
-    let mode = std::fs::metadata(from)
-        .at("looking at", from)?
-        .permissions();
-    std::fs::set_permissions(to, mode).at("setting the mode of", to)
 }

@@ -12,12 +12,12 @@ use crate::kernel::source;
 use crate::kernel::tree::{overlay_of, OverlayFile, State};
 use crate::layout::{read_text, Layout};
 use crate::patchset::checkpatch;
-use crate::patchset::overlay::Division;
+use crate::patchset::overlay::{self, Division};
 use crate::patchset::prefix::{self, Built};
 use crate::patchset::series::{is_patch_name, Patch, Series};
 use crate::plan::Plan;
 
-/// Added lines of C (and its headers and assembly) have to stay below this.
+/// Added lines of C (and its headers and assembly) have to stay below this where there is an overlay: the rest is Rust.
 pub const LINE_LIMIT: usize = 400;
 
 /// What a check found out.
@@ -31,6 +31,10 @@ pub struct Report {
     pub c_lines: usize,
     /// The source version it was checked against.
     pub source: String,
+    /// Hunks that fit elsewhere than they say, in a source that the series was not made for.
+    pub offsets: Vec<String>,
+    /// The version that it was made for.
+    pub base: String,
     /// Builds of its prefixes, if they were wanted.
     pub built: Option<Built>,
 }
@@ -39,9 +43,18 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} patches apply to {}, {} files laid over it, {} lines of C of at most {LINE_LIMIT}",
+            "{} patches apply to {}, {} files laid over it, {} lines of C",
             self.patches, self.source, self.overlay_files, self.c_lines
         )?;
+        if self.overlay_files > 0 {
+            write!(f, " of at most {LINE_LIMIT}")?;
+        }
+        if !self.offsets.is_empty() {
+            write!(f, "\nmade for {}, so these lie elsewhere:", self.base)?;
+        }
+        for line in &self.offsets {
+            write!(f, "\n  {line}")?;
+        }
         match self.built {
             None => Ok(()),
             Some(Built { all, before }) => write!(
@@ -58,36 +71,37 @@ pub fn check(plan: &Plan, build: bool, sink: &dyn Sink) -> Result<Report> {
     let layout = &plan.layout;
     let series = Series::read(plan.series()?)?;
     let overlay = overlay_of(plan)?;
-    let mut problems = lint(&series, layout)?;
+    let mut problems = lint(&series, &overlay, layout)?;
     let source = source::fetch(plan, sink)?;
     let state = State::open(layout, &plan.kernel.tree_name, &source, sink)?;
-    problems.extend(state.overwritten(&overlay));
+    problems.extend(state.overwritten(&overlay)?);
     problems.extend(checkpatch::problems(
         &layout.tree(&plan.kernel.tree_name),
         &series,
         &overlay,
     )?);
-    if let Err(err) = Division::read(&series.dir, &layout.series())
+    if let Err(err) = Division::of(&overlay, &series.dir, &layout.series())
         .and_then(|division| division.divide(&overlay).map(drop))
     {
         problems.push(err.to_string());
     }
     let scratch = layout.scratch("check")?;
     state.stage_pristine(&series, scratch.path())?;
-    match series.apply(scratch.path()) {
-        Ok(offsets) if series.base == source.version => problems.extend(offsets),
-        Ok(_) => {}
+    let mut offsets = Vec::new();
+    match series.apply(scratch.path(), &source.origin) {
+        Ok(found) if series.base == source.version => problems.extend(found),
+        Ok(found) => offsets = found,
         Err(err) => problems.push(err.to_string()),
     }
     let c_lines = c_lines(&series, &overlay)?;
-    if c_lines >= LINE_LIMIT {
+    if c_lines >= LINE_LIMIT && !overlay.is_empty() {
         problems.push(format!(
             "{c_lines} lines of C are added; the limit is {LINE_LIMIT}"
         ));
     }
     if !problems.is_empty() {
         return Err(Error::build(
-            "checking the kernel series",
+            format!("checking the kernel series against {}", source.origin),
             problems.join("\n"),
         ));
     }
@@ -100,16 +114,23 @@ pub fn check(plan: &Plan, build: bool, sink: &dyn Sink) -> Result<Report> {
         overlay_files: overlay.len(),
         c_lines,
         source: source.origin,
+        offsets,
+        base: series.base,
         built,
     })
 }
 
 /// What can be checked without a kernel source: names, order, headers, kinds of change.
-fn lint(series: &Series, layout: &Layout) -> Result<Vec<String>> {
-    let mut problems = Vec::new();
+fn lint(series: &Series, overlay: &[OverlayFile], layout: &Layout) -> Result<Vec<String>> {
+    let mut problems = overlay::patched(series, overlay, layout);
     let mut last = String::new();
     for patch in &series.patches {
         problems.extend(lint_patch(patch));
+        // A series of another house has names and an order of its own.
+        if overlay.is_empty() {
+            continue;
+        }
+        problems.extend(lint_kind(patch));
         if patch.name <= last {
             problems.push(format!("{}: comes after {last} in the series", patch.name));
         }
@@ -134,9 +155,6 @@ fn lint(series: &Series, layout: &Layout) -> Result<Vec<String>> {
 fn lint_patch(patch: &Patch) -> Vec<String> {
     let mut problems = Vec::new();
     let mut wrong = |what: String| problems.push(format!("{}: {what}", patch.name));
-    if !is_patch_name(&patch.name) {
-        wrong("its name is not NNN-what-it-does.patch".into());
-    }
     let field = |name: &str| {
         patch.header.lines().any(|line| {
             line.strip_prefix(name)
@@ -151,7 +169,9 @@ fn lint_patch(patch: &Patch) -> Vec<String> {
     let reason = patch
         .header
         .lines()
-        .skip_while(|line| !line.trim().is_empty());
+        .skip_while(|line| !line.trim().is_empty())
+        // What git writes below it says how much, not why.
+        .take_while(|line| *line != "---");
     if !reason.clone().any(|line| {
         !line.trim().is_empty() && !line.contains("-by:") && !line.starts_with("Patch-")
     }) {
@@ -160,15 +180,27 @@ fn lint_patch(patch: &Patch) -> Vec<String> {
     if patch.files.is_empty() {
         wrong("it changes nothing".into());
     }
+    problems
+}
+
+/// The rules where there is an overlay: what a patch is called, that new files are the overlay's, and that none goes.
+fn lint_kind(patch: &Patch) -> Vec<String> {
+    let mut problems = Vec::new();
+    if !is_patch_name(&patch.name) {
+        problems.push(format!(
+            "{}: its name is not NNN-what-it-does.patch",
+            patch.name
+        ));
+    }
     for file in &patch.files {
         if file.created {
-            wrong(format!(
-                "it creates {}; new files belong into rust-syscall/",
-                file.path
+            problems.push(format!(
+                "{}: it creates {}; new files belong into rust-syscall/",
+                patch.name, file.path
             ));
         }
         if file.deleted {
-            wrong(format!("it deletes {}", file.path));
+            problems.push(format!("{}: it deletes {}", patch.name, file.path));
         }
     }
     problems
@@ -205,7 +237,8 @@ mod tests {
                           Signed-off-by: A <a@b.invalid>\nPatch-mainline: never\n---\n";
 
     fn problems(name: &str, text: &str) -> Vec<String> {
-        lint_patch(&Patch::parse(name, text).unwrap())
+        let patch = Patch::parse(name, text).unwrap();
+        [lint_kind(&patch), lint_patch(&patch)].concat()
     }
 
     #[test]
@@ -221,10 +254,38 @@ mod tests {
         let text = "Subject: x\n\nSigned-off-by: A\n--- /dev/null\n+++ b/kernel/new.c\n@@ -0,0 +1 @@\n+x\n";
         insta::assert_snapshot!(problems("fork.patch", text).join("\n"), @r#"
         fork.patch: its name is not NNN-what-it-does.patch
+        fork.patch: it creates kernel/new.c; new files belong into rust-syscall/
         fork.patch: its header has no "From:"
         fork.patch: its header has no "Patch-mainline:"
         fork.patch: its header does not say why it is needed
-        fork.patch: it creates kernel/new.c; new files belong into rust-syscall/
         "#);
+    }
+
+    #[test]
+    fn a_diffstat_is_no_reason() {
+        let header = HEADER.replace("Restart needs to know.\n\n", "");
+        let stat = " kernel/fork.c | 1 +\n 1 file changed, 1 insertion(+)\n\n";
+        assert_eq!(
+            problems("100-fork.patch", &format!("{header}{stat}{CHANGE}")),
+            ["100-fork.patch: its header does not say why it is needed"]
+        );
+    }
+
+    #[test]
+    fn what_lies_elsewhere_is_told() {
+        let report = Report {
+            patches: 1,
+            overlay_files: 0,
+            c_lines: 1,
+            source: "linux 1.1".into(),
+            offsets: vec!["100-x.patch: Hunk #1 succeeded at 7 (offset 2 lines).".into()],
+            base: "1.0".into(),
+            built: None,
+        };
+        insta::assert_snapshot!(report, @r"
+        1 patches apply to linux 1.1, 0 files laid over it, 1 lines of C
+        made for 1.0, so these lie elsewhere:
+          100-x.patch: Hunk #1 succeeded at 7 (offset 2 lines).
+        ");
     }
 }

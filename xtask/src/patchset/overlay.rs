@@ -8,13 +8,14 @@ use serde::Deserialize;
 
 use crate::error::{Error, Result};
 use crate::kernel::tree::OverlayFile;
-use crate::layout::read_text;
+use crate::layout::{read_text, Layout};
+use crate::patchset::series::Series;
 
 /// Name of the file, beside the series.
 pub const FILE: &str = "overlay.toml";
 
 /// The whole file.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Division {
     /// In order.
@@ -51,6 +52,14 @@ impl OverlayCommit {
 }
 
 impl Division {
+    /// That of an overlay: the file that [`Division::read`] reads. Where nothing is laid in nothing is divided.
+    pub fn of(overlay: &[OverlayFile], dir: &Path, own: &Path) -> Result<Division> {
+        match overlay.is_empty() {
+            true => Ok(Division::default()),
+            false => Division::read(dir, own),
+        }
+    }
+
     /// Reads the file beside a series or, where there is none, beside the project's own.
     pub fn read(dir: &Path, own: &Path) -> Result<Division> {
         let path = beside(FILE, dir, own);
@@ -68,22 +77,34 @@ impl Division {
         self.commit.iter().any(same)
     }
 
+    /// What a division of the files with these paths in the kernel tree would fail for.
+    pub fn problems(&self, paths: &[&str]) -> Vec<String> {
+        let first = |path: &&str| self.commit.iter().position(|commit| commit.names(path));
+        let unnamed = paths.iter().filter(|path| first(path).is_none());
+        let mut problems: Vec<String> = unnamed
+            .map(|path| format!("no commit names {path}"))
+            .collect();
+        let used: Vec<usize> = paths.iter().filter_map(first).collect();
+        let commits = self.commit.iter().enumerate();
+        let empty = commits.filter(|(at, _)| !used.contains(at));
+        problems.extend(empty.map(|(_, commit)| format!("\"{}\" has no files", commit.subject)));
+        problems
+    }
+
     /// Each commit with its files. A file that none names, and a commit without files, are errors.
     pub fn divide<'a>(&'a self, overlay: &'a [OverlayFile]) -> Result<Vec<Part<'a>>> {
+        let paths: Vec<&str> = overlay.iter().map(|file| file.to.as_str()).collect();
+        let problems = self.problems(&paths);
         let mut parts: Vec<Part<'_>> = self
             .commit
             .iter()
             .map(|commit| (commit, Vec::new()))
             .collect();
-        let mut problems = Vec::new();
         for file in overlay {
-            match parts.iter_mut().find(|(commit, _)| commit.names(&file.to)) {
-                Some((_, files)) => files.push(file),
-                None => problems.push(format!("no commit names {}", file.to)),
+            if let Some((_, files)) = parts.iter_mut().find(|(commit, _)| commit.names(&file.to)) {
+                files.push(file);
             }
         }
-        let empty = parts.iter().filter(|(_, files)| files.is_empty());
-        problems.extend(empty.map(|(commit, _)| format!("\"{}\" has no files", commit.subject)));
         match problems.is_empty() {
             true => Ok(parts),
             false => Err(Error::usage(
@@ -92,6 +113,24 @@ impl Division {
             )),
         }
     }
+}
+
+/// Patches that change what the overlay lays in, in words: files of the overlay are changed where they lie.
+pub fn patched(series: &Series, overlay: &[OverlayFile], layout: &Layout) -> Vec<String> {
+    let mut problems = Vec::new();
+    for patch in &series.patches {
+        for touched in &patch.files {
+            if let Some(file) = overlay.iter().find(|file| file.to == touched.path) {
+                problems.push(format!(
+                    "{}: it changes {}, which is the overlay's {}",
+                    patch.name,
+                    touched.path,
+                    layout.show(&file.from)
+                ));
+            }
+        }
+    }
+    problems
 }
 
 /// A file beside a series that shares it with the project's own, unless it has one.
@@ -107,7 +146,6 @@ pub fn beside(name: &str, dir: &Path, own: &Path) -> PathBuf {
 mod tests {
     use super::*;
     use crate::config::{LabConfig, SeriesChoice};
-    use crate::patchset::series::Series;
 
     fn file(to: &str) -> OverlayFile {
         OverlayFile {

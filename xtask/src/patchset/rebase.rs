@@ -78,7 +78,7 @@ fn change(series: &Series, patch: &Patch, before: &Path, dir: &Path) -> Result<S
         patches: vec![patch.clone()],
         ..series.clone()
     };
-    one.apply(before)?;
+    one.apply(before, &format!("the source of {}", series.base))?;
     let new = tree_of(patch, before, dir)?;
     git(DOING, dir, ["diff-tree", "-r", "-p", "--full-index"])
         .arg("--no-renames")

@@ -93,11 +93,13 @@ impl Series {
             .collect()
     }
 
-    /// Applies the whole series to the files in `tree` without fuzz; returns what `patch` said about offsets.
-    pub fn apply(&self, tree: &Path) -> Result<Vec<String>> {
+    /// Applies the whole series to the files in `tree`, which are those of `source`, without fuzz; returns what `patch`
+    /// said about offsets.
+    pub fn apply(&self, tree: &Path, source: &str) -> Result<Vec<String>> {
         let mut offsets = Vec::new();
         for patch in &self.patches {
-            let run = tool(format!("applying {}", patch.name), "patch")
+            let doing = format!("applying {} to {source}", patch.name);
+            let run = tool(doing.clone(), "patch")
                 .args([
                     "-p1",
                     "--fuzz=0",
@@ -117,14 +119,8 @@ impl Series {
             if !output.status.success() {
                 let said = said + &String::from_utf8_lossy(&output.stderr);
                 let text = read_text(&self.dir.join(&patch.name))?;
-                return Err(Error::build(
-                    format!("applying {}", patch.name),
-                    misfit::explain(&text, &said, tree),
-                )
-                .hint(format!(
-                    "the series was made for {}; refresh this patch for the source at hand",
-                    self.base
-                )));
+                return Err(Error::build(doing, misfit::explain(&text, &said, tree))
+                    .hint(self.hint_to_rebase()));
             }
             let moved = said
                 .lines()
@@ -132,6 +128,15 @@ impl Series {
             offsets.extend(moved.map(|line| format!("{}: {line}", patch.name)));
         }
         Ok(offsets)
+    }
+
+    /// What helps when a patch of it does not fit.
+    pub fn hint_to_rebase(&self) -> String {
+        format!(
+            "the series was made for {}; `cargo xtask patchset rebase --onto KERNEL --to DIR` puts in what fits and stops where \
+             something does not",
+            self.base
+        )
     }
 }
 

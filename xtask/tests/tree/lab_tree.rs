@@ -2,9 +2,16 @@
 
 //! The patched tree: only what differs is written, and everything can be undone.
 
+use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 
-use crate::project::{age, pack, write, Project, PATCH};
+use xtask::event::Silent;
+use xtask::kernel::tree::State;
+use xtask::patchset::series::Series;
+
+use crate::project::{age, pack, write, Project, DIVISION, PATCH};
 
 #[test]
 fn series_and_overlay_are_laid_in() {
@@ -110,10 +117,196 @@ fn a_patch_that_does_not_fit_is_named() {
         &PATCH.replace(" two", " three"),
     );
     let error = project.sync().unwrap_err().to_string();
-    assert!(error.starts_with("applying 100-fork.patch: "), "{error}");
+    assert!(
+        error.starts_with("applying 100-fork.patch to linux 1.0: "),
+        "{error}"
+    );
     assert!(error.contains("the series was made for 1.0"), "{error}");
     assert_eq!(
         fs::read_to_string(project.tree("kernel/fork.c")).unwrap(),
         "one\ntwo\n"
     );
+}
+
+/// What a patch of these changes says, with a header.
+fn patch(changes: &str) -> String {
+    format!("From: A <a@b.invalid>\nSubject: x\n\nWhy.\n---\n{changes}")
+}
+
+const CREATES: &str = "--- /dev/null\n+++ b/drivers/target/mine.c\n@@ -0,0 +1 @@\n+mine\n";
+const DELETES: &str = "--- a/kernel/exit.c\n+++ /dev/null\n@@ -1 +0,0 @@\n-exit\n";
+
+/// Brings the tree up to a series in `mine`, without any overlay.
+fn sync_own(project: &Project, patches: &[(&str, &str)]) -> xtask::error::Result<()> {
+    let names: Vec<&str> = patches.iter().map(|(name, _)| *name).collect();
+    write(&project.path("mine/series"), &names.join("\n"));
+    write(&project.path("mine/base"), "1.0\n");
+    for (name, changes) in patches {
+        write(&project.path("mine").join(name), &patch(changes));
+    }
+    let state = State::open(&project.layout, "1.0", &project.source, &Silent)?;
+    state.sync_series(&project.layout, &Series::read(&project.path("mine"))?)
+}
+
+#[test]
+fn what_a_series_creates_and_deletes_comes_and_goes_with_it() {
+    let Some(project) = Project::new() else {
+        return;
+    };
+    let (mine, exit) = (
+        project.tree("drivers/target/mine.c"),
+        project.tree("kernel/exit.c"),
+    );
+    let read = |path: &Path| fs::read_to_string(path).unwrap();
+    let both = [("a.patch", CREATES), ("b.patch", DELETES)];
+    sync_own(&project, &both).unwrap();
+    assert_eq!(read(&mine), "mine\n");
+    assert!(!exit.exists());
+    // Again, and edited: what the series itself has put there is no file of the source's.
+    let before = age(&mine);
+    sync_own(&project, &both).unwrap();
+    assert_eq!(fs::metadata(&mine).unwrap().modified().unwrap(), before);
+    let more =
+        "--- a/drivers/target/mine.c\n+++ b/drivers/target/mine.c\n@@ -1 +1,2 @@\n mine\n+more\n";
+    sync_own(&project, &[("a.patch", CREATES), ("b.patch", more)]).unwrap();
+    assert_eq!(
+        (read(&mine), read(&exit)),
+        ("mine\nmore\n".into(), "exit\n".into())
+    );
+    let alone = sync_own(&project, &[("b.patch", more)])
+        .unwrap_err()
+        .to_string();
+    assert!(
+        alone.contains("b.patch") && alone.contains("drivers/target/mine.c"),
+        "{alone}"
+    );
+    sync_own(&project, &[]).unwrap();
+    assert!(!project.tree("drivers").exists());
+    assert_eq!(read(&exit), "exit\n");
+}
+
+#[test]
+fn a_file_has_one_owner_in_series_overlay_and_source() {
+    let Some(project) = Project::new() else {
+        return;
+    };
+    project.sync().unwrap();
+    let edits = |path: &str, text: &str| {
+        format!("--- a/{path}\n+++ b/{path}\n@@ -1 +1 @@\n-{text}\n\\ No newline at end of file\n+mine\n")
+    };
+    let add = |changes: &str| {
+        write(&project.path("kernel-patches/200-x.patch"), &patch(changes));
+        write(
+            &project.path("kernel-patches/series"),
+            "100-fork.patch\n200-x.patch\n",
+        );
+        project.sync().unwrap_err().to_string()
+    };
+    let edited = add(&edits("rust/kernel/mm.rs", "abstractions/mm.rs"));
+    assert!(
+        edited.contains("200-x.patch") && edited.contains("rust/kernel/mm.rs"),
+        "{edited}"
+    );
+    assert!(!project
+        .layout
+        .tree_state("1.0")
+        .join("pristine/rust")
+        .exists());
+    let created = add("--- /dev/null\n+++ b/rust/kernel/mm.rs\n@@ -0,0 +1 @@\n+mine\n");
+    assert!(
+        created.contains("mm.rs would overwrite rust/kernel/mm.rs which a patch creates"),
+        "{created}"
+    );
+    write(&project.path("kernel-patches/series"), "100-fork.patch\n");
+    project.sync().unwrap();
+    assert_eq!(
+        fs::read_to_string(project.tree("rust/kernel/mm.rs")).unwrap(),
+        "abstractions/mm.rs"
+    );
+}
+
+#[test]
+fn the_executable_bit_follows_the_series() {
+    let Some(project) = Project::new() else {
+        return;
+    };
+    let changes = "diff --git a/kernel/exit.c b/kernel/exit.c\nold mode 100644\nnew mode 100755\n\
+                   --- a/kernel/exit.c\n+++ b/kernel/exit.c\n@@ -1 +1 @@\n-exit\n+exit\n";
+    let mode = || {
+        let meta = fs::metadata(project.tree("kernel/exit.c")).unwrap();
+        meta.permissions().mode() & 0o777
+    };
+    sync_own(&project, &[("a.patch", changes)]).unwrap();
+    assert_eq!(mode(), 0o755);
+    sync_own(&project, &[]).unwrap();
+    assert_eq!(mode(), 0o644);
+}
+
+/// Every file below a folder: its content, and whether it can be run.
+fn files(dir: &Path) -> BTreeMap<String, (Vec<u8>, bool)> {
+    let mut files = BTreeMap::new();
+    for entry in walkdir::WalkDir::new(dir) {
+        let entry = entry.unwrap();
+        let path = entry.path().strip_prefix(dir).unwrap();
+        if entry.file_type().is_file() && !path.starts_with(".git") {
+            let runs = entry.metadata().unwrap().permissions().mode() & 0o100 != 0;
+            let content = fs::read(entry.path()).unwrap();
+            files.insert(path.display().to_string(), (content, runs));
+        }
+    }
+    files
+}
+
+#[test]
+fn the_lab_builds_what_the_git_tree_has() {
+    let Some(project) = Project::with_git() else {
+        return;
+    };
+    write(&project.path("kernel-patches/overlay.toml"), DIVISION);
+    for name in [
+        "drivers/target/a.c",
+        ".clang-format",
+        "scripts/run",
+        "dos.txt",
+    ] {
+        let text = if name == "dos.txt" {
+            "one\r\n"
+        } else {
+            "one\n"
+        };
+        write(&project.path("linux").join(name), text);
+    }
+    let run = |path: &Path| {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+    };
+    run(&project.path("linux/scripts/run"));
+    // Whatever it is here, a file of the overlay is plain.
+    run(&project.path("rust-syscall/abstractions/mm.rs"));
+    pack(&project.path("."), &project.source.tarball);
+    let mut changes = String::new();
+    for (name, end) in [
+        ("drivers/target/a.c", ""),
+        (".clang-format", ""),
+        ("scripts/run", ""),
+        ("dos.txt", "\r"),
+    ] {
+        changes.push_str(&format!(
+            "--- a/{name}\n+++ b/{name}\n@@ -1 +1,2 @@\n one{end}\n+two{end}\n"
+        ));
+    }
+    write(
+        &project.path("kernel-patches/200-x.patch"),
+        &patch(&changes),
+    );
+    write(
+        &project.path("kernel-patches/series"),
+        "100-fork.patch\n200-x.patch\n",
+    );
+    project.git("tree", None).unwrap();
+    project.sync().unwrap();
+    let (lab, git) = (files(&project.tree("")), files(&project.path("tree")));
+    assert_eq!(lab, git);
+    assert_eq!(lab["drivers/target/a.c"].0, b"one\ntwo\n");
+    assert_eq!(lab["dos.txt"].0, b"one\r\ntwo\r\n");
+    assert!(lab["scripts/run"].1 && !lab["rust/kernel/mm.rs"].1);
 }

@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! An unpacked tree and its state, which lies beside it: pristine copies of all files of the source that the series
+//! touches, and the lists of files that the series created and that the overlay laid in.
+
+use std::collections::BTreeSet;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::{stamp_of, OverlayFile};
+use crate::error::{AtPath, Error, Result};
+use crate::event::{Event, Sink, Stage, Step};
+use crate::kernel::source::Fetched;
+use crate::layout::{copy_whole, create_dir, read_text, remove_dir, write_whole, Layout};
+use crate::patchset::series::Series;
+use crate::stamp;
+
+/// What is known about an unpacked tree.
+#[derive(Debug, Serialize, Deserialize)]
+struct Manifest {
+    source_sha256: String,
+    overlay: BTreeSet<String>,
+    /// By the series.
+    #[serde(default)]
+    created: BTreeSet<String>,
+}
+
+/// The modes that files have: plain ones, and those that can be run.
+const PLAIN: u32 = 0o644;
+const PROGRAM: u32 = 0o755;
+
+/// An unpacked tree and its state folder.
+pub struct State {
+    tree: PathBuf,
+    pristine: PathBuf,
+    manifest_path: PathBuf,
+    /// What the tree is of, in words.
+    source: String,
+}
+
+impl State {
+    /// The tree of this name, of a source, unpacked if it is not there yet.
+    pub fn open(layout: &Layout, name: &str, source: &Fetched, sink: &dyn Sink) -> Result<State> {
+        let dir = layout.tree_state(name);
+        let state = State {
+            tree: layout.tree(name),
+            pristine: dir.join("pristine"),
+            manifest_path: dir.join("manifest.json"),
+            source: source.origin.clone(),
+        };
+        let usable = state
+            .manifest()
+            .is_ok_and(|manifest| manifest.source_sha256 == source.sha256);
+        if usable && state.tree.join("Makefile").is_file() {
+            return Ok(state);
+        }
+        sink.emit(Event::StepProgress {
+            step: Step::once(Stage::Tree),
+            done: 0,
+            total: None,
+            text: format!("unpacking {}", source.origin),
+        });
+        // These go first: a tree without a state is not believed, one without a stamp not to be patched.
+        stamp::forget(&stamp_of(layout, name))?;
+        remove_dir(&dir)?;
+        remove_dir(&state.tree)?;
+        let scratch = layout.scratch("tree")?;
+        let fresh = scratch.path().join("tree");
+        create_dir(&fresh)?;
+        source.unpack(&fresh)?;
+        if !fresh.join("Makefile").is_file() {
+            return Err(Error::lab(
+                format!("unpacking {}", source.tarball.display()),
+                "there is no kernel tree in it",
+            ));
+        }
+        create_dir(&layout.tree(""))?;
+        std::fs::rename(&fresh, &state.tree).at("renaming to", &state.tree)?;
+        create_dir(&state.pristine)?;
+        state.write_manifest(&Manifest {
+            source_sha256: source.sha256.clone(),
+            overlay: BTreeSet::new(),
+            created: BTreeSet::new(),
+        })?;
+        Ok(state)
+    }
+
+    fn manifest(&self) -> Result<Manifest> {
+        serde_json::from_str(&read_text(&self.manifest_path)?).map_err(|err| {
+            Error::lab(
+                format!("reading {}", self.manifest_path.display()),
+                err.to_string(),
+            )
+        })
+    }
+
+    fn write_manifest(&self, manifest: &Manifest) -> Result<()> {
+        let text = serde_json::to_string_pretty(manifest).map_err(|err| {
+            Error::lab(
+                format!("writing {}", self.manifest_path.display()),
+                err.to_string(),
+            )
+        })?;
+        write_whole(&self.manifest_path, text.as_bytes())
+    }
+
+    /// Copies of the unpatched files that the series touches, put into `staging`. What the overlay or the series itself
+    /// has put into the tree is none of the source's.
+    pub fn stage_pristine(&self, series: &Series, staging: &Path) -> Result<()> {
+        let manifest = self.manifest()?;
+        for path in series.touched() {
+            let kept = self.pristine.join(&path);
+            let from = match kept.is_file() {
+                true => kept,
+                false if manifest.overlay.contains(&path) => continue,
+                false if manifest.created.contains(&path) => continue,
+                false => self.tree.join(&path),
+            };
+            if from.is_file() {
+                copy_whole(&from, &staging.join(&path))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Applies the series to pristine copies, then brings every file that differs into the tree, and takes out what the
+    /// series deletes or no longer creates.
+    pub fn sync_series(&self, layout: &Layout, series: &Series) -> Result<()> {
+        let scratch = layout.scratch("series")?;
+        let staging = scratch.path();
+        self.stage_pristine(series, staging)?;
+        let touched = series.touched();
+        for path in &touched {
+            let kept = self.pristine.join(path);
+            if !kept.is_file() && staging.join(path).is_file() {
+                copy_whole(&staging.join(path), &kept)?;
+            }
+        }
+        series.apply(staging, &self.source)?;
+        let is_created =
+            |path: &&String| staging.join(path).is_file() && !self.pristine.join(path).is_file();
+        let created: BTreeSet<String> = touched.iter().filter(is_created).cloned().collect();
+        let mut manifest = self.manifest()?;
+        let gone: Vec<String> = manifest.created.difference(&created).cloned().collect();
+        // Written before the files, as the overlay's are.
+        manifest.created.extend(created.iter().cloned());
+        manifest.overlay.retain(|path| !created.contains(path));
+        self.write_manifest(&manifest)?;
+        for path in paths_below(&self.pristine)? {
+            let (patched, place) = (staging.join(&path), self.tree.join(&path));
+            let is_touched = path.to_str().is_some_and(|path| touched.contains(path));
+            match (patched.is_file(), is_touched) {
+                (true, _) => bring(&patched, mode_of(&patched)?, &place)?,
+                (false, true) => remove(&self.tree, &place)?,
+                (false, false) => {
+                    let kept = self.pristine.join(&path);
+                    bring(&kept, mode_of(&kept)?, &place)?
+                }
+            }
+        }
+        for path in &created {
+            let patched = staging.join(path);
+            bring(&patched, mode_of(&patched)?, &self.tree.join(path))?;
+        }
+        for path in gone {
+            remove(&self.tree, &self.tree.join(path))?;
+        }
+        manifest.created = created;
+        self.write_manifest(&manifest)
+    }
+
+    /// Lays the overlay in, and takes out what it no longer has.
+    pub fn sync_overlay(&self, overlay: &[OverlayFile]) -> Result<()> {
+        let overwritten = self.overwritten(overlay)?;
+        if !overwritten.is_empty() {
+            return Err(Error::usage(
+                "laying the overlay over the kernel",
+                overwritten.join("\n"),
+            ));
+        }
+        let mut manifest = self.manifest()?;
+        let wanted: BTreeSet<String> = overlay.iter().map(|file| file.to.clone()).collect();
+        let gone: Vec<String> = manifest.overlay.difference(&wanted).cloned().collect();
+        // Written before the files: what a cut run leaves is then known to be the overlay's.
+        manifest.overlay.extend(wanted.iter().cloned());
+        self.write_manifest(&manifest)?;
+        for file in overlay {
+            bring(&file.from, PLAIN, &self.tree.join(&file.to))?;
+        }
+        for path in gone {
+            remove(&self.tree, &self.tree.join(path))?;
+        }
+        manifest.overlay = wanted;
+        self.write_manifest(&manifest)
+    }
+
+    /// Overlay files that would overwrite one of the source's, or one that a patch creates, in words.
+    pub fn overwritten(&self, overlay: &[OverlayFile]) -> Result<Vec<String>> {
+        let manifest = self.manifest()?;
+        let whose = |path: &str| {
+            if manifest.created.contains(path) {
+                return Some("which a patch creates");
+            }
+            let there = self.tree.join(path).exists() && !manifest.overlay.contains(path);
+            (there || self.pristine.join(path).is_file()).then_some("of the kernel's source")
+        };
+        let clashes = overlay.iter().filter_map(|file| {
+            let whose = whose(&file.to)?;
+            let from = file.from.display();
+            Some(format!("{from} would overwrite {} {whose}", file.to))
+        });
+        Ok(clashes.collect())
+    }
+}
+
+/// The paths of all files below a folder, whatever they are called.
+fn paths_below(dir: &Path) -> Result<Vec<PathBuf>> {
+    let mut paths = Vec::new();
+    for entry in walkdir::WalkDir::new(dir).sort_by_file_name() {
+        let entry = entry
+            .map_err(|err| Error::lab(format!("listing {}", dir.display()), err.to_string()))?;
+        if let (true, Ok(path)) = (entry.file_type().is_file(), entry.path().strip_prefix(dir)) {
+            paths.push(path.to_path_buf());
+        }
+    }
+    Ok(paths)
+}
+
+/// Which of the two modes a file has.
+fn mode_of(path: &Path) -> Result<u32> {
+    let meta = std::fs::metadata(path).at("looking at", path)?;
+    Ok(match meta.permissions().mode() & 0o100 {
+        0 => PLAIN,
+        _ => PROGRAM,
+    })
+}
+
+/// Copies a file if content or mode differ; a file that stays the same keeps its time, and make skips it.
+fn bring(from: &Path, mode: u32, to: &Path) -> Result<()> {
+    let wanted = std::fs::read(from).at("reading", from)?;
+    if !std::fs::read(to).is_ok_and(|found| found == wanted) {
+        write_whole(to, &wanted)?;
+    }
+    if mode_of(to)? != mode {
+        let mode = std::fs::Permissions::from_mode(mode);
+        std::fs::set_permissions(to, mode).at("setting the mode of", to)?;
+    }
+    Ok(())
+}
+
+/// Takes a file out of a tree, with the folders that are empty then.
+fn remove(tree: &Path, path: &Path) -> Result<()> {
+    match std::fs::remove_file(path) {
+        Err(err) if err.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        other => other.at("removing", path)?,
+    }
+    let folders = path.ancestors().skip(1).take_while(|dir| *dir != tree);
+    // The first that has something in it ends it.
+    for folder in folders {
+        if std::fs::remove_dir(folder).is_err() {
+            break;
+        }
+    }
+    Ok(())
+}
