@@ -5,6 +5,7 @@
 pub mod check;
 pub mod checkpatch;
 pub mod commit;
+pub mod cover;
 pub mod export;
 pub mod git;
 pub mod list;
@@ -45,8 +46,12 @@ pub fn export_to(
     cover: Option<&Path>,
     sink: &dyn Sink,
 ) -> Result<Vec<PathBuf>> {
-    let usual = overlay::beside(COVER, plan.series()?, &plan.layout.series());
-    let cover = export::Cover::read(cover.unwrap_or(&usual))?;
+    // The project's own tells of the overlay.
+    let usual = match &plan.kernel.overlay {
+        Some(_) => overlay::beside(COVER, plan.series()?, &plan.layout.series()),
+        None => plan.series()?.join(COVER),
+    };
+    let cover = cover::Cover::read(cover.unwrap_or(&usual))?;
     let scratch = plan.layout.scratch("export")?;
     with_contents(plan, false, sink, |contents| {
         export::export(contents, &cover, version, out, scratch.path(), sink)
@@ -78,10 +83,11 @@ pub fn rebase_to(from: &Plan, onto: &Plan, dir: &Path, sink: &dyn Sink) -> Resul
         }
     };
     let source = source::fetch(onto, sink)?;
+    let overlay = tree::overlay_of(onto)?;
     let contents = git::Contents {
         source: &source,
-        overlay: &tree::overlay_of(onto)?,
-        division: &overlay::Division::read(onto_dir, &own)?,
+        overlay: &overlay,
+        division: &overlay::Division::of(&overlay, onto_dir, &own)?,
         series: &bare,
         layout,
         named: true,
@@ -97,10 +103,11 @@ fn with_contents<T>(
     act: impl FnOnce(&git::Contents<'_>) -> Result<T>,
 ) -> Result<T> {
     let dir = plan.series()?;
+    let overlay = tree::overlay_of(plan)?;
     act(&git::Contents {
         source: &source::fetch(plan, sink)?,
-        overlay: &tree::overlay_of(plan)?,
-        division: &overlay::Division::read(dir, &plan.layout.series())?,
+        overlay: &overlay,
+        division: &overlay::Division::of(&overlay, dir, &plan.layout.series())?,
         series: &series::Series::read(dir)?,
         layout: &plan.layout,
         named,

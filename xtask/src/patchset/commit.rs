@@ -8,8 +8,55 @@ use std::path::{Path, PathBuf};
 use crate::error::{Error, Result};
 use crate::kernel::tree::{OVERLAY, PLACES};
 use crate::patchset::git::{git, PATCH_TRAILER};
+use crate::patchset::series::Patch;
 
 const DOING: &str = "refreshing the series";
+
+/// The commit of the source, the first of a tree.
+#[derive(Debug, PartialEq)]
+pub struct Source {
+    /// Its hash.
+    pub commit: String,
+    /// That of its files.
+    pub files: String,
+    /// Whether an overlay belongs to the tree: new files are then its own, and no patch's.
+    overlay: bool,
+}
+
+impl Source {
+    /// Whether an overlay belongs to the tree.
+    pub fn has_overlay(&self) -> bool {
+        self.overlay
+    }
+
+    /// The first commit of the tree in `dir`.
+    pub fn of(dir: &Path, overlay: bool) -> Result<Source> {
+        let found = git(DOING, dir, ["rev-list", "--max-parents=0", "HEAD"]).read()?;
+        let commit = found.trim().to_string();
+        if commit.lines().count() != 1 {
+            return Err(Error::usage(
+                format!("{DOING} from {}", dir.display()),
+                "it has several beginnings",
+            )
+            .hint("the series is a line of commits: git rebase makes one of a merge"));
+        }
+        let files = git(DOING, dir, ["rev-parse"]).arg(format!("{commit}^{{tree}}"));
+        let files = files.read()?.trim().to_string();
+        Ok(Source {
+            commit,
+            files,
+            overlay,
+        })
+    }
+}
+
+/// How git says that a file that comes or goes is a link to a file, or to a repository.
+const LINKS: [&str; 4] = [
+    "new file mode 120000",
+    "deleted file mode 120000",
+    "new file mode 160000",
+    "deleted file mode 160000",
+];
 
 /// One commit behind the source.
 #[derive(Debug, PartialEq)]
@@ -50,12 +97,17 @@ pub fn refuse_unfinished(doing: &str, dir: &Path) -> Result<()> {
             "a cherry-pick",
             "git cherry-pick --continue, or --abort",
         ),
+        (
+            "sequencer",
+            "a cherry-pick or revert of several commits",
+            "git cherry-pick --continue, or --abort",
+        ),
     ] {
         if dir.join(".git").join(file).exists() {
             return refused(format!("{what} is not finished"), end);
         }
     }
-    let dirty = git(DOING, dir, ["status", "--porcelain"]).read()?;
+    let dirty = git(DOING, dir, ["status", "--porcelain", "--untracked-files"]).read()?;
     if dirty.is_empty() {
         return Ok(());
     }
@@ -67,59 +119,56 @@ pub fn refuse_unfinished(doing: &str, dir: &Path) -> Result<()> {
 }
 
 /// The commits behind the source, in order.
-pub fn read_all(dir: &Path) -> Result<Vec<Commit>> {
+pub fn read_all(dir: &Path, source: &Source) -> Result<Vec<Commit>> {
     let doing = || format!("{DOING} from {}", dir.display());
-    if !git(DOING, dir, ["symbolic-ref", "-q", "HEAD"])
-        .output()?
-        .status
-        .success()
-    {
-        return Err(Error::usage(doing(), "no branch is checked out")
-            .hint("git switch to the branch with the whole series"));
-    }
     let list = git(DOING, dir, ["rev-list", "--reverse", "--parents", "HEAD"]).read()?;
     let mut commits = Vec::new();
-    let mut source = None;
     for line in list.lines() {
         let mut hashes = line.split(' ');
         let hash = hashes.next().unwrap_or_default();
-        match (hashes.count(), &source) {
-            (0, None) => source = Some(hash.to_string()),
-            (1, Some(source)) => commits.push(Commit::read(dir, hash, source)?),
+        match hashes.count() {
+            0 => {}
+            1 => commits.push(Commit::read(dir, hash, source)?),
             _ => {
-                return Err(Error::usage(
-                    doing(),
-                    format!("{hash} is a merge, or has another beginning than the source"),
-                )
-                .hint("the series is a line of commits: git rebase makes one of a merge"))
+                return Err(Error::usage(doing(), format!("{hash} is a merge"))
+                    .hint("the series is a line of commits: git rebase makes one of a merge"))
             }
         }
     }
     Ok(commits)
 }
 
+/// Refuses a tree in which no branch is checked out.
+pub fn refuse_detached(doing: &str, dir: &Path) -> Result<()> {
+    let head = git(DOING, dir, ["symbolic-ref", "-q", "HEAD"]).output()?;
+    match head.status.success() {
+        true => Ok(()),
+        false => Err(Error::usage(doing, "no branch is checked out")
+            .hint("git switch to the branch with the whole series")),
+    }
+}
+
 /// The last commit.
-pub fn last(dir: &Path) -> Result<Commit> {
-    let source = source_of(dir)?;
-    Commit::read(
-        dir,
-        git(DOING, dir, ["rev-parse", "HEAD"]).read()?.trim(),
-        &source,
-    )
+pub fn last(dir: &Path, source: &Source) -> Result<Commit> {
+    let head = git(DOING, dir, ["rev-parse", "HEAD"]).read()?;
+    Commit::read(dir, head.trim(), source)
 }
 
-/// The commit of the source.
-pub fn source_of(dir: &Path) -> Result<String> {
-    let found = git(DOING, dir, ["rev-list", "--max-parents=0", "HEAD"]).read()?;
-    Ok(found.trim().to_string())
+/// A file of the overlay in a git tree.
+pub struct Laid {
+    /// Its path there.
+    pub tree: String,
+    /// Where it lies in the project, if all kernels share it.
+    pub shared: PathBuf,
+    /// What is in it.
+    pub content: Vec<u8>,
 }
 
-/// Every file of the overlay in the last commit: its path in the project, and its content.
-pub fn overlay_files(dir: &Path) -> Result<Vec<(PathBuf, Vec<u8>)>> {
-    let source = source_of(dir)?;
+/// Every file of the overlay in the last commit.
+pub fn overlay_files(dir: &Path, source: &Source) -> Result<Vec<Laid>> {
     let mut files = Vec::new();
-    for path in names(dir, &[&source, "HEAD"])? {
-        let Some(to) = place_of(dir, &source, &path)? else {
+    for path in names(dir, &[&source.commit, "HEAD"])? {
+        let Some(shared) = place_of(dir, source, &path)? else {
             continue;
         };
         let Some(mode) = mode(dir, "HEAD", &path)? else {
@@ -134,10 +183,11 @@ pub fn overlay_files(dir: &Path) -> Result<Vec<(PathBuf, Vec<u8>)>> {
         }
         // Not from the folder: a sparse one has not all of them.
         let blob = format!("HEAD:{path}");
-        files.push((
-            PathBuf::from(to),
-            git(DOING, dir, ["cat-file", "blob", &blob]).read_bytes()?,
-        ));
+        files.push(Laid {
+            content: git(DOING, dir, ["cat-file", "blob", &blob]).read_bytes()?,
+            shared: PathBuf::from(shared),
+            tree: path,
+        });
     }
     Ok(files)
 }
@@ -166,9 +216,9 @@ fn mode(dir: &Path, commit: &str, path: &str) -> Result<Option<String>> {
 }
 
 /// Where a file of the tree lies in the project, if it is one of the overlay's and all kernels share it: in its folders, and
-/// not in the source. A new file elsewhere is refused.
-fn place_of(dir: &Path, source: &str, path: &str) -> Result<Option<String>> {
-    if mode(dir, source, path)?.is_some() {
+/// not in the source. A new file elsewhere is refused where there is an overlay.
+fn place_of(dir: &Path, source: &Source, path: &str) -> Result<Option<String>> {
+    if !source.overlay || mode(dir, &source.commit, path)?.is_some() {
         return Ok(None);
     }
     let place = |(tree, project): &(&str, &str)| match tree.ends_with('/') {
@@ -187,7 +237,7 @@ fn place_of(dir: &Path, source: &str, path: &str) -> Result<Option<String>> {
 }
 
 impl Commit {
-    fn read(dir: &Path, hash: &str, source: &str) -> Result<Commit> {
+    fn read(dir: &Path, hash: &str, source: &Source) -> Result<Commit> {
         let said = git(DOING, dir, ["show", "-s", "--format=%an <%ae>%n%B", hash]).read()?;
         let (author, message) = said.split_once('\n').unwrap_or((&said, ""));
         let trailer = format!("{PATCH_TRAILER}: ");
@@ -228,27 +278,53 @@ impl Commit {
             stat: text_of(dir, hash, about(&["--stat=72", "--summary"])?)?,
             diff: text_of(dir, hash, about(&["-p"])?)?,
         };
-        commit.refuse_unwritable(dir)?;
+        if commit.is_patch() {
+            commit.refuse_unwritable(dir, &paths, source)?;
+        }
         Ok(commit)
     }
 
-    /// Refuses what a patch cannot say.
-    fn refuse_unwritable(&self, dir: &Path) -> Result<()> {
+    /// Refuses what a patch of these paths cannot say.
+    fn refuse_unwritable(&self, dir: &Path, paths: &[String], source: &Source) -> Result<()> {
         let refused = |why: &str| {
             let doing = format!("{DOING} from {}", dir.display());
-            Err(Error::usage(doing, format!("{}: {why}", self.hash)))
+            let subject = self.message.lines().next().unwrap_or_default();
+            Err(Error::usage(
+                doing,
+                format!("{} (\"{subject}\"): {why}", self.hash),
+            ))
         };
-        if self
-            .diff
-            .lines()
-            .any(|line| line.starts_with("Binary files "))
-        {
+        let begins = |words: &[&str]| {
+            let mut lines = self.diff.lines();
+            lines.any(|line| words.iter().any(|word| line.starts_with(word)))
+        };
+        if begins(&["Binary files "]) {
             return refused("it changes a binary file");
         }
-        let cuts =
-            |line: &str| line == "---" || line.starts_with("--- ") || line.starts_with("diff ");
-        if self.is_patch() && self.message.lines().any(cuts) {
+        // Lines of files are behind a sign: these are git's own.
+        if begins(&LINKS) {
+            return refused("it makes or removes a link");
+        }
+        if self.message.is_empty() {
+            return refused("it has no message");
+        }
+        if self.message.lines().any(begins_diff) {
             return refused("its message has a line that looks like the beginning of a diff");
+        }
+        let patch = Patch::parse(&self.hash, &self.text())?;
+        let said = |path: &String| patch.files.iter().find(|file| file.path == *path);
+        for path in paths {
+            match said(path) {
+                None => {
+                    return refused(&format!(
+                        "it changes no line of {path}, but its mode, or that it is there"
+                    ))
+                }
+                Some(file) if file.deleted && source.overlay => {
+                    return refused(&format!("it deletes {path}, and no patch deletes files"))
+                }
+                Some(_) => {}
+            }
         }
         Ok(())
     }
@@ -306,6 +382,12 @@ impl Commit {
             false => parts.join("-"),
         }
     }
+}
+
+/// Whether git or `patch` would take a line of a message for part of a diff.
+fn begins_diff(line: &str) -> bool {
+    const WORDS: [&str; 7] = ["--- ", "+++ ", "*** ", "@@ -", "diff ", "Index:", "Prereq:"];
+    line == "---" || WORDS.iter().any(|word| line.starts_with(word))
 }
 
 /// What git wrote, which a patch can carry as text only.

@@ -6,7 +6,6 @@
 //! out last, as the tree's attributes want them.
 
 use std::collections::BTreeSet;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use crate::error::{AtPath, Error, Kind, Result};
@@ -17,7 +16,7 @@ use crate::kernel::tree::OverlayFile;
 use crate::layout::{create_dir, Layout};
 use crate::patchset::commit;
 use crate::patchset::origin::Origin;
-use crate::patchset::overlay::{Division, Part};
+use crate::patchset::overlay::{self, Division, Part};
 use crate::patchset::packed::packed;
 use crate::patchset::series::{Patch, Series};
 
@@ -70,9 +69,9 @@ pub fn apply(
 ) -> Result<String> {
     let patches = chosen(contents.series, upto)?;
     let parts = contents.division.divide(contents.overlay)?;
-    refuse_full(dir)?;
+    refuse_full(DOING, dir)?;
     // Made beside its place: what a failure leaves is no half of a tree.
-    let dir = std::path::absolute(dir).at("looking for", dir)?;
+    let dir = place(dir)?;
     let beside = dir.parent().unwrap_or(&dir);
     create_dir(beside)?;
     let scratch = tempfile::tempdir_in(beside).at("making a folder in", beside)?;
@@ -102,6 +101,7 @@ fn commits(
     sink: &dyn Sink,
 ) -> Result<String> {
     let (layout, source) = (contents.layout, contents.source);
+    refuse_patched(contents)?;
     let packed = packed(layout, source, sink)?;
     create_dir(dir)?;
     let mut tree = Tree {
@@ -125,7 +125,8 @@ fn commits(
     let root = layout.root();
     // From here on the copies are looked at: what is edited meanwhile was not part of the tree.
     let series = &contents.series.dir;
-    let mut origin = Origin::new(dir, root, series, contents.base.clone())?;
+    let source = commit::Source::of(dir, !contents.overlay.is_empty())?;
+    let mut origin = Origin::new(dir, root, series, &source, contents.base.clone())?;
     origin.keep(root, contents.overlay, contents.series, patches)?;
     tree.refuse_overwriting(contents.overlay)?;
     for (commit, files) in parts {
@@ -139,12 +140,22 @@ fn commits(
     }
     for patch in patches {
         let file = origin.copy(root, &contents.series.dir.join(&patch.name))?;
-        tree.patch(contents.series, patch, &file)?;
+        tree.patch(contents, patch, &file)?;
         tree.follow_attributes(patch.files.iter().map(|file| file.path.as_str()))?;
-        origin.remember(&commit::last(dir)?, &patch.name);
+        origin.remember(&commit::last(dir, &source)?, &patch.name);
     }
     origin.write()?;
     tree.git(["rev-parse", "HEAD"]).read()
+}
+
+/// Refuses patches that change what the overlay lays in.
+fn refuse_patched(contents: &Contents<'_>) -> Result<()> {
+    let problems = overlay::patched(contents.series, contents.overlay, contents.layout);
+    match problems.is_empty() {
+        true => Ok(()),
+        false => Err(Error::usage(DOING, problems.join("\n"))
+            .hint("files of the overlay are edited where they lie")),
+    }
 }
 
 /// The patches up to the one that is named.
@@ -173,9 +184,17 @@ fn chosen<'a>(series: &'a Series, upto: Option<&str>) -> Result<&'a [Patch]> {
     Ok(&series.patches[..=at])
 }
 
-/// Refuses a folder that has something in it.
-pub fn refuse_full(dir: &Path) -> Result<()> {
-    let doing = || format!("making a git tree in {}", dir.display());
+/// Where a folder that is to be made comes to lie: of a link where it leads to.
+fn place(dir: &Path) -> Result<PathBuf> {
+    match dir.is_symlink() {
+        true => std::fs::canonicalize(dir).at("following the link", dir),
+        false => std::path::absolute(dir).at("looking for", dir),
+    }
+}
+
+/// Refuses a folder that has something in it, for what is being done.
+pub fn refuse_full(doing: &str, dir: &Path) -> Result<()> {
+    let doing = || format!("{doing} in {}", dir.display());
     match std::fs::read_dir(dir) {
         Ok(mut entries) => match entries.next() {
             None => Ok(()),
@@ -189,17 +208,16 @@ pub fn refuse_full(dir: &Path) -> Result<()> {
 
 /// A patch's author, and its message: the subject, and what the header says beside it.
 pub fn message(patch: &Patch) -> Result<(String, String)> {
-    let field = |name: &str| {
-        let mut lines = patch.header.lines();
-        let found = lines.find_map(|line| line.strip_prefix(name));
-        found.map(|rest| rest.trim().to_string())
-    };
-    let (Some(author), Some(subject)) = (field("From:"), field("Subject:")) else {
+    let (Some(author), Some(subject)) = (
+        field(&patch.header, "From:"),
+        field(&patch.header, "Subject:"),
+    ) else {
         return Err(Error::usage(
             format!("reading {}", patch.name),
             "its header has no \"From:\" or no \"Subject:\"",
         ));
     };
+    let subject = without_tags(&subject);
     let body: Vec<&str> = patch
         .header
         .lines()
@@ -207,6 +225,28 @@ pub fn message(patch: &Patch) -> Result<(String, String)> {
         .take_while(|line| *line != "---")
         .collect();
     Ok((author, format!("{subject}\n\n{}", body.join("\n").trim())))
+}
+
+/// What a header says behind a name, in one line: mails fold long ones.
+fn field(header: &str, name: &str) -> Option<String> {
+    let mut lines = header.lines().skip_while(|line| !line.starts_with(name));
+    let mut text = lines.next()?.strip_prefix(name)?.trim().to_string();
+    for more in lines.take_while(|line| line.starts_with([' ', '\t']) && !line.trim().is_empty()) {
+        text.push(' ');
+        text.push_str(more.trim());
+    }
+    Some(text)
+}
+
+/// A subject without what mails put before it ("[PATCH v2 3/7] ").
+fn without_tags(subject: &str) -> &str {
+    let tag = subject
+        .strip_prefix('[')
+        .and_then(|rest| rest.split_once(']'));
+    match tag {
+        Some((tag, rest)) if tag.contains("PATCH") => without_tags(rest.trim_start()),
+        _ => subject,
+    }
 }
 
 /// `A <a@b>` as name and address.
@@ -253,7 +293,7 @@ impl Tree<'_> {
         });
     }
 
-    fn patch(&mut self, series: &Series, patch: &Patch, file: &Path) -> Result<()> {
+    fn patch(&mut self, contents: &Contents<'_>, patch: &Patch, file: &Path) -> Result<()> {
         let (author, mut text) = message(patch)?;
         text.push('\n');
         if self.named {
@@ -266,16 +306,38 @@ impl Tree<'_> {
                 format!("From: expected \"Name <address>\", found \"{author}\""),
             )
         })?;
-        git("applying a patch", self.dir, ["apply", "--cached", "--whitespace=nowarn"])
-            .arg(file)
-            .read()
-            .map_err(|err| {
-                let (base, name) = (&series.base, &patch.name);
-                err.hint(format!(
-                    "{name} was made for {base}: apply --upto the one before it, put its change in by hand, commit, refresh"
-                ))
-            })?;
+        let apply = ["apply", "--cached", "--whitespace=nowarn"];
+        let applied = git("applying a patch", self.dir, apply).arg(file).read();
+        applied.map_err(|err| match err.kind() {
+            Kind::Build => self.misfit(contents, patch, err),
+            _ => err,
+        })?;
         self.commit(author, &text)
+    }
+
+    /// A patch that does not fit, as `patch` sees it: hunk by hunk, beside what is there. git's own words, where `patch` has
+    /// nothing against it.
+    fn misfit(&self, contents: &Contents<'_>, patch: &Patch, said: Error) -> Error {
+        let one = Series {
+            patches: vec![patch.clone()],
+            ..contents.series.clone()
+        };
+        let explained = || -> Result<()> {
+            let scratch = contents.layout.scratch("misfit")?;
+            let paths = patch.files.iter().map(|file| file.path.as_str());
+            let there = self.git(["ls-files", "-z", "--"]).args(paths).read()?;
+            let there = there.split('\0').filter(|path| !path.is_empty());
+            self.git(["checkout-index"])
+                .arg(format!("--prefix={}/", scratch.path().display()))
+                .arg("--")
+                .args(there)
+                .read()?;
+            one.apply(scratch.path(), &contents.source.origin).map(drop)
+        };
+        match explained() {
+            Err(err) => err,
+            Ok(()) => said.hint(one.hint_to_rebase()),
+        }
     }
 
     /// Writes the files by which git knows what language a file is in: a hunk's heading goes by it, and
@@ -333,14 +395,10 @@ impl Tree<'_> {
         let write = self.git(["hash-object", "-w", "--no-filters", "--"]);
         let blobs = write.args(files.iter().map(|(from, _)| from)).read()?;
         let mut update = self.git(["update-index", "--add"]);
-        for (blob, (from, to)) in blobs.lines().zip(files) {
-            let mode = std::fs::metadata(from).at("looking at", from)?.mode();
-            let mode = if mode & 0o100 == 0 {
-                "100644"
-            } else {
-                "100755"
-            };
-            update = update.arg("--cacheinfo").arg(format!("{mode},{blob},{to}"));
+        for (blob, (_, to)) in blobs.lines().zip(files) {
+            // Whatever it is in the project: files of the overlay are plain.
+            let entry = format!("100644,{blob},{to}");
+            update = update.arg("--cacheinfo").arg(entry);
         }
         update.read().map(drop)
     }
@@ -373,5 +431,29 @@ impl Tree<'_> {
         self.git(["update-ref", "HEAD", &commit]).read()?;
         self.commits += 1;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mails_subject_is_the_commits() {
+        let said = |header: &str| {
+            let text = format!("{header}\n\nWhy.\n---\n");
+            message(&Patch::parse("x.patch", &text).unwrap()).map(|(_, text)| text)
+        };
+        for (subject, expected) in [
+            ("mm: x", "mm: x"),
+            ("[PATCH] mm: x", "mm: x"),
+            ("[RFC PATCH v2 03/12] mm: x\n of y", "mm: x of y"),
+            ("[media] mm: x", "[media] mm: x"),
+            ("[PATCH", "[PATCH"),
+        ] {
+            let text = said(&format!("From: A <a@b.invalid>\nSubject: {subject}"));
+            assert_eq!(text.unwrap(), format!("{expected}\n\nWhy."));
+        }
+        assert!(said("Subject: x").is_err());
     }
 }

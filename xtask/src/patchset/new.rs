@@ -7,7 +7,7 @@ use std::path::Path;
 
 use crate::error::{AtPath, Error, Result};
 use crate::exec::tool;
-use crate::patchset::commit::refuse_unfinished;
+use crate::patchset::commit::{refuse_detached, refuse_unfinished};
 use crate::patchset::git::{git, identity};
 use crate::patchset::origin::Origin;
 
@@ -23,6 +23,7 @@ pub fn begin(dir: &Path, subject: &str) -> Result<()> {
     let doing = format!("{DOING} in {}", dir.display());
     Origin::of(&doing, &dir)?;
     refuse_unfinished(&doing, &dir)?;
+    refuse_detached(&doing, &dir)?;
     let subject = checked(subject)?;
     let (name, address) = author(&dir)?;
     git(

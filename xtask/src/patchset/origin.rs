@@ -10,15 +10,16 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{AtPath, Error, Result};
-use crate::kernel::tree::OverlayFile;
-use crate::layout::{copy_whole, read_text, remove_dir, write_whole};
-use crate::patchset::commit::Commit;
+use crate::kernel::tree::{OverlayFile, OVERLAY};
+use crate::layout::{copy_whole, create_dir, read_text, remove_dir, write_whole};
+use crate::patchset::commit::{Commit, Source};
 use crate::patchset::series::{is_patch_name, Patch, Series};
 use crate::stamp::files_below;
 
 /// The folder, in the tree, and what is in it.
 const FOLDER: &str = ".git/restart-lab";
 const FILES: &str = "files";
+const FRESH: &str = "files.new";
 const MADE: &str = "made.json";
 
 /// A commit as it was: its patch, and all that it said.
@@ -35,6 +36,12 @@ struct Made {
     series: PathBuf,
     /// What its file `base` is to say, for a series that is carried to another source.
     base: Option<String>,
+    /// The patches that were to be carried.
+    #[serde(default)]
+    carried: Vec<String>,
+    /// The hash of the source's files. Trees of before it was kept have none.
+    #[serde(default)]
+    source: Option<String>,
     /// By the hash of the commit, and by its trailer.
     commits: BTreeMap<String, Known>,
 }
@@ -47,10 +54,18 @@ pub struct Origin {
 
 impl Origin {
     /// Of a tree that is being made for the series in a folder of the project.
-    pub fn new(tree: &Path, root: &Path, series: &Path, base: Option<String>) -> Result<Origin> {
+    pub fn new(
+        tree: &Path,
+        root: &Path,
+        series: &Path,
+        source: &Source,
+        base: Option<String>,
+    ) -> Result<Origin> {
         let made = Made {
             series: below(root, series)?.to_path_buf(),
             base,
+            carried: Vec::new(),
+            source: Some(source.files.clone()),
             commits: BTreeMap::new(),
         };
         let folder = tree.join(FOLDER);
@@ -65,6 +80,40 @@ impl Origin {
     /// What the file `base` there is to say, if the series was carried to another source.
     pub fn base(&self) -> Option<&str> {
         self.made.base.as_deref()
+    }
+
+    /// The patches that were to be carried to another source.
+    pub fn carried(&self) -> &[String] {
+        &self.made.carried
+    }
+
+    /// Whether an overlay belongs to the tree.
+    pub fn has_overlay(&self) -> Result<bool> {
+        self.files(Path::new(OVERLAY))
+            .map(|files| !files.is_empty())
+    }
+
+    /// Remembers which patches are to be carried.
+    pub fn carry(&mut self, names: Vec<String>) {
+        self.made.carried = names;
+    }
+
+    /// Refuses a tree whose first commit has other files than the source: what was done to them there belongs to no
+    /// patch.
+    pub fn refuse_other(&self, doing: &str, source: &Source) -> Result<()> {
+        match &self.made.source {
+            Some(files) if *files != source.files => Err(Error::usage(
+                doing,
+                format!(
+                    "its first commit ({}) has other files than the source that it was made of",
+                    source.commit
+                ),
+            )
+            .hint(
+                "what was put into it belongs into commits of their own; git reflog still has what was there before",
+            )),
+            _ => Ok(()),
+        }
     }
 
     /// Of a tree that this lab has made.
@@ -134,7 +183,7 @@ impl Origin {
             // Carried over from another source: its name is known, and nothing that it said here.
             // A name from elsewhere may be anything.
             None => name
-                .filter(|name| is_patch_name(name))
+                .filter(|name| is_patch_name(name) || self.made.carried.contains(name))
                 .map(|name| (name.as_str(), false)),
         }
     }
@@ -166,12 +215,18 @@ impl Origin {
         files: &[(PathBuf, Vec<u8>)],
         commits: &[(Commit, String)],
     ) -> Result<()> {
-        let all = self.folder.join(FILES);
-        remove_dir(&all)?;
+        // Whole before the old ones go: without them unedited files would count as edited.
+        let (all, fresh) = (self.folder.join(FILES), self.folder.join(FRESH));
+        remove_dir(&fresh)?;
+        create_dir(&fresh)?;
         for (path, content) in files {
-            write_whole(&all.join(path), content)?;
+            write_whole(&fresh.join(path), content)?;
         }
+        remove_dir(&all)?;
+        std::fs::rename(&fresh, &all).at("renaming to", &all)?;
         self.made.commits.clear();
+        // Whoever was left out has been told of.
+        self.made.carried.clear();
         for (commit, patch) in commits {
             self.remember(commit, patch);
         }

@@ -4,6 +4,7 @@
 //! the other. What does not fit is merged in three ways or left to the user, as with any rebase; a refresh
 //! makes the series of the other kernel of what has come about.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use crate::error::{AtPath, Error, Result};
@@ -29,7 +30,7 @@ pub fn rebase(
 ) -> Result<Vec<String>> {
     let first = git::apply(onto, dir, None, sink)?;
     let dir = std::fs::canonicalize(dir).at("looking for", dir)?;
-    keep_present(onto, &dir)?;
+    keep_present(series, onto, &dir)?;
     // Without its patches the tree is none of a series: what fails before them leaves nothing.
     let mails = mails(series, before, &dir).inspect_err(|_| drop(remove_dir(&dir)))?;
     put(series, &mails, &dir)?;
@@ -59,13 +60,16 @@ fn mails(series: &Series, before: Option<&Path>, dir: &Path) -> Result<Vec<Strin
     Ok(mails)
 }
 
-/// What the other kernel's series is now, so that a refresh sees what becomes of each of its files.
-fn keep_present(onto: &Contents<'_>, dir: &Path) -> Result<()> {
+/// Keeps which patches are carried, and what the other kernel's series is now, so that a refresh sees what becomes of each.
+fn keep_present(carried: &Series, onto: &Contents<'_>, dir: &Path) -> Result<()> {
+    let (mut origin, root) = (Origin::of(DOING, dir)?, onto.layout.root());
+    let names = carried.patches.iter().map(|patch| patch.name.clone());
+    origin.carry(names.collect());
+    origin.write()?;
     if !onto.series.dir.join("series").is_file() {
         return Ok(());
     }
     let present = Series::read(&onto.series.dir)?;
-    let (origin, root) = (Origin::of(DOING, dir)?, onto.layout.root());
     origin.keep(root, &[], &present, &present.patches)?;
     origin.keep_file(root, &present.dir.join("base"))
 }
@@ -98,13 +102,23 @@ fn tree_of(patch: &Patch, before: &Path, dir: &Path) -> Result<String> {
             let write = git(DOING, dir, ["hash-object", "-w", "--no-filters"]);
             let blob = write.arg(&path).read()?;
             git(DOING, dir, ["update-index", "--add", "--cacheinfo"])
-                .arg(format!("100644,{},{}", blob.trim(), file.path))
+                .arg(format!("{},{},{}", mode_of(&path)?, blob.trim(), file.path))
                 .env("GIT_INDEX_FILE", &index)
                 .read()?;
         }
     }
     let tree = git(DOING, dir, ["write-tree"]).env("GIT_INDEX_FILE", &index);
     tree.read().map(|hash| hash.trim().to_string())
+}
+
+/// How git writes a file's mode.
+fn mode_of(path: &Path) -> Result<&'static str> {
+    let mode = std::fs::metadata(path).at("looking at", path)?.mode();
+    Ok(if mode & 0o100 == 0 {
+        "100644"
+    } else {
+        "100755"
+    })
 }
 
 /// A patch as a mail to `git am`.

@@ -4,6 +4,8 @@
 //! overlay go back to `rust-syscall/`. Everything is read and compared before
 //! anything is written; what did not change keeps every byte.
 
+mod naming;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -11,9 +13,8 @@ use std::path::{Path, PathBuf};
 use crate::error::{AtPath, Error, Result};
 use crate::kernel::tree::{KERNELS, OVERLAY};
 use crate::layout::{write_whole, Layout};
-use crate::patchset::commit::{self, Commit};
+use crate::patchset::commit::{self, Commit, Laid, Source};
 use crate::patchset::list;
-use crate::patchset::number;
 use crate::patchset::origin::Origin;
 use crate::patchset::overlay::{self, Division};
 
@@ -68,7 +69,10 @@ pub fn compare(layout: &Layout, dir: &Path) -> Result<Changes> {
     let doing = doing(&dir);
     let origin = Origin::of(&doing, &dir)?;
     commit::refuse_unfinished(&doing, &dir)?;
-    let commits = commit::read_all(&dir)?;
+    commit::refuse_detached(&doing, &dir)?;
+    let source = Source::of(&dir, origin.has_overlay()?)?;
+    origin.refuse_other(&doing, &source)?;
+    let commits = commit::read_all(&dir, &source)?;
     if origin.base().is_some() && !commits.iter().any(Commit::is_patch) {
         return Err(Error::usage(
             doing,
@@ -82,9 +86,13 @@ pub fn compare(layout: &Layout, dir: &Path) -> Result<Changes> {
         changes: Changes::default(),
         conflicts: Vec::new(),
     };
-    refresh.unsaid(&commits)?;
+    let laid = commit::overlay_files(&dir, &source)?;
+    match source.has_overlay() {
+        true => refresh.division(&commits, &laid)?,
+        false => refresh.empty(&commits),
+    }
     refresh.patches(commits)?;
-    refresh.overlay(&dir)?;
+    refresh.overlay(laid)?;
     if refresh.conflicts.is_empty() {
         return Ok(refresh.changes);
     }
@@ -138,8 +146,9 @@ impl Refresh<'_> {
         }
     }
 
-    /// Puts a file of the tree beside that of the project, and what both were.
-    fn settle(&mut self, path: PathBuf, wanted: Option<Vec<u8>>) -> Result<()> {
+    /// Puts a file of the tree beside that of the project, and what both were. Whether the project has it
+    /// afterwards.
+    fn settle(&mut self, path: PathBuf, wanted: Option<Vec<u8>>) -> Result<bool> {
         let (was, is) = (self.origin.text(&path)?, self.present(&path)?);
         if let Some(content) = &wanted {
             self.changes.files.push((path.clone(), content.clone()));
@@ -147,30 +156,47 @@ impl Refresh<'_> {
         if wanted == is || wanted == was {
             // The same on both sides, or edited in the project alone.
             self.changes.same += usize::from(is.is_some());
-        } else if was != is {
+            return Ok(is.is_some());
+        }
+        let stays = wanted.is_some();
+        if was != is {
             self.conflicts.push(path.display().to_string());
         } else if let Some(content) = wanted {
             self.changes.written.push((path, content));
         } else {
             self.changes.removed.push(path);
         }
-        Ok(())
+        Ok(stays)
     }
 
-    /// Notes messages that no file keeps: those of the overlay's commits are in a file of their own.
-    fn unsaid(&mut self, commits: &[Commit]) -> Result<()> {
+    /// Notes commits that are no patches, where there is nothing that they could be instead.
+    fn empty(&mut self, commits: &[Commit]) {
+        for commit in commits.iter().filter(|commit| !commit.is_patch()) {
+            let subject = commit.message().lines().next().unwrap_or_default();
+            let note = format!("\"{subject}\" changes nothing: it is no patch");
+            self.changes.notes.push(note);
+        }
+    }
+
+    /// Notes what the overlay's division does not say, or says of files that are not there: messages that no file
+    /// keeps, files and commits that do not belong together any more.
+    fn division(&mut self, commits: &[Commit], laid: &[Laid]) -> Result<()> {
         let dir = self.layout.root().join(self.origin.series());
         let own = self.layout.series();
         let division = Division::read(&dir, &own)?;
+        let file = overlay::beside(overlay::FILE, &dir, &own);
+        let file = self.layout.show(&file);
         let unsaid = |commit: &&Commit| !commit.is_patch() && !division.says(commit.message());
         for commit in commits.iter().filter(unsaid) {
             let subject = commit.message().lines().next().unwrap_or_default();
-            let kept = overlay::beside(overlay::FILE, &dir, &own);
             self.changes.notes.push(format!(
-                "\"{subject}\" changes nothing of the source: its message is not kept (those of the overlay are in {})",
-                self.layout.show(&kept)
+                "\"{subject}\" changes nothing of the source: its message is not kept (those of the overlay are in {file})"
             ));
         }
+        let paths: Vec<&str> = laid.iter().map(|file| file.tree.as_str()).collect();
+        let problems = division.problems(&paths).into_iter();
+        let notes = problems.map(|problem| format!("{file} has to follow: {problem}"));
+        self.changes.notes.extend(notes);
         Ok(())
     }
 
@@ -190,7 +216,7 @@ impl Refresh<'_> {
                 _ => None,
             };
             let was = known.map(|(name, _)| name.to_string());
-            let slug = match was.as_deref().and_then(number_of) {
+            let slug = match was.as_deref().and_then(naming::parts) {
                 Some((_, slug)) => slug.to_string(),
                 None => commit.slug(),
             };
@@ -202,74 +228,59 @@ impl Refresh<'_> {
                 text,
             });
         }
-        let others = self.others()?;
-        let names = self.names(&refreshed, &others)?;
+        self.left_out(&refreshed);
+        let text = self.listed()?;
+        let listed: Vec<&str> = list::names(&text).collect();
+        let others = self.others(&listed)?;
+        let names = names(&refreshed, &listed, &others)?;
         let folder = self.origin.series().to_path_buf();
         let mut gone: BTreeSet<PathBuf> = self.origin.files(&folder)?.into_iter().collect();
-        gone.retain(|path| path.extension().is_some_and(|ext| ext == "patch"));
-        let mut renamed = BTreeMap::new();
-        for (patch, name) in refreshed.into_iter().zip(&names) {
-            let path = folder.join(name);
+        gone.remove(&folder.join(BASE));
+        let (mut renamed, mut here) = (BTreeMap::new(), Vec::new());
+        for (patch, name) in refreshed.into_iter().zip(names) {
+            let path = folder.join(&name);
             gone.remove(&path);
             renamed.extend(patch.was.map(|was| (was, name.clone())));
             self.changes.patches.push((patch.commit, name.clone()));
-            self.settle(path, Some(patch.text))?;
+            // Not one that the project alone has taken out.
+            if self.settle(path, Some(patch.text))? {
+                here.push(name);
+            }
         }
         for path in gone {
             self.settle(path, None)?;
         }
-        let mut all = [others, names].concat();
-        all.sort();
-        all.dedup();
-        self.series(&all, &renamed)?;
+        let all = list::order(&here, &others, &listed, &renamed);
+        self.series(&text, &all, &renamed);
         match self.origin.base() {
             Some(base) => {
                 let text = format!("{base}\n").into_bytes();
-                self.settle(folder.join(BASE), Some(text))
+                self.settle(folder.join(BASE), Some(text)).map(drop)
             }
             None => Ok(()),
         }
     }
 
-    fn names(&self, patches: &[Refreshed], others: &[String]) -> Result<Vec<String>> {
-        let number = |name: &str| number_of(name).map(|(number, _)| number);
-        let had = patches
-            .iter()
-            .map(|patch| patch.was.as_deref().and_then(number));
-        let mut have: Vec<Option<u32>> = had.collect();
-        // Those that the tree stops short of stay behind it.
-        let last = have.iter().flatten().max().copied().unwrap_or(0);
-        have.extend(
-            others
-                .iter()
-                .map(|name| number(name))
-                .filter(|number| *number > Some(last)),
-        );
-        let numbers = number::assign(&have).ok_or_else(|| {
-            Error::usage(
-                "numbering the patches",
-                "there is no room between two of them for those that are new or have moved",
-            )
-            .hint("give neighbours other numbers: git mv them in kernel-patches/, and in its series file, then apply again and move the commits over")
-        })?;
-        let name =
-            |(patch, number): (&Refreshed, &u32)| format!("{number:03}-{}.patch", patch.slug);
-        Ok(patches.iter().zip(&numbers).map(name).collect())
+    /// Notes what was to be carried to this source and is not among the tree's patches.
+    fn left_out(&mut self, patches: &[Refreshed]) {
+        let is_here = |name: &String| patches.iter().any(|patch| patch.was.as_ref() == Some(name));
+        let missing = self.origin.carried().iter().filter(|name| !is_here(name));
+        let notes = missing.map(|name| {
+            format!("{name} of the series that was carried is not in this tree: it is left out")
+        });
+        self.changes.notes.extend(notes);
     }
 
     /// Patches that the project lists and has, and the tree does not know.
-    fn others(&self) -> Result<Vec<String>> {
+    fn others(&self, listed: &[&str]) -> Result<Vec<String>> {
         let folder = self.origin.series();
-        let text = self.listed()?;
         let known: BTreeSet<PathBuf> = self.origin.files(folder)?.into_iter().collect();
-        let here = |name: &&str| {
+        let here = |name: &&&str| {
             let path = folder.join(name);
             !known.contains(&path) && self.layout.root().join(path).is_file()
         };
-        Ok(list::names(&text)
-            .filter(here)
-            .map(str::to_string)
-            .collect())
+        let others = listed.iter().filter(here);
+        Ok(others.map(|name| name.to_string()).collect())
     }
 
     /// What the project's file `series` says now.
@@ -279,36 +290,84 @@ impl Refresh<'_> {
         Ok(String::from_utf8_lossy(&is).into_owned())
     }
 
-    /// The list of `all`, of which some had other names.
-    fn series(&mut self, all: &[String], renamed: &BTreeMap<String, String>) -> Result<()> {
-        let is = self.listed()?;
-        match list::names(&is).eq(all.iter().map(String::as_str)) {
+    /// The list of `all`, of which some had other names, in the place of the one with this text.
+    fn series(&mut self, is: &str, all: &[String], renamed: &BTreeMap<String, String>) {
+        match list::names(is).eq(all.iter().map(String::as_str)) {
             true => self.changes.same += 1,
             false => {
-                let text = list::rewrite(&is, all, renamed);
+                let text = list::rewrite(is, all, renamed);
                 let path = self.origin.series().join(SERIES);
                 self.changes.written.push((path, text.into_bytes()));
             }
         }
+    }
+
+    fn overlay(&mut self, laid: Vec<Laid>) -> Result<()> {
+        let known = self.origin.files(Path::new(OVERLAY))?;
+        let mut gone: BTreeSet<&PathBuf> = known.iter().collect();
+        for file in laid {
+            // What one kind of kernel has for itself goes back to its folder.
+            let own = known.iter().find(|path| shared_path(path) == file.shared);
+            match own {
+                Some(path) => gone.remove(path),
+                None => self.refuse_hidden(&file).map(|()| false)?,
+            };
+            let path = own.cloned().unwrap_or(file.shared);
+            self.settle(path, Some(file.content))?;
+        }
+        for path in gone {
+            self.settle(path.clone(), None)?;
+        }
         Ok(())
     }
 
-    fn overlay(&mut self, dir: &Path) -> Result<()> {
-        let mut gone: BTreeSet<PathBuf> =
-            self.origin.files(Path::new(OVERLAY))?.into_iter().collect();
-        let known = self.origin.files(Path::new(OVERLAY))?;
-        for (shared, content) in commit::overlay_files(dir)? {
-            // What one kind of kernel has for itself goes back to its folder.
-            let own = known.iter().find(|path| shared_path(path) == shared);
-            let path = own.cloned().unwrap_or(shared);
-            gone.remove(&path);
-            self.settle(path, Some(content))?;
-        }
-        for path in gone {
-            self.settle(path, None)?;
-        }
-        Ok(())
+    /// Refuses a new file that would go to where all kernels share it, though some kind has its own of that name: laid over
+    /// that one both would be in one place.
+    fn refuse_hidden(&self, file: &Laid) -> Result<()> {
+        let overlay = self.layout.root().join(OVERLAY);
+        let below = file.shared.strip_prefix(OVERLAY);
+        let below = below.unwrap_or(&file.shared);
+        let Ok(kinds) = std::fs::read_dir(overlay.join(KERNELS)) else {
+            return Ok(());
+        };
+        let own = kinds.flatten().map(|kind| kind.path().join(below));
+        let mut own: Vec<PathBuf> = own.filter(|path| path.exists()).collect();
+        own.sort();
+        let Some(path) = own.first() else {
+            return Ok(());
+        };
+        Err(Error::usage(
+            "taking files of the overlay back",
+            format!(
+                "{} is new and would become {}, for all kernels; {} is there for one kind of them",
+                file.tree,
+                file.shared.display(),
+                self.layout.show(path)
+            ),
+        )
+        .hint(format!(
+            "put it into the folder of this kernel's kind in {OVERLAY}/{KERNELS}/ by hand, take it out of the tree, refresh; or call it something else"
+        )))
     }
+}
+
+/// Names for the patches of a tree.
+fn names(patches: &[Refreshed], listed: &[&str], others: &[String]) -> Result<Vec<String>> {
+    let others: Vec<&str> = others.iter().map(String::as_str).collect();
+    let patches: Vec<naming::Patch<'_>> = patches
+        .iter()
+        .map(|patch| naming::Patch {
+            was: patch.was.as_deref(),
+            slug: &patch.slug,
+        })
+        .collect();
+    naming::names(&patches, listed, &others).ok_or_else(|| {
+        Error::usage(
+            "numbering the patches",
+            "there is no room between two of them for those that are new or have moved",
+        )
+        .hint("give neighbours other numbers: git mv them in their folder, and in its series file, then apply again and move the commits over")
+    })
 }
 
 /// Where a file would be if all kernels shared it: `kernels/6.12/src/x` as `src/x`, in the overlay's folder.
@@ -318,10 +377,4 @@ fn shared_path(path: &Path) -> PathBuf {
         Ok(below) => Path::new(OVERLAY).join(below.components().skip(1).collect::<PathBuf>()),
         Err(_) => path.to_path_buf(),
     }
-}
-
-/// `500-kconfig.patch` as 500 and `kconfig`.
-fn number_of(name: &str) -> Option<(u32, &str)> {
-    let (number, rest) = name.split_once('-')?;
-    Some((number.parse().ok()?, rest.strip_suffix(".patch")?))
 }

@@ -4,6 +4,9 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::sync::Mutex;
+
+use xtask::event::Event;
 
 use crate::project::{pack, write, Project, Worked, DIVISION, PATCH, SECOND};
 
@@ -223,10 +226,19 @@ fn a_git_tree_is_made_whole_or_not_at_all() {
     let other = PATCH.replace(" one\n", " other\n");
     write(&project.path("kernel-patches/100-fork.patch"), &other);
     let stale = project.git("new", None).unwrap_err().to_string();
-    assert!(
-        stale.contains("100-fork.patch") && stale.contains("kernel/fork.c"),
-        "{stale}"
-    );
+    insta::assert_snapshot!(stale, @r"
+    applying 100-fork.patch to linux 1.0: patching file kernel/fork.c
+    Hunk #1 FAILED at 1.
+    1 out of 1 hunk FAILED
+    kernel/fork.c: the hunk for line 1
+            |  other
+            | +restart
+            |  two
+    kernel/fork.c: what is there
+          1 | one
+          2 | two
+      hint: the series was made for 1.0; `cargo xtask patchset rebase --onto KERNEL --to DIR` puts in what fits and stops where something does not
+    ");
     assert!(!project.path("new").exists());
     assert_eq!(
         fs::read_to_string(project.path("full/mine")).unwrap(),
@@ -245,6 +257,9 @@ fn mails_make_the_same_tree() {
         early.contains("does not say what has changed since v1"),
         "{early}"
     );
+    write(&project.path("full/mine"), "precious");
+    let full = project.export("full", 1).unwrap_err().to_string();
+    assert!(full.starts_with("exporting the series in "), "{full}");
     let first = project.export("first", 1).unwrap();
     assert!(fs::read_to_string(&first[0])
         .unwrap()
@@ -296,4 +311,75 @@ fn mails_make_the_same_tree() {
     project.ask("linux", &[&user[..], &["am", "-q"], &paths[..]].concat());
     let tree = ["rev-parse", "HEAD^{tree}"];
     assert_eq!(project.ask("linux", &tree), project.ask("tree", &tree));
+}
+
+#[test]
+fn a_tree_can_be_named_by_a_link() {
+    let Some(project) = Project::with_git() else {
+        return;
+    };
+    write(&project.path("kernel-patches/overlay.toml"), DIVISION);
+    std::os::unix::fs::symlink("elsewhere", project.path("link")).unwrap();
+    let nothing = project.git("link", None).unwrap_err().to_string();
+    assert!(nothing.contains("following the link"), "{nothing}");
+    fs::create_dir(project.path("elsewhere")).unwrap();
+    let head = project.git("link", None).unwrap();
+    assert_eq!(project.ask("elsewhere", &["rev-parse", "HEAD"]), head);
+    assert!(project.path("link").is_symlink());
+}
+
+#[test]
+fn what_is_not_plain_is_told_with_the_mails() {
+    let Some(project) = Project::with_git() else {
+        return;
+    };
+    write(&project.path("kernel-patches/overlay.toml"), DIVISION);
+    write(&project.path("cover"), "f\u{fc}r alle\n\nGr\u{fc}nde.\n");
+    let export = |to: &str| {
+        let notes = Mutex::new(Vec::new());
+        let sink = |event: Event| {
+            if let Event::Note(note) = event {
+                notes.lock().unwrap().push(note);
+            }
+        };
+        let mails = project.export_telling(to, 1, &sink).unwrap();
+        (mails, notes.into_inner().unwrap())
+    };
+    let (mails, told) = export("plain");
+    assert_eq!(told, Vec::<String>::new());
+    let letter = fs::read_to_string(&mails[0]).unwrap();
+    for part in [
+        "\nSubject: [PATCH 0/3] =?UTF-8?q?f=C3=BCr=20alle?=\n",
+        "\nContent-Type: text/plain; charset=UTF-8\n",
+        "\n\nGr\u{fc}nde.\n",
+    ] {
+        assert!(letter.contains(part), "{part}: {letter}");
+    }
+    let (file, text) = ("abstractions/mm.rs", "one\r\ntwo\r\n");
+    write(&project.path("rust-syscall").join(file), text);
+    let (mails, told) = export("mails");
+    let note = "lines that end in CR LF: 0001-rust-mm.patch want git am --keep-cr";
+    assert_eq!(told, [note]);
+    // What the note says is so.
+    project.ask("linux", &["init", "-q"]);
+    let user = ["-c", "user.name=C", "-c", "user.email=c@c.invalid"];
+    let git = |args: &[&str]| project.ask("linux", &[&user[..], args].concat());
+    git(&["add", "--all", "--force"]);
+    git(&["commit", "-q", "-m", "source"]);
+    git(&["am", "-q", "--keep-cr", mails[1].to_str().unwrap()]);
+    let made = fs::read_to_string(project.path("linux/rust/kernel/mm.rs"));
+    assert_eq!(made.unwrap(), text);
+}
+
+#[test]
+fn a_patch_of_a_file_of_the_overlay_makes_no_tree() {
+    let Some(project) = Project::with_git() else {
+        return;
+    };
+    write(&project.path("kernel-patches/overlay.toml"), DIVISION);
+    let patch = PATCH.replace("kernel/fork.c", "rust/kernel/mm.rs");
+    write(&project.path("kernel-patches/100-fork.patch"), &patch);
+    let said = project.git("tree", None).unwrap_err().to_string();
+    let whose = "100-fork.patch: it changes rust/kernel/mm.rs, which is the overlay's rust-syscall/abstractions/mm.rs";
+    assert!(said.contains(whose), "{said}");
 }

@@ -6,6 +6,7 @@
 mod git_tree;
 mod lab_tree;
 mod local_source;
+mod own_series;
 mod project;
 mod rebase;
 mod refresh;

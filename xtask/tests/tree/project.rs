@@ -6,12 +6,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use xtask::event::Silent;
+use xtask::event::{Silent, Sink};
 use xtask::exec::which;
 use xtask::kernel::source::Fetched;
 use xtask::kernel::tree::{overlay_files, State};
 use xtask::layout::Layout;
-use xtask::patchset::export::{self, Cover};
+use xtask::patchset::cover::Cover;
+use xtask::patchset::export;
 use xtask::patchset::git;
 use xtask::patchset::overlay::Division;
 use xtask::patchset::refresh;
@@ -150,6 +151,16 @@ impl Project {
 
     /// Writes it as mails, from the cover letter in `cover`.
     pub fn export(&self, to: &str, version: u32) -> xtask::error::Result<Vec<PathBuf>> {
+        self.export_telling(to, version, &Silent)
+    }
+
+    /// The same, heard by whoever wants to.
+    pub fn export_telling(
+        &self,
+        to: &str,
+        version: u32,
+        sink: &dyn Sink,
+    ) -> xtask::error::Result<Vec<PathBuf>> {
         let cover = Cover::read(&self.path("cover"))?;
         let scratch = tempfile::tempdir().unwrap();
         self.contents(false, |contents| {
@@ -159,7 +170,7 @@ impl Project {
                 version,
                 &self.path(to),
                 scratch.path(),
-                &Silent,
+                sink,
             )
         })
     }

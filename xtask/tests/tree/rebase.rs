@@ -3,6 +3,7 @@
 //! The series carried to another source.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 
 use xtask::event::Silent;
 use xtask::kernel::source::Fetched;
@@ -114,5 +115,39 @@ fn a_rebase_that_was_given_up_takes_no_patch_away() {
     assert!(
         refused.to_string().contains("the rebase was given up"),
         "{refused}"
+    );
+}
+
+#[test]
+fn modes_stay_and_what_was_left_out_is_told() {
+    let Some(worked) = Worked::new() else { return };
+    let exit = worked.0.path("linux/kernel/exit.c");
+    let before = worked.0.path("before/kernel/exit.c");
+    write(&before, "exit\n");
+    for path in [exit, before] {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    rebased(&worked, "one\ntwo\nthree\n").unwrap();
+    let mode = |commit: &str| {
+        let said = worked.0.ask("next", &["ls-tree", commit, "kernel/exit.c"]);
+        said.split(' ').next().unwrap().to_string()
+    };
+    let first = worked
+        .0
+        .ask("next", &["rev-list", "--max-parents=0", "HEAD"]);
+    assert_eq!([mode(&first), mode("HEAD")], ["100755", "100755"]);
+    worked.git_in("next", &["rebase", "-q", "--onto", "HEAD~2", "HEAD~1"]);
+    let next = worked.0.path("next");
+    let changes = refresh::compare(&worked.0.layout, &next).unwrap();
+    assert_eq!(
+        changes.notes,
+        ["100-fork.patch of the series that was carried is not in this tree: it is left out"]
+    );
+    refresh::write(&worked.0.layout, &next, &changes).unwrap();
+    let again = refresh::compare(&worked.0.layout, &next).unwrap();
+    assert_eq!(again.notes, Vec::<String>::new());
+    assert_eq!(
+        worked.text("kernel-patches/next/series"),
+        "200-exit.patch\n"
     );
 }

@@ -6,7 +6,7 @@ use std::fs;
 
 use xtask::patchset::{new, refresh};
 
-use crate::project::{write, Worked, PATCH, SECOND};
+use crate::project::{write, Worked, DIVISION, PATCH, SECOND};
 
 #[test]
 fn what_was_not_edited_keeps_every_byte() {
@@ -153,6 +153,9 @@ fn what_cannot_be_taken_back_is_refused() {
         SECOND,
         "nothing was written"
     );
+    worked.git(&["reset", "-q", "--hard", "HEAD~"]);
+    write(&worked.0.path("tree/.git/sequencer/todo"), "pick x\n");
+    refused("a cherry-pick or revert of several commits is not finished");
     let elsewhere = refresh::compare(&worked.0.layout, &worked.0.path("linux"))
         .unwrap_err()
         .to_string();
@@ -222,4 +225,134 @@ fn a_tree_that_is_not_all_there_loses_nothing() {
     let binary = worked.refresh().unwrap_err().to_string();
     assert!(binary.contains("it changes a binary file"), "{binary}");
     assert!(worked.0.path("kernel-patches/200-exit.patch").is_file());
+}
+
+#[test]
+fn what_a_patch_cannot_say_is_refused() {
+    let Some(worked) = Worked::new() else { return };
+    let refused = |words: &str| {
+        let found = worked.refresh().unwrap_err().to_string();
+        assert!(found.contains(words), "expected {words:?}, found {found}");
+        worked.git(&["reset", "-q", "--hard", "HEAD~"]);
+    };
+    worked.git(&["update-index", "--chmod=+x", "kernel/exit.c"]);
+    worked.git(&["commit", "-q", "-m", "exit: run"]);
+    worked.git(&["reset", "-q", "--hard"]);
+    refused("(\"exit: run\"): it changes no line of kernel/exit.c, but its mode");
+    worked.git(&["rm", "-q", "kernel/exit.c"]);
+    worked.git(&["commit", "-q", "-m", "exit: go"]);
+    refused("it deletes kernel/exit.c, and no patch deletes files");
+    fs::remove_file(worked.0.path("tree/kernel/exit.c")).unwrap();
+    std::os::unix::fs::symlink("fork.c", worked.0.path("tree/kernel/exit.c")).unwrap();
+    worked.git(&["commit", "-q", "-a", "-m", "exit: link"]);
+    refused("it makes or removes a link");
+    for line in ["--- a/x", "*** x", "@@ -1 +1 @@", "Index: x"] {
+        worked.edit("kernel/exit.c", "exit\nrestart\nagain\n");
+        worked.git(&["commit", "-q", "-m", &format!("exit: again\n\n{line}")]);
+        refused("its message has a line that looks like the beginning of a diff");
+    }
+    worked.edit("kernel/exit.c", "exit\nrestart\nagain\n");
+    worked.git(&["commit", "-q", "--allow-empty-message", "-m", ""]);
+    refused("it has no message");
+    assert_eq!(
+        worked.refresh().unwrap(),
+        "0 to write, 0 to remove, 8 as they were"
+    );
+}
+
+#[test]
+fn what_was_put_into_the_source_itself_is_no_patch() {
+    let Some(worked) = Worked::new() else { return };
+    // As when a fixup of the first commit is squashed into it.
+    let new = worked.0.ask("tree", &["rev-parse", "HEAD~1^{tree}"]);
+    let user = ["-c", "user.name=C", "-c", "user.email=c@c.invalid"];
+    let commit = ["commit-tree", "-m", "Linux 1.0", &new];
+    let root = worked.0.ask("tree", &[&user[..], &commit[..]].concat());
+    worked.git(&["rebase", "-q", "--onto", &root, "HEAD~1"]);
+    let found = worked.refresh().unwrap_err().to_string();
+    assert!(
+        found.contains("has other files than the source that it was made of"),
+        "{found}"
+    );
+}
+
+#[test]
+fn what_the_project_alone_takes_out_stays_out() {
+    let Some(worked) = Worked::new() else { return };
+    let series = "kernel-patches/series";
+    // One is renamed there, the other deleted; the tree is as it was, then edited.
+    fs::rename(
+        worked.0.path("kernel-patches/200-exit.patch"),
+        worked.0.path("kernel-patches/300-exit.patch"),
+    )
+    .unwrap();
+    fs::remove_file(worked.0.path("kernel-patches/100-fork.patch")).unwrap();
+    write(&worked.0.path(series), "# order\n300-exit.patch\n");
+    let said = worked.refresh().unwrap();
+    assert!(said.starts_with("0 to write, 0 to remove"), "{said}");
+    worked.edit("kernel/fork.c", "zero\none\nrestart\ntwo\n");
+    worked.git(&["commit", "-q", "-m", "fork: zero"]);
+    worked.refresh().unwrap();
+    let listed = worked.text(series);
+    assert_eq!(listed, "# order\n250-zero.patch\n300-exit.patch\n");
+    for name in listed.lines().skip(1) {
+        assert!(
+            worked.0.path("kernel-patches").join(name).is_file(),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn what_the_division_no_longer_fits_is_told() {
+    let Some(worked) = Worked::new() else { return };
+    let other = "[[commit]]\nsubject = 'checkpoint: more'\nmessage = 'Why.'\nfiles = ['kernel/checkpoint/more.rs']\n";
+    write(
+        &worked.0.path("kernel-patches/overlay.toml"),
+        &format!("{other}{DIVISION}"),
+    );
+    let said = worked.refresh().unwrap();
+    assert!(
+        said.contains(
+            "note: kernel-patches/overlay.toml has to follow: \"checkpoint: more\" has no files\n"
+        ),
+        "{said}"
+    );
+    write(
+        &worked.0.path("kernel-patches/overlay.toml"),
+        &DIVISION.replace("'rust/'", "'rust/kernel/'"),
+    );
+    worked.edit("rust/helpers/x.c", "x\n");
+    worked.git(&["commit", "-q", "-m", "rust: x"]);
+    let said = worked.refresh().unwrap();
+    assert!(said.contains("no commit names rust/helpers/x.c"), "{said}");
+}
+
+#[test]
+fn a_new_file_that_another_kind_of_kernel_has_is_refused() {
+    let Some(worked) = Worked::new() else { return };
+    write(
+        &worked
+            .0
+            .path("rust-syscall/kernels/0.9/abstractions/pid.rs"),
+        "older",
+    );
+    worked.edit("rust/kernel/pid.rs", "new");
+    worked.git(&["commit", "-q", "-m", "rust: pid"]);
+    let found = worked.refresh().unwrap_err().to_string();
+    assert!(
+        found.contains(
+            "rust/kernel/pid.rs is new and would become rust-syscall/abstractions/pid.rs"
+        ) && found.contains("rust-syscall/kernels/0.9/abstractions/pid.rs is there"),
+        "{found}"
+    );
+    // What is this kernel's own goes back to where it was.
+    worked.git(&["reset", "-q", "--hard", "HEAD~"]);
+    worked.edit("rust/kernel/variant.rs", "edited");
+    worked.git(&["commit", "-q", "-m", "rust: variant"]);
+    worked.refresh().unwrap();
+    assert_eq!(
+        worked.text("rust-syscall/kernels/1.0/abstractions/variant.rs"),
+        "edited"
+    );
 }

@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! A kernel of the user's own: another source, a series in a folder of its own, no overlay.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use xtask::config::LabConfig;
+use xtask::event::Silent;
+use xtask::flags::Target;
+use xtask::host::Host;
+use xtask::kernel::source;
+use xtask::kernel::tree::prepare;
+use xtask::patchset::{self, check, refresh};
+use xtask::plan::Plan;
+use xtask::stamp::hash_file;
+
+use crate::project::{pack, there, write, Worked};
+
+/// As `git format-patch` writes it.
+const FORK: &str = "From 0123 Mon Sep 17 00:00:00 2001\nFrom: A <a@b.invalid>\nSubject: [PATCH 1/3] fork: x\n\nWhy.\n\n\
+                    Signed-off-by: A <a@b.invalid>\nPatch-mainline: no\n---\n kernel/fork.c | 1 +\n\n\
+                    diff --git a/kernel/fork.c b/kernel/fork.c\n--- a/kernel/fork.c\n+++ b/kernel/fork.c\n@@ -1,2 +1,3 @@\n one\n+mine\n two\n-- \n2.39.5\n";
+const NEW: &str = "From: A <a@b.invalid>\nSubject: mine: new\n\nWhy.\n\nSigned-off-by: A <a@b.invalid>\nPatch-mainline: no\n---\n\
+                   --- /dev/null\n+++ b/drivers/target/mine.c\n@@ -0,0 +1 @@\n+mine\n";
+const GONE: &str = "From: A <a@b.invalid>\nSubject: exit: go\n\nWhy.\n\nSigned-off-by: A <a@b.invalid>\nPatch-mainline: no\n---\n\
+                    --- a/kernel/exit.c\n+++ /dev/null\n@@ -1 +0,0 @@\n-exit\n";
+const LISTED: &str = "# mine\n0002-fork.patch\n0001-new.patch\n\n# at last\nno-exit.patch\n";
+
+/// A plan of a kernel of `lab.toml`, whose sources are tarballs of the project.
+fn plan(worked: &Worked, kernel: &str) -> Plan {
+    let project = &worked.0;
+    let source = |name: &str, file: &str| {
+        let hash = hash_file(&project.path(file)).unwrap();
+        format!("[source.{name}]\norigin = [{{ file = \"{file}\", sha256 = \"{hash}\" }}]\n")
+    };
+    let text = format!(
+        "default-kernel = \"mine\"\ndefault-machine = \"m\"\n[toolchain]\nllvm = \"19\"\nbindgen = \"0.72.1\"\n{}{}\
+         [kernel.mine]\nsource = \"s\"\nseries = \"mine\"\nconfig = [\"base\"]\n\
+         [kernel.later]\nsource = \"t\"\nseries = \"mine/later\"\nconfig = [\"base\"]\n\
+         [machine.m]\ncpus = 1\nmemory-mib = 512\ncpu = {{ x86_64 = \"max\", arm64 = \"max\" }}\n",
+        source("s", "linux.tar"),
+        source("t", "later.tar"),
+    );
+    let config = LabConfig::parse("lab.toml", &text).unwrap();
+    let host = Host {
+        arch: None,
+        cpus: 1,
+        free_mib: None,
+        distribution: String::new(),
+        apt: false,
+        rustc_override: None,
+        cargo: PathBuf::from("cargo"),
+        kvm: false,
+    };
+    let target = Target {
+        kernel: Some(kernel.to_string()),
+        ..Target::default()
+    };
+    Plan::new(&project.layout, &config, &target, &host).unwrap()
+}
+
+/// Such a project, with a git tree in `tree`. Nothing is there of what the project has for its own kernels.
+fn own() -> Option<Worked> {
+    let worked = Worked::new().filter(|_| there(&["perl"]))?;
+    let project = &worked.0;
+    for gone in ["kernel-patches", "tree", "target"] {
+        fs::remove_dir_all(project.path(gone)).unwrap();
+    }
+    write(&project.path("linux/scripts/checkpatch.pl"), "exit 0;\n");
+    pack(&project.path("."), &project.source.tarball);
+    write(&project.path("linux/kernel/fork.c"), "zero\none\ntwo\n");
+    pack(&project.path("."), &project.path("later.tar"));
+    write(&project.path("mine/series"), LISTED);
+    write(&project.path("mine/base"), "1.0\n");
+    write(&project.path("mine/0002-fork.patch"), FORK);
+    write(&project.path("mine/0001-new.patch"), NEW);
+    write(&project.path("mine/no-exit.patch"), GONE);
+    let tree = project.path("tree");
+    patchset::apply_to(&plan(&worked, "mine"), &tree, None, &Silent).unwrap();
+    Some(worked)
+}
+
+#[test]
+fn a_series_of_its_own_needs_nothing_of_the_projects() {
+    let Some(worked) = own() else { return };
+    let (plan, project) = (plan(&worked, "mine"), &worked.0);
+    let version = &hash_file(&project.source.tarball).unwrap()[..12];
+    assert_eq!(
+        project.ask("tree", &["log", "--reverse", "--format=%s"]),
+        format!("Linux {version}\nfork: x\nmine: new\nexit: go")
+    );
+    let report = check::check(&plan, false, &Silent).unwrap().to_string();
+    assert!(
+        report.starts_with("3 patches apply to linux.tar, 0 files laid over it"),
+        "{report}"
+    );
+    let source = source::fetch(&plan, &Silent).unwrap();
+    let tree = prepare(&plan, &source, &Silent).unwrap().path;
+    assert_eq!(
+        fs::read_to_string(tree.join("kernel/fork.c")).unwrap(),
+        "one\nmine\ntwo\n"
+    );
+    assert!(tree.join("drivers/target/mine.c").is_file());
+    assert!(!tree.join("kernel/exit.c").exists());
+    let export = |cover: Option<&Path>| {
+        patchset::export_to(&plan, &project.path("mails"), 1, cover, &Silent)
+    };
+    let lacking = export(None).unwrap_err().to_string();
+    assert!(lacking.contains("mine/cover-letter"), "{lacking}");
+    write(&project.path("cover"), "mine\n\nWhy.\n");
+    let mails = export(Some(&project.path("cover"))).unwrap();
+    assert_eq!(mails.len(), 4);
+    assert!(mails[3].ends_with("0003-exit-go.patch"), "{mails:?}");
+}
+
+#[test]
+fn its_names_and_its_order_stay_as_they_are() {
+    let Some(worked) = own() else { return };
+    assert_eq!(
+        worked.refresh().unwrap(),
+        "0 to write, 0 to remove, 4 as they were"
+    );
+    // What is new has a name like the others, and files come and go by patches.
+    worked.edit("drivers/target/mine.c", "mine\nmore\n");
+    worked.edit("drivers/target/other.c", "other\n");
+    worked.git(&["rm", "-q", ".gitignore"]);
+    worked.git(&["commit", "-q", "-m", "mine: more\n\nWhy."]);
+    let said = worked.refresh().unwrap();
+    assert!(said.contains("write mine/0012-more.patch\n"), "{said}");
+    assert_eq!(
+        worked.text("mine/series"),
+        format!("{LISTED}0012-more.patch\n")
+    );
+    assert_eq!(worked.text("mine/0002-fork.patch"), FORK);
+    let again = worked.0.path("again");
+    patchset::apply_to(&plan(&worked, "mine"), &again, None, &Silent).unwrap();
+    let tree = ["rev-parse", "HEAD^{tree}"];
+    assert_eq!(worked.0.ask("again", &tree), worked.0.ask("tree", &tree));
+    worked.git(&["commit", "-q", "--allow-empty", "-m", "mine: nothing"]);
+    let said = worked.refresh().unwrap();
+    assert!(
+        said.contains("note: \"mine: nothing\" changes nothing: it is no patch\n"),
+        "{said}"
+    );
+}
+
+#[test]
+fn it_is_carried_to_another_source_under_its_names() {
+    let Some(worked) = own() else { return };
+    let (from, onto) = (plan(&worked, "mine"), plan(&worked, "later"));
+    let next = worked.0.path("next");
+    let gone = patchset::rebase_to(&from, &onto, &next, &Silent).unwrap();
+    assert!(gone.is_empty(), "{gone:?}");
+    let changes = refresh::compare(&worked.0.layout, &next).unwrap();
+    refresh::write(&worked.0.layout, &next, &changes).unwrap();
+    assert_eq!(
+        worked.text("mine/later/series"),
+        "0002-fork.patch\n0001-new.patch\nno-exit.patch\n"
+    );
+    let report = check::check(&onto, false, &Silent).unwrap().to_string();
+    assert!(
+        report.starts_with("3 patches apply to later.tar"),
+        "{report}"
+    );
+}
+
+#[test]
+fn a_source_that_is_not_what_it_should_be_is_named() {
+    let Some(worked) = own() else { return };
+    let tarball = worked.0.path("linux.tar");
+    let whole = fs::read(&tarball).unwrap();
+    let at_first = plan(&worked, "mine");
+    fs::write(&tarball, &whole[..700]).unwrap();
+    let found = source::fetch(&at_first, &Silent).unwrap_err().to_string();
+    let checking = format!("checking {}: sha256 is ", tarball.display());
+    assert!(found.starts_with(&checking), "{found}");
+    for part in ["lab.toml says ", "hint: it is damaged, cut short"] {
+        assert!(found.contains(part), "{found}");
+    }
+    // As lab.toml says, and cut all the same.
+    let cut = plan(&worked, "mine");
+    let fetched = source::fetch(&cut, &Silent).unwrap();
+    let found = prepare(&cut, &fetched, &Silent).unwrap_err().to_string();
+    let unpacking = format!("unpacking {}: ", tarball.display());
+    assert!(found.starts_with(&unpacking), "{found}");
+    fs::write(&tarball, &whole).unwrap();
+    let fetched = source::fetch(&at_first, &Silent).unwrap();
+    prepare(&at_first, &fetched, &Silent).unwrap();
+}
