@@ -8,6 +8,7 @@ pub mod commit;
 pub mod cover;
 pub mod export;
 pub mod git;
+pub mod header;
 pub mod list;
 pub mod misfit;
 pub mod new;

@@ -8,7 +8,8 @@ use std::path::Path;
 use crate::error::{AtPath, Error, Result};
 use crate::exec::tool;
 use crate::patchset::commit::{refuse_detached, refuse_unfinished};
-use crate::patchset::git::{git, identity};
+use crate::patchset::git::git;
+use crate::patchset::header::identity;
 use crate::patchset::origin::Origin;
 
 const DOING: &str = "beginning a patch";

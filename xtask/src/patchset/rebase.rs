@@ -10,7 +10,8 @@ use std::path::Path;
 use crate::error::{AtPath, Error, Result};
 use crate::event::Sink;
 use crate::layout::{read_text, remove_dir};
-use crate::patchset::git::{self, git, message, Contents, EPOCH, LAB, PATCH_TRAILER};
+use crate::patchset::git::{self, git, Contents, EPOCH, LAB, PATCH_TRAILER};
+use crate::patchset::header::message;
 use crate::patchset::origin::Origin;
 use crate::patchset::series::{Patch, Series};
 
