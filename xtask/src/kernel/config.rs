@@ -10,6 +10,7 @@ use crate::arch::Arch;
 use crate::error::{AtPath, Error, Result};
 use crate::event::{Sink, Stage, Step};
 use crate::kernel::kconfig::{Symbols, Values};
+use crate::kernel::rust;
 use crate::kernel::toolchain::KernelTools;
 use crate::kernel::tree::PatchedTree;
 use crate::layout::{create_dir, read_text, remove_dir, write_whole};
@@ -126,6 +127,8 @@ fn make_config(
     let name = &plan.kernel.name;
     let obj = plan.layout.obj(name, arch);
     let doing = format!("configuring the kernel ({name}, {arch})");
+    let wanted = wanted(fragments)?;
+    rust::refuse_unfit(&doing, &wanted, tree, tools, arch)?;
     create_dir(&obj)?;
     // kbuild makes them anew when bindgen or gcc are others, and not when libclang is.
     for folder in ["rust/bindings", "rust/uapi"] {
@@ -143,7 +146,7 @@ fn make_config(
             |_, _| {},
         )?;
     let result = read_text(&obj.join(".config"))?;
-    let lost = lost_symbols(&wanted(fragments)?, &result);
+    let lost = lost_symbols(&wanted, &result);
     if !lost.is_empty() {
         let symbols = Symbols::read(&tree.path, arch.kbuild_name());
         let values = values(&result);

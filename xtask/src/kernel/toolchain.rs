@@ -200,6 +200,9 @@ pub fn find_rustc(layout: &Layout, plan: &ToolchainPlan) -> Result<Option<Rustc>
     if let Freshness::Fresh(Some(rustc)) = stamp::check::<Option<Rustc>>(&stamp_file, &inputs) {
         return Ok(Some(rustc));
     }
+    if let Some(named) = &plan.rustc {
+        refuse_old(named, &rustc_version(named)?)?;
+    }
     let found = candidates.into_iter().find_map(|path| {
         let version = rustc_version(&path).ok()?;
         (parse_version(&version)? >= OLDEST_RUSTC).then_some(Rustc { path, version })
@@ -209,17 +212,34 @@ pub fn find_rustc(layout: &Layout, plan: &ToolchainPlan) -> Result<Option<Rustc>
 }
 
 fn named_rustc(rustc: &Path) -> Result<PathBuf> {
-    let wrong = |found: &str| {
-        Error::usage(format!("using {} as the kernel's rustc", rustc.display()), found)
-            .hint("lab.toml [toolchain] rustc or RESTART_LAB_RUSTC names it; a rustup toolchain needs `rustup component add rust-src`")
-    };
     if !rustc.is_file() {
-        return Err(wrong("there is no such file"));
+        return Err(unfit(rustc, "there is no such file"));
     }
     if !has_library_source(rustc) {
-        return Err(wrong("its library's source is not installed"));
+        return Err(unfit(rustc, "its library's source is not installed"));
     }
     Ok(rustc.to_path_buf())
+}
+
+/// Refuses a rustc that the user named and that says that it is too old for any kernel.
+fn refuse_old(rustc: &Path, said: &str) -> Result<()> {
+    match parse_version(said) {
+        Some(version) if version >= OLDEST_RUSTC => Ok(()),
+        _ => {
+            let (major, minor) = OLDEST_RUSTC;
+            let found = format!(
+                "it says \"{}\", and kernels take {major}.{minor} or later",
+                said.trim()
+            );
+            Err(unfit(rustc, &found))
+        }
+    }
+}
+
+/// What is wrong with a rustc that the user named.
+fn unfit(rustc: &Path, found: &str) -> Error {
+    Error::usage(format!("using {} as the kernel's rustc", rustc.display()), found)
+        .hint("lab.toml [toolchain] rustc or RESTART_LAB_RUSTC names it; a rustup toolchain needs `rustup component add rust-src`")
 }
 
 /// Real compilers, not rustup's proxies: the distribution's first, then rustup's toolchains, stable before others.
@@ -266,7 +286,12 @@ fn parse_version(text: &str) -> Option<(u32, u32)> {
 
 /// What `rustc --version` says.
 pub fn rustc_version(rustc: &Path) -> Result<String> {
-    tool("asking for rustc's version", rustc)
+    program_version("rustc", rustc)
+}
+
+/// What a program of Rust's says to `--version`.
+pub fn program_version(name: &str, path: &Path) -> Result<String> {
+    tool(format!("asking for {name}'s version"), path)
         .arg("--version")
         .env_remove("LD_LIBRARY_PATH")
         .env_remove("RUSTUP_TOOLCHAIN")
@@ -307,6 +332,16 @@ mod tests {
             told(Compiler::Clang, Arch::Arm64),
             "LLVM=-19 | clang-19 ld.lld-19 llvm-objcopy-19"
         );
+    }
+
+    #[test]
+    fn a_rustc_that_the_user_named_is_told_to_be_too_old() {
+        let refused = |said: &str| refuse_old(Path::new("/opt/rustc"), said).err();
+        assert!(refused("rustc 1.78.0 (9b00956e5 2024-04-29)").is_none());
+        let old = refused("rustc 1.77.2 (25ef9e3d8 2024-04-09)\n").unwrap();
+        let found = "using /opt/rustc as the kernel's rustc: it says \"rustc 1.77.2 (25ef9e3d8 2024-04-09)\", and kernels take 1.78 or later";
+        assert!(old.to_string().starts_with(found), "{old}");
+        assert!(refused("no compiler").is_some());
     }
 
     #[test]
