@@ -2,13 +2,12 @@
 
 //! `lab clean`: removes what the lab has made.
 
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::error::Result;
 use crate::event::Sink;
 use crate::flags::Clean;
-use crate::layout::{remove_dir, Layout};
+use crate::layout::{disk_bytes, remove_dir, Layout};
 
 /// What was removed.
 pub struct Removed {
@@ -37,17 +36,10 @@ pub fn clean(layout: &Layout, flags: &Clean, sink: &dyn Sink) -> Result<Vec<Remo
         .map(|name| lab.join(name))
         .filter(|path| path.exists())
     {
-        let bytes = size(&path);
+        let bytes = disk_bytes(&path);
         remove_dir(&path)?;
         removed.push(Removed { path, bytes });
     }
     drop(lock);
     Ok(removed)
-}
-
-/// What the files below a folder take of the disk; what cannot be looked at counts nothing.
-fn size(dir: &Path) -> u64 {
-    let entries = walkdir::WalkDir::new(dir).into_iter().flatten();
-    let metas = entries.filter_map(|entry| entry.metadata().ok());
-    metas.map(|meta| meta.blocks() * 512).sum()
 }

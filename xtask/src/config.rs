@@ -20,6 +20,9 @@ pub struct LabConfig {
     pub default_machine: String,
     /// The tools that build kernels.
     pub toolchain: Toolchain,
+    /// What is kept of what was built.
+    #[serde(default)]
+    pub cache: Cache,
     /// Kernel sources by name.
     pub source: BTreeMap<String, Source>,
     /// Kernels by name.
@@ -41,6 +44,28 @@ pub struct Toolchain {
     pub bindgen: String,
     /// The kernel's rustc; without one the lab looks for one that has its library's source.
     pub rustc: Option<PathBuf>,
+}
+
+/// What is kept of what was built.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Cache {
+    /// What the object folders of all kernels may take together, in GiB (default: 10). Before a new one is made, the
+    /// least recently used ones go until the others fit.
+    #[serde(default = "objects_gib")]
+    pub objects_gib: u64,
+}
+
+impl Default for Cache {
+    fn default() -> Self {
+        Cache {
+            objects_gib: objects_gib(),
+        }
+    }
+}
+
+fn objects_gib() -> u64 {
+    10
 }
 
 /// What compiles the C of a kernel. Whichever it is, lld links, LLVM's tools work on what it writes, and bindgen
@@ -173,6 +198,12 @@ impl LabConfig {
                 "kernel \"{GUEST}\": folders of the lab have this name"
             ));
         }
+        if !GIB.contains(&self.cache.objects_gib) {
+            problems.push(format!(
+                "cache: objects-gib {} is not in 1..100000",
+                self.cache.objects_gib
+            ));
+        }
         for (name, source) in &self.source {
             let named = |problem| format!("source \"{name}\": {problem}");
             problems.extend(source.problems().map(named));
@@ -301,7 +332,10 @@ impl Kernel {
 }
 
 /// Object folders of kernels lie beside those of the guest programs.
-const GUEST: &str = "guest";
+pub const GUEST: &str = "guest";
+
+/// What object folders can be allowed, in GiB.
+const GIB: std::ops::RangeInclusive<u64> = 1..=100_000;
 
 /// How many processors a guest can have: NR_CPUS of the lab's kernels is the most.
 pub const CPUS: std::ops::RangeInclusive<u32> = 1..=8;

@@ -6,6 +6,7 @@ pub mod build;
 pub mod config;
 pub mod kconfig;
 pub mod lines;
+pub mod objects;
 pub mod rust;
 pub mod source;
 pub mod toolchain;

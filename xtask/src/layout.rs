@@ -7,6 +7,7 @@ mod lock;
 
 use std::fs;
 use std::io::Write;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use crate::arch::Arch;
@@ -106,9 +107,13 @@ impl Layout {
     pub fn packed(&self, source: &str) -> PathBuf {
         self.lab.join("src").join(format!("{source}.packed"))
     }
+    /// All object folders.
+    pub fn objects(&self) -> PathBuf {
+        self.lab.join("obj")
+    }
     /// Object folder of a kernel.
     pub fn obj(&self, kernel: &str, arch: Arch) -> PathBuf {
-        self.lab.join("obj").join(format!("{kernel}-{arch}"))
+        self.objects().join(format!("{kernel}-{arch}"))
     }
     /// Finished images of a kernel.
     pub fn kernel_out(&self, kernel: &str, arch: Arch) -> PathBuf {
@@ -120,7 +125,7 @@ impl Layout {
     }
     /// Cargo's target folder for guest programs.
     pub fn guest_target(&self, arch: Arch) -> PathBuf {
-        self.lab.join("obj").join(format!("guest-{arch}"))
+        self.objects().join(format!("guest-{arch}"))
     }
     /// The initramfs of an architecture.
     pub fn initramfs(&self, arch: Arch) -> PathBuf {
@@ -170,6 +175,13 @@ pub fn remove_dir(path: &Path) -> Result<()> {
         Err(err) if err.kind() == std::io::ErrorKind::NotFound => Ok(()),
         other => other.at("removing", path),
     }
+}
+
+/// What the files below a folder take of the disk, in bytes; what cannot be looked at counts nothing.
+pub fn disk_bytes(dir: &Path) -> u64 {
+    let entries = walkdir::WalkDir::new(dir).into_iter().flatten();
+    let metas = entries.filter_map(|entry| entry.metadata().ok());
+    metas.map(|meta| meta.blocks() * 512).sum()
 }
 
 /// Reads a text file.

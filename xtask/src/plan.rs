@@ -38,6 +38,10 @@ pub struct Plan {
     pub cargo: PathBuf,
     /// Processors to build with.
     pub build_jobs: usize,
+    /// All kernels of `lab.toml`.
+    pub kernels: Vec<String>,
+    /// What their object folders may take of the disk, together.
+    pub objects_bytes: u64,
 }
 
 /// A kernel to be built.
@@ -153,6 +157,8 @@ impl Plan {
             tests: false,
             cargo: host.cargo.clone(),
             build_jobs: host.cpus,
+            kernels: config.kernel.keys().cloned().collect(),
+            objects_bytes: config.cache.objects_gib << 30,
         })
     }
 

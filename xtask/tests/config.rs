@@ -45,10 +45,12 @@ fn all_problems_come_at_once() {
     let text = SOUND
         .replace("default-kernel = \"6.12\"", "default-kernel = \"6.13\"")
         .replace("cpus = 2", "cpus = 200")
+        .replace("objects-gib = 10", "objects-gib = 0")
         .replace("slowdown = 8.0", "slowdown = 0.5")
         .replace("{ debian = \"linux-source-6.12\" }", "{ file = \"x.tar\" }");
     insta::assert_snapshot!(refusal(&text), @r#"
     checking lab.toml: lab.toml: default-kernel: kernel "6.13" is not defined; defined: 6.12, 6.12-plain, debug, next, next-plain (did you mean "6.12"?)
+    lab.toml: cache: objects-gib 0 is not in 1..100000
     lab.toml: source "6.12": origin 1: a file needs its sha256
     lab.toml: kernel "debug": slowdown 0.5 is not in 1.0..100.0
     lab.toml: machine "default": cpus 200 is not in 1..8

@@ -3,12 +3,16 @@
 //! Planning is pure: flags, `lab.toml` and a host in, a plan out.
 
 use std::path::PathBuf;
+use std::sync::Mutex;
+use std::time::{Duration, SystemTime};
 
 use xtask::arch::Arch;
 use xtask::config::LabConfig;
 use xtask::error::Kind;
+use xtask::event::Event;
 use xtask::flags::{ArchSet, Target};
 use xtask::host::Host;
+use xtask::kernel::objects::make_room;
 use xtask::layout::Layout;
 use xtask::plan::Plan;
 use xtask::setup::{needs, Need};
@@ -175,4 +179,60 @@ fn an_arm64_machine_crosses_the_other_way() {
         "{packages}"
     );
     assert!(!packages.contains("aarch64"), "{packages}");
+}
+
+#[test]
+fn object_folders_make_room_for_a_new_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let layout = Layout::new(dir.path());
+    let config = LabConfig::parse("lab.toml", include_str!("../../lab.toml")).unwrap();
+    let target = Target {
+        arch: ArchSet::One(Arch::X86_64),
+        ..Target::default()
+    };
+    let mut plan = Plan::new(&layout, &config, &target, &host(Arch::X86_64)).unwrap();
+    assert_eq!(plan.objects_bytes, 10 << 30);
+    // From the one that was used last to the one that was used first.
+    let names = [
+        "dropped-x86_64",
+        "debug-x86_64",
+        "6.12+prefix-x86_64",
+        "6.12-arm64",
+        "6.12-x86_64",
+        "guest-x86_64",
+    ];
+    for (at, name) in names.iter().enumerate() {
+        let obj = layout.objects().join(name);
+        std::fs::create_dir_all(&obj).unwrap();
+        std::fs::write(obj.join("vmlinux"), vec![1; 1 << 20]).unwrap();
+        std::fs::create_dir_all(layout.stamp("x").parent().unwrap()).unwrap();
+        std::fs::write(layout.stamp(&format!("kernel-{name}")), "{}").unwrap();
+        let used = SystemTime::now() - Duration::from_secs(3600 * (at as u64 + 1));
+        let obj = std::fs::File::open(obj).unwrap();
+        obj.set_modified(used).unwrap();
+    }
+    let notes = Mutex::new(Vec::new());
+    let sink = |event: Event| {
+        if let Event::Note(note) = event {
+            notes.lock().unwrap().push(note);
+        }
+    };
+    make_room(&plan, &sink).unwrap();
+    assert_eq!(*notes.lock().unwrap(), Vec::<String>::new());
+    plan.objects_bytes = 7 << 19;
+    make_room(&plan, &sink).unwrap();
+    let gone = |name: &&&str| {
+        let there = layout.objects().join(name).exists();
+        assert_eq!(layout.stamp(&format!("kernel-{name}")).exists(), there);
+        !there
+    };
+    let gone: Vec<&&str> = names.iter().filter(gone).collect();
+    assert_eq!(gone, [&"dropped-x86_64", &"6.12-arm64"]);
+    let notes = notes.into_inner().unwrap();
+    for (note, part) in notes.iter().zip([
+        "removed target/lab/obj/dropped-x86_64 (1.00 MiB, its kernel is not in lab.toml)",
+        "removed target/lab/obj/6.12-arm64 (1.00 MiB, last used 4 hours ago)",
+    ]) {
+        assert!(note.starts_with(part), "{note}");
+    }
 }

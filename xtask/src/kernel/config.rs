@@ -10,6 +10,7 @@ use crate::arch::Arch;
 use crate::error::{AtPath, Error, Result};
 use crate::event::{Sink, Stage, Step};
 use crate::kernel::kconfig::{Symbols, Values};
+use crate::kernel::objects;
 use crate::kernel::rust;
 use crate::kernel::toolchain::KernelTools;
 use crate::kernel::tree::PatchedTree;
@@ -73,8 +74,14 @@ pub fn configure(
     };
     let config_sha256 = stage.get(
         |_| vec![obj.join(".config")],
-        || make_config(plan, tree, tools, arch, &fragments),
+        || {
+            if !obj.exists() {
+                objects::make_room(plan, sink)?;
+            }
+            make_config(plan, tree, tools, arch, &fragments)
+        },
     )?;
+    objects::mark_used(&obj)?;
     Ok(Configured {
         arch,
         obj,
