@@ -314,17 +314,14 @@ impl Commit {
         let patch = Patch::parse(&self.hash, &self.text())?;
         let said = |path: &String| patch.files.iter().find(|file| file.path == *path);
         for path in paths {
-            match said(path) {
-                None => {
-                    return refused(&format!(
-                        "it changes no line of {path}, but its mode, or that it is there"
-                    ))
-                }
+            let why = match said(path) {
                 Some(file) if file.deleted && source.overlay => {
-                    return refused(&format!("it deletes {path}, and no patch deletes files"))
+                    format!("it deletes {path}, and no patch deletes files")
                 }
-                Some(_) => {}
-            }
+                Some(file) if file.hunks > 0 || !source.overlay => continue,
+                _ => format!("it changes no line of {path}, but its mode, or that it is there"),
+            };
+            return refused(&why);
         }
         Ok(())
     }

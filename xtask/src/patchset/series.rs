@@ -43,6 +43,8 @@ pub struct TouchedFile {
     pub deleted: bool,
     /// Lines added.
     pub added: usize,
+    /// Places that it changes; none where only the file comes, goes, or gets another mode.
+    pub hunks: usize,
 }
 
 impl Series {
@@ -161,6 +163,7 @@ impl Patch {
         let mut header = String::new();
         let mut files: Vec<TouchedFile> = Vec::new();
         let mut before = None;
+        let mut git: Option<GitHeader> = None;
         let mut in_header = true;
         let mut hunk = Hunk::default();
         for line in text.lines() {
@@ -174,6 +177,9 @@ impl Patch {
             if in_header {
                 header.push_str(line);
                 header.push('\n');
+            } else if let Some(names) = line.strip_prefix("diff --git ") {
+                files.extend(git.take().and_then(GitHeader::file));
+                git = Some(GitHeader::of(names));
             } else if let Some(old) = line.strip_prefix("--- ") {
                 before = Some(path_of(old));
             } else if let Some(new) = line.strip_prefix("+++ ") {
@@ -182,22 +188,96 @@ impl Patch {
                 let path = new.clone().or_else(|| old.clone()).ok_or_else(|| {
                     Error::usage(format!("reading {name}"), "a change names no file")
                 })?;
+                // A file with another name has not been there before, though what it was made of has.
+                let moved = git.take().is_some_and(|header| header.created);
                 files.push(TouchedFile {
-                    path,
-                    created: old.is_none(),
+                    created: old.is_none() || moved,
                     deleted: new.is_none(),
-                    added: 0,
+                    ..TouchedFile::at(path)
                 });
             } else if line.starts_with("@@ ") {
                 hunk = Hunk::parse(line).ok_or_else(|| {
                     Error::usage(format!("reading {name}"), format!("not a hunk: {line}"))
                 })?;
+                if let Some(file) = files.last_mut() {
+                    file.hunks += 1;
+                }
+            } else if let Some(header) = &mut git {
+                files.extend(header.take(line));
             }
         }
+        files.extend(git.and_then(GitHeader::file));
         Ok(Patch {
             name: name.to_string(),
             header,
             files,
+        })
+    }
+}
+
+impl TouchedFile {
+    /// A file of which nothing is said yet.
+    fn at(path: String) -> TouchedFile {
+        TouchedFile {
+            path,
+            created: false,
+            deleted: false,
+            added: 0,
+            hunks: 0,
+        }
+    }
+}
+
+/// What git says of a file above its lines, or in the place of any.
+struct GitHeader {
+    path: Option<String>,
+    created: bool,
+    deleted: bool,
+    /// Whether its mode is another.
+    turned: bool,
+}
+
+impl GitHeader {
+    /// `a/kernel/fork.c b/kernel/fork.c`; where the names differ, the lines that follow say which they are.
+    fn of(names: &str) -> GitHeader {
+        let halves = names.split_at_checked(names.len() / 2);
+        let path = halves.and_then(|(old, new)| {
+            let (old, new) = (path_of(old)?, path_of(new.trim_start())?);
+            (old == new).then_some(new)
+        });
+        GitHeader {
+            path,
+            created: false,
+            deleted: false,
+            turned: false,
+        }
+    }
+
+    /// Takes one line; what a rename or a copy is made of is another file.
+    fn take(&mut self, line: &str) -> Option<TouchedFile> {
+        self.created |= line.starts_with("new file mode ");
+        self.deleted |= line.starts_with("deleted file mode ");
+        self.turned |= line.starts_with("new mode ");
+        let named = |words: [&str; 2]| words.iter().find_map(|word| line.strip_prefix(word));
+        if let Some(path) = named(["rename to ", "copy to "]) {
+            self.path = Some(path.to_string());
+            self.created = true;
+        }
+        let from = named(["rename from ", "copy from "])?;
+        Some(TouchedFile {
+            deleted: line.starts_with("rename"),
+            ..TouchedFile::at(from.to_string())
+        })
+    }
+
+    /// The file, if no lines of it follow.
+    fn file(self) -> Option<TouchedFile> {
+        let says = self.created || self.deleted || self.turned;
+        let path = self.path.filter(|_| says)?;
+        Some(TouchedFile {
+            created: self.created,
+            deleted: self.deleted,
+            ..TouchedFile::at(path)
         })
     }
 }
@@ -273,6 +353,40 @@ mod tests {
             .map(|file| (file.path.as_str(), file.added))
             .collect();
         assert_eq!(found, [("kernel/fork.c", 2), ("kernel/new.c", 1)]);
+    }
+
+    #[test]
+    fn what_git_says_without_lines_counts() {
+        let text = "Subject: x\n\ndiff --git a/k/a.c b/k/b.c\nsimilarity index 100%\nrename from k/a.c\nrename to k/b.c\n\
+                    diff --git a/run b/run\nold mode 100644\nnew mode 100755\n\
+                    diff --git a/k/c.c b/k/d.c\ncopy from k/c.c\ncopy to k/d.c\n--- a/k/c.c\n+++ b/k/d.c\n@@ -1 +1,2 @@\n one\n+two\n\
+                    diff --git a/none b/none\nnew file mode 100644\nindex 000000000000..e69de29bb2d1\n-- \n2.39.5\n";
+        let patch = Patch::parse("100-x.patch", text).unwrap();
+        let said: Vec<String> = patch
+            .files
+            .iter()
+            .map(|file| {
+                let TouchedFile {
+                    path,
+                    created,
+                    deleted,
+                    added,
+                    hunks,
+                } = file;
+                format!("{path} {created} {deleted} {added} {hunks}")
+            })
+            .collect();
+        assert_eq!(
+            said,
+            [
+                "k/a.c false true 0 0",
+                "k/b.c true false 0 0",
+                "run false false 0 0",
+                "k/c.c false false 0 0",
+                "k/d.c true false 1 1",
+                "none true false 0 0"
+            ]
+        );
     }
 
     #[test]

@@ -2,7 +2,6 @@
 
 //! The patched tree: only what differs is written, and everything can be undone.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -11,7 +10,7 @@ use xtask::event::Silent;
 use xtask::kernel::tree::State;
 use xtask::patchset::series::Series;
 
-use crate::project::{age, pack, write, Project, DIVISION, PATCH};
+use crate::project::{age, files, pack, write, Project, DIVISION, PATCH};
 
 #[test]
 fn series_and_overlay_are_laid_in() {
@@ -242,19 +241,22 @@ fn the_executable_bit_follows_the_series() {
     assert_eq!(mode(), 0o644);
 }
 
-/// Every file below a folder: its content, and whether it can be run.
-fn files(dir: &Path) -> BTreeMap<String, (Vec<u8>, bool)> {
-    let mut files = BTreeMap::new();
-    for entry in walkdir::WalkDir::new(dir) {
-        let entry = entry.unwrap();
-        let path = entry.path().strip_prefix(dir).unwrap();
-        if entry.file_type().is_file() && !path.starts_with(".git") {
-            let runs = entry.metadata().unwrap().permissions().mode() & 0o100 != 0;
-            let content = fs::read(entry.path()).unwrap();
-            files.insert(path.display().to_string(), (content, runs));
-        }
-    }
-    files
+#[test]
+fn what_git_says_without_lines_is_done() {
+    let Some(project) = Project::new() else {
+        return;
+    };
+    let changes = "diff --git a/kernel/exit.c b/kernel/leave.c\nsimilarity index 100%\nrename from kernel/exit.c\nrename to kernel/leave.c\n\
+                   diff --git a/kernel/x.mod b/kernel/x.mod\nold mode 100644\nnew mode 100755\n\
+                   diff --git a/none/there b/none/there\nnew file mode 100644\nindex 000000000000..e69de29bb2d1\n";
+    sync_own(&project, &[("a.patch", changes)]).unwrap();
+    let made = files(&project.tree(""));
+    assert!(!made.contains_key("kernel/exit.c"));
+    assert_eq!(made["kernel/leave.c"], (b"exit\n".to_vec(), false));
+    assert_eq!(made["kernel/x.mod"], (b"x\n".to_vec(), true));
+    assert_eq!(made["none/there"], (Vec::new(), false));
+    sync_own(&project, &[]).unwrap();
+    assert_eq!(files(&project.tree("")), files(&project.path("linux")));
 }
 
 #[test]

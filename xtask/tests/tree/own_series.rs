@@ -15,7 +15,7 @@ use xtask::patchset::{self, check, refresh};
 use xtask::plan::Plan;
 use xtask::stamp::hash_file;
 
-use crate::project::{pack, there, write, Worked};
+use crate::project::{files, pack, there, write, Worked};
 
 /// As `git format-patch` writes it.
 const FORK: &str = "From 0123 Mon Sep 17 00:00:00 2001\nFrom: A <a@b.invalid>\nSubject: [PATCH 1/3] fork: x\n\nWhy.\n\n\
@@ -124,8 +124,11 @@ fn its_names_and_its_order_stay_as_they_are() {
     // What is new has a name like the others, and files come and go by patches.
     worked.edit("drivers/target/mine.c", "mine\nmore\n");
     worked.edit("drivers/target/other.c", "other\n");
+    worked.edit("drivers/target/none", "");
+    worked.git(&["update-index", "--chmod=+x", "Makefile"]);
     worked.git(&["rm", "-q", ".gitignore"]);
     worked.git(&["commit", "-q", "-m", "mine: more\n\nWhy."]);
+    worked.git(&["reset", "-q", "--hard"]);
     let said = worked.refresh().unwrap();
     assert!(said.contains("write mine/0012-more.patch\n"), "{said}");
     assert_eq!(
@@ -137,6 +140,10 @@ fn its_names_and_its_order_stay_as_they_are() {
     patchset::apply_to(&plan(&worked, "mine"), &again, None, &Silent).unwrap();
     let tree = ["rev-parse", "HEAD^{tree}"];
     assert_eq!(worked.0.ask("again", &tree), worked.0.ask("tree", &tree));
+    let plan = plan(&worked, "mine");
+    let source = source::fetch(&plan, &Silent).unwrap();
+    let lab = prepare(&plan, &source, &Silent).unwrap().path;
+    assert_eq!(files(&lab), files(&again));
     worked.git(&["commit", "-q", "--allow-empty", "-m", "mine: nothing"]);
     let said = worked.refresh().unwrap();
     assert!(

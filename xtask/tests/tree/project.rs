@@ -2,7 +2,9 @@
 
 //! A project with a tiny kernel source, one patch and a few files of the overlay.
 
+use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -115,6 +117,21 @@ pub fn pack(root: &Path, tarball: &Path) {
 pub fn write(path: &Path, text: &str) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(path, text).unwrap();
+}
+
+/// Every file below a folder: its content, and whether it can be run.
+pub fn files(dir: &Path) -> BTreeMap<String, (Vec<u8>, bool)> {
+    let mut files = BTreeMap::new();
+    for entry in walkdir::WalkDir::new(dir) {
+        let entry = entry.unwrap();
+        let path = entry.path().strip_prefix(dir).unwrap();
+        if entry.file_type().is_file() && !path.starts_with(".git") {
+            let runs = entry.metadata().unwrap().permissions().mode() & 0o100 != 0;
+            let content = fs::read(entry.path()).unwrap();
+            files.insert(path.display().to_string(), (content, runs));
+        }
+    }
+    files
 }
 
 pub fn age(path: &Path) -> SystemTime {
