@@ -20,6 +20,7 @@ use crate::stamp::files_below;
 const FOLDER: &str = ".git/restart-lab";
 const FILES: &str = "files";
 const FRESH: &str = "files.new";
+const OLD: &str = "files.old";
 const MADE: &str = "made.json";
 
 /// A commit as it was: its patch, and all that it said.
@@ -125,6 +126,11 @@ impl Origin {
                 "it was not made by `cargo xtask patchset apply --to` or `rebase`",
             ));
         }
+        // Cut between the two renamings of `replace`.
+        let (all, fresh) = (folder.join(FILES), folder.join(FRESH));
+        if !all.exists() && fresh.exists() {
+            std::fs::rename(&fresh, &all).at("renaming to", &all)?;
+        }
         let made = serde_json::from_str(&read_text(&folder.join(MADE))?)
             .map_err(|err| Error::usage(doing, format!("{MADE}: {err}")))?;
         Ok(Origin { folder, made })
@@ -215,15 +221,19 @@ impl Origin {
         files: &[(PathBuf, Vec<u8>)],
         commits: &[(Commit, String)],
     ) -> Result<()> {
-        // Whole before the old ones go: without them unedited files would count as edited.
-        let (all, fresh) = (self.folder.join(FILES), self.folder.join(FRESH));
+        // Whole before the old ones go: without them what the project edits would not be seen.
+        let [all, fresh, old] = [FILES, FRESH, OLD].map(|name| self.folder.join(name));
         remove_dir(&fresh)?;
         create_dir(&fresh)?;
         for (path, content) in files {
             write_whole(&fresh.join(path), content)?;
         }
-        remove_dir(&all)?;
+        remove_dir(&old)?;
+        if all.exists() {
+            std::fs::rename(&all, &old).at("renaming to", &old)?;
+        }
         std::fs::rename(&fresh, &all).at("renaming to", &all)?;
+        remove_dir(&old)?;
         self.made.commits.clear();
         // Whoever was left out has been told of.
         self.made.carried.clear();

@@ -62,7 +62,10 @@ impl Series {
             }
             patches.push(Patch::parse(name, &read_text(&path)?)?);
         }
-        let base = read_text(&dir.join("base"))?.trim().to_string();
+        let base = read_text(&dir.join("base")).map_err(|err| {
+            err.hint("it says for which version of the source the patches were made, in one line")
+        })?;
+        let base = base.trim().to_string();
         Ok(Series {
             dir: dir.to_path_buf(),
             base,
@@ -395,5 +398,11 @@ mod tests {
         std::fs::write(dir.path().join("series"), "100-x.patch\n").unwrap();
         let error = Series::read(dir.path()).unwrap_err().to_string();
         assert!(error.contains("it lists 100-x.patch"), "{error}");
+        std::fs::write(dir.path().join("series"), "").unwrap();
+        let error = Series::read(dir.path()).unwrap_err().to_string();
+        assert!(
+            error.contains("base: ") && error.contains("for which version"),
+            "{error}"
+        );
     }
 }

@@ -194,6 +194,29 @@ fn a_second_refresh_knows_the_first() {
 }
 
 #[test]
+fn a_refresh_that_was_cut_at_its_end_loses_nothing() {
+    let Some(worked) = Worked::new() else { return };
+    let kept = worked.0.path("tree/.git/restart-lab");
+    fs::rename(kept.join("files"), kept.join("files.new")).unwrap();
+    assert_eq!(
+        worked.refresh().unwrap(),
+        "0 to write, 0 to remove, 8 as they were"
+    );
+    // Half of what is new, beside what was.
+    write(
+        &kept.join("files.new/kernel-patches/100-fork.patch"),
+        "half",
+    );
+    fs::create_dir(kept.join("files.old")).unwrap();
+    worked.edit("kernel/checkpoint/cr_main.rs", "edited");
+    worked.git(&["commit", "-q", "-m", "checkpoint: edit"]);
+    worked.refresh().unwrap();
+    assert!(!kept.join("files.new").exists() && !kept.join("files.old").exists());
+    let copy = kept.join("files/rust-syscall/src/cr_main.rs");
+    assert_eq!(fs::read_to_string(copy).unwrap(), "edited");
+}
+
+#[test]
 fn a_tree_that_stops_short_leaves_the_rest_alone() {
     let Some(worked) = Worked::new() else { return };
     fs::remove_dir_all(worked.0.path("tree")).unwrap();
@@ -219,6 +242,8 @@ fn a_tree_that_is_not_all_there_loses_nothing() {
     worked.git(&["checkout", "-q", "--detach", "HEAD~1"]);
     let detached = worked.refresh().unwrap_err().to_string();
     assert!(detached.contains("no branch is checked out"), "{detached}");
+    let begun = new::begin(&worked.0.path("tree"), "fork: x").unwrap_err();
+    assert_eq!(begun.found(), "no branch is checked out");
     worked.git(&["checkout", "-q", "lab"]);
     write(&worked.0.path("tree/kernel/exit.c"), "exit\n\0");
     worked.git(&["commit", "-q", "-a", "--amend", "--no-edit"]);
