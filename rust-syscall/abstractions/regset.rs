@@ -80,8 +80,15 @@ impl Regset {
         Ok(len)
     }
 
+    /// Whether so many bytes are whole registers, and no more than there are: what the kernel's own
+    /// callers see to, and many a `set` relies on.
+    fn takes(self, len: usize) -> bool {
+        let size = self.0.size as usize;
+        len > 0 && len <= self.max_size() && size > 0 && len % size == 0
+    }
+
     /// Sets the registers of the current task, whose live ones have been put out of the way by
-    /// [`flush_current`].
+    /// [`flush_current`]. `EINVAL` if the bytes are not whole registers, or more than there are.
     pub fn set_current(self, bytes: &[u8]) -> Result {
         let set = self.0.set.ok_or(EINVAL)?;
         #[cfg(CONFIG_X86_64)]
@@ -91,8 +98,11 @@ impl Regset {
         };
         #[cfg(CONFIG_X86_64)]
         let bytes = longer.as_deref().unwrap_or(bytes);
+        if !self.takes(bytes.len()) {
+            return Err(EINVAL);
+        }
         let live = is_live(self.note());
-        // SAFETY: `set` belongs to this regset and checks the length, the current task is
+        // SAFETY: `set` belongs to this regset, the length is one that it takes, the current task is
         // valid. For registers that live in the CPU also in the kernel, preemption is off
         // until they are loaded, or a switch would save the old ones over the new; their
         // `set` only copies.
