@@ -33,7 +33,7 @@ impl ReadGuard<'_> {
     /// Calls `visit(address, content)` for every page in `start..end` that is the mapping's own, in order.
     ///
     /// Page cache pages of private file mappings and holes are passed over. `visit` runs under a page table
-    /// lock: it must not sleep.
+    /// lock: it must not sleep. `EOPNOTSUPP` for a page that gives SIGBUS: a poisoned one, or a guard.
     pub fn walk_own_pages<F>(&self, start: u64, end: u64, visit: &mut F) -> Result
     where
         F: FnMut(u64, Content) -> Walk,
@@ -80,6 +80,8 @@ where
         // SAFETY: a page that an entry points to is valid under the entry's lock.
         1 if unsafe { bindings::page_is_anon(page) } => Content::Own { zero: is_zero(page) },
         2 => Content::Elsewhere,
+        // No page, and not as if there was nothing: what is read there gives a signal.
+        3 => return -(bindings::EOPNOTSUPP as i32),
         _ => return 0,
     };
     // SAFETY: `private` is the `visit` of `walk_own_pages`, borrowed mutably for the walk alone.

@@ -5,7 +5,7 @@
 //! Saving takes `mmap_lock` only to look, never over I/O. Loading empties the calling task's
 //! address space first: from then on only success or SIGKILL is left.
 
-use super::failure::{Context, Failure};
+use super::failure::{numbers::EOPNOTSUPP, Context, Failure};
 use super::loader::Loader;
 use super::pages::{self, Place, Ranges};
 use super::saver::{Kept, Saver};
@@ -16,7 +16,7 @@ use crate::image::record::memory::{self as record, MAX_VMA_ENTRIES};
 use crate::image::record::{Mm, PageRange, Shmem, VmaEntry, VmaKind, Vmas};
 use kernel::alloc::{flags::GFP_KERNEL, KVVec};
 use kernel::cred::new;
-use kernel::error::code::*;
+use kernel::error::{code::*, Error};
 use kernel::fs::File;
 use kernel::mm::mapping::{self, Advice, Mode, Protection};
 use kernel::mm::space::{Layout, MAX_AUXV};
@@ -204,7 +204,8 @@ fn save_pages(mm: &ARef<MmWithUser>, seen: &[Seen], out: &mut Saver) -> Result<(
             VmaKind::SharedAnon | VmaKind::Vvar | VmaKind::Vdso | VmaKind::VvarClock => continue,
         };
         ranges.end_range();
-        let mut at = vma.entry.start;
+        let start = vma.entry.start;
+        let mut at = start;
         while at < vma.entry.end {
             let mut next = vma.entry.end;
             mm.read_lock()
@@ -216,7 +217,10 @@ fn save_pages(mm: &ARef<MmWithUser>, seen: &[Seen], out: &mut Saver) -> Result<(
                     next = addr;
                     Walk::Stop
                 })
-                .doing_on("looking for the pages of the mapping at", at)?;
+                .map_err(|errno| match errno == Error::from_errno(EOPNOTSUPP) {
+                    true => Failure::refused("mapping", start, "page that gives SIGBUS (poison or a guard)"),
+                    false => Failure::doing(errno, "looking for the pages of a mapping"),
+                })?;
             if next < vma.entry.end {
                 pages::save(Place::Mm(mm), &mut ranges, out)?;
             }
@@ -292,7 +296,7 @@ fn load_vmas(count: usize, input: &mut Loader) -> Result<KVVec<VmaEntry>, Failur
     Ok(vmas)
 }
 
-fn map(vma: &VmaEntry, input: &Loader) -> Result<(), Failure> {
+fn map(vma: &VmaEntry, input: &mut Loader) -> Result<(), Failure> {
     let has = |bit| vma.flags & bit != 0;
     let protection = Protection {
         read: has(record::VMA_READ),

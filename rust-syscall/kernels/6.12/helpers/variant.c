@@ -43,7 +43,7 @@ struct pid_namespace *rust_helper_get_pid_ns(struct pid_namespace *ns)
 	return get_pid_ns(ns);
 }
 
-/* What a page table entry holds: 0 nothing of its own, 1 a page, 2 a page elsewhere (swap). */
+/* A page table entry: 0 nothing of its own, 1 a page, 2 a page elsewhere (swap), 3 a marker. */
 int rust_helper_pte_content(struct vm_area_struct *vma, unsigned long addr, pte_t *ptep,
 			    struct page **page)
 {
@@ -52,7 +52,7 @@ int rust_helper_pte_content(struct vm_area_struct *vma, unsigned long addr, pte_
 	if (pte_none(pte))
 		return 0;
 	if (!pte_present(pte))
-		return is_pte_marker(pte) ? 0 : 2;
+		return is_pte_marker(pte) ? 3 : 2;
 	*page = vm_normal_page(vma, addr, pte);
 	return *page ? 1 : 0;
 }

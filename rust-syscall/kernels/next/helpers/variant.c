@@ -14,7 +14,7 @@ int rust_helper_pte_content(struct vm_area_struct *vma, unsigned long addr, pte_
 	if (pte_none(pte))
 		return 0;
 	if (!pte_present(pte))
-		return softleaf_is_marker(softleaf_from_pte(pte)) ? 0 : 2;
+		return softleaf_is_marker(softleaf_from_pte(pte)) ? 3 : 2;
 	*page = vm_normal_page(vma, addr, pte);
 	return *page ? 1 : 0;
 }
