@@ -11,6 +11,7 @@ use crate::image::header::Kind;
 use crate::image::record::memory::{MAX_PAGES, MAX_PAGE_RANGES};
 use crate::image::record::{PageRange, Pages};
 use kernel::alloc::{flags::GFP_KERNEL, KVec};
+use kernel::error::code::*;
 use kernel::fs::File;
 use kernel::mm::pages::BATCH;
 use kernel::mm::MmWithUser;
@@ -129,6 +130,7 @@ pub(crate) fn save_shared(object: &File, objref: u32, out: &mut Saver) -> Result
     {
         let mut page = start as u64 & !(PAGE - 1);
         while page < end as u64 {
+            refuse_if_dying("looking for the data of shared memory")?;
             out.pages
                 .take_shared(object, page, 1, false)
                 .doing_on("reading shared memory at", page)?;
@@ -215,6 +217,14 @@ pub(crate) fn load_own(
     finish(record, sum, input, last)
 }
 
+/// Neither shared memory nor the file systems that are in memory look for a kill themselves.
+fn refuse_if_dying(what: &'static str) -> Result<(), Failure> {
+    match kernel::sighand::is_current_dying() {
+        true => Err(Failure::doing(EINTR, what)),
+        false => Ok(()),
+    }
+}
+
 /// Whether instructions may be fetched from pages that are filled.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Use {
@@ -233,6 +243,7 @@ fn fill(
     let (mut start, mut left) = (range.start, range.nr_pages as usize);
     while left > 0 {
         if input.pages.len() == BATCH {
+            refuse_if_dying("filling memory")?;
             drain(record, sum, input, usage)?;
         }
         let got = take(input, start, left).doing_on("filling memory at", start)?;
