@@ -195,6 +195,12 @@ impl Task {
         })
     }
 
+    /// Whether the task's ids are those of the first user namespace, in which 0 is root itself.
+    pub fn is_in_first_user_namespace(&self) -> bool {
+        let first = ptr::addr_of!(bindings::init_user_ns);
+        self.with_cred(|cred| ptr::eq(cred.user_ns, first))
+    }
+
     /// Whether the task sees other mounts than the caller.
     pub fn has_other_mounts(&self) -> bool {
         let caller = crate::task_current::current_task();
@@ -237,6 +243,12 @@ impl Task {
     }
 }
 
+/// Whether two fields hold the same text; what is behind its end may be of an older one.
+fn same_text<C: Copy + Default + PartialEq>(one: &[C], other: &[C]) -> bool {
+    let text = |field: &[C]| field.iter().position(|c| *c == C::default()).unwrap_or(field.len());
+    one[..text(one)] == other[..text(other)]
+}
+
 /// What is in the first's namespaces, and not in the second's.
 ///
 /// # Safety
@@ -258,7 +270,7 @@ unsafe fn lost_between(
     // SAFETY: by the function's contract. Names may change meanwhile: either is a name of its own.
     let named_alike = unsafe {
         let (own, others) = (&(*own.uts_ns).name, &(*others.uts_ns).name);
-        own.nodename == others.nodename && own.domainname == others.domainname
+        same_text(&own.nodename, &others.nodename) && same_text(&own.domainname, &others.domainname)
     };
     if !named_alike {
         return Some("host or domain name of its own (UTS namespace)");

@@ -9,8 +9,8 @@
 //! [`include/linux/fs_struct.h`](srctree/include/linux/fs_struct.h).
 
 use super::fdtable::locked;
-use crate::error::{code::*, from_err_ptr, to_result, Result};
-use crate::fs::File;
+use crate::error::{code::*, from_err_ptr, to_result, Error, Result};
+use crate::fs::{file, File};
 use crate::sync::aref::ARef;
 use crate::task::Task;
 use crate::variant;
@@ -188,9 +188,62 @@ impl Path {
         unsafe { (*self.0.dentry).d_inode }
     }
 
-    /// Whether it leads to the inode that is open as `file`.
-    pub fn leads_to(&self, file: &File) -> bool {
-        ptr::eq(self.inode(), file.inode())
+    /// Opens what is there for the current task, with the checks of `open(2)` (`may_open` in
+    /// `fs/namei.c`). Nothing is created or emptied.
+    pub fn open(&self, flags: u32) -> Result<ARef<File>> {
+        if flags & bindings::O_PATH == 0 {
+            self.may_open(flags)?;
+        }
+        // SAFETY: the path is valid, the credentials are the current task's own.
+        let file = unsafe {
+            let cred = (*bindings::get_current()).cred;
+            bindings::dentry_open(&self.0, flags as i32, cred)
+        };
+        let file = from_err_ptr(file)?;
+        // SAFETY: a file that is not an error pointer is new and ours.
+        Ok(unsafe { File::from_owned(file) })
+    }
+
+    fn may_open(&self, flags: u32) -> Result {
+        let access = match flags & file::flags::O_ACCMODE {
+            file::flags::O_RDONLY => bindings::MAY_READ,
+            file::flags::O_WRONLY => bindings::MAY_WRITE,
+            _ => bindings::MAY_READ | bindings::MAY_WRITE,
+        };
+        let writes = access & bindings::MAY_WRITE != 0;
+        match self.kind() {
+            FileKind::Symlink => return Err(Error::from_errno(-(bindings::ELOOP as i32))),
+            FileKind::Directory if writes => return Err(EISDIR),
+            // SAFETY: the path is valid.
+            FileKind::CharDevice { .. } | FileKind::BlockDevice
+                if !unsafe { bindings::may_open_dev(&self.0) } =>
+            {
+                return Err(EACCES);
+            }
+            _ => {}
+        }
+        self.may_access(access | bindings::MAY_OPEN)?;
+        // SAFETY: inode and mount are valid by the type invariant; flags are a plain number.
+        let (append_only, owned) = unsafe {
+            let inode = self.inode();
+            let owned = bindings::inode_owner_or_capable((*self.0.mnt).mnt_idmap, inode);
+            ((*inode).i_flags & bindings::S_APPEND != 0, owned)
+        };
+        if append_only && writes && flags & bindings::O_APPEND == 0 {
+            return Err(EPERM);
+        }
+        if flags & bindings::O_NOATIME != 0 && !owned {
+            return Err(EPERM);
+        }
+        Ok(())
+    }
+
+    /// Asks for access to the inode by the current task's credentials.
+    fn may_access(&self, mask: u32) -> Result {
+        // SAFETY: mount, dentry and inode are valid by the type invariant.
+        to_result(unsafe {
+            bindings::inode_permission((*self.0.mnt).mnt_idmap, self.inode(), mask as i32)
+        })
     }
 
     /// Whether it leads to the same inode as `other`.
@@ -212,12 +265,7 @@ impl Path {
 
     /// Checks that the current task may make this its root or working directory.
     pub fn may_enter(&self) -> Result {
-        let mask = bindings::MAY_EXEC | bindings::MAY_CHDIR;
-        // SAFETY: mount, dentry and inode are valid by the type invariant.
-        to_result(unsafe {
-            let inode = (*self.0.dentry).d_inode;
-            bindings::inode_permission((*self.0.mnt).mnt_idmap, inode, mask as i32)
-        })
+        self.may_access(bindings::MAY_EXEC | bindings::MAY_CHDIR)
     }
 }
 
@@ -286,13 +334,21 @@ unsafe fn identity(inode: *const bindings::inode) -> InodeIdentity {
 }
 
 impl File {
-    /// Opens a file for the current task, with the checks of `open(2)`.
-    pub fn open(name: &CStr, flags: u32) -> Result<ARef<File>> {
-        // SAFETY: the name is a C string; no flag makes the call unsafe.
-        let file = unsafe { bindings::filp_open(name.as_ptr().cast(), flags as i32, 0) };
-        let file = from_err_ptr(file)?;
-        // SAFETY: a file that is not an error pointer is new and ours.
-        Ok(unsafe { File::from_owned(file) })
+    /// Whether the current task's credentials give it what it can do with the open file.
+    pub fn is_permitted(&self) -> Result {
+        let place = self.path();
+        let mut mask = 0;
+        if self.readable() {
+            mask |= bindings::MAY_READ;
+        }
+        if self.writable() {
+            mask |= bindings::MAY_WRITE;
+        }
+        match mask {
+            // A place to be in.
+            0 => place.may_enter(),
+            mask => place.may_access(mask),
+        }
     }
 
     /// Where it was opened, as the program sees it.

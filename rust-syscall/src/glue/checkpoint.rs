@@ -7,9 +7,10 @@ use super::saver::Saver;
 use super::{creds, files, fs, limits, memory, regs, signals, task, thread, vdso};
 use crate::image::header::Kind;
 use crate::image::list::Entry;
-use crate::image::record::head::MAX_TREE_ENTRIES;
+use crate::image::record::head::{HEAD_OWN_IDS, MAX_TREE_ENTRIES};
 use crate::image::record::{End, TaskEnd, TreeEntry};
 use crate::image::{MAGIC, MAX_TASKS, VERSION};
+use core::ptr;
 use core::sync::atomic::{AtomicI32, Ordering};
 use kernel::alloc::{flags::GFP_KERNEL, KVVec, KVec};
 use kernel::error::code::*;
@@ -57,6 +58,12 @@ fn run(pid: i32, fd: i32, flags: usize, at: &mut i32) -> Result<i32, Failure> {
         .ok_or(Failure::doing(ESRCH, "finding the tree's pid namespace"))?;
     let tasks = find_tasks(&root)?;
     let entries = describe(&tasks, &ns, at)?;
+    let mut switches = KVVec::new();
+    for (task, entry) in tasks.iter().zip(&entries) {
+        *at = entry.pid;
+        let count = first_look(task, &root)?;
+        switches.push(count, GFP_KERNEL).doing("listing the tree")?;
+    }
     let mut out = Saver::new(file, ns, root.has_other_mounts())?;
     save_head(&root, entries.len(), &mut out)?;
     for part in entries.chunks(MAX_TREE_ENTRIES) {
@@ -69,6 +76,7 @@ fn run(pid: i32, fd: i32, flags: usize, at: &mut i32) -> Result<i32, Failure> {
         save_task(task, &root, entry.pid, &mut out)?;
     }
     out.refuse_shared_outside(at)?;
+    refuse_changed(&root, &tasks, &switches)?;
     let (records, bulk) = out.totals();
     out.put(&End { records, bulk })?;
     out.finish();
@@ -97,6 +105,26 @@ fn find_tasks(root: &ARef<Task>) -> Result<KVec<ARef<Task>>, Failure> {
         .push(root.clone(), GFP_KERNEL)
         .doing("listing the tree")?;
     Ok(alone)
+}
+
+/// Refuses a tree that has not been still, and whole, from its listing on.
+fn refuse_changed(
+    root: &ARef<Task>,
+    tasks: &[ARef<Task>],
+    switches: &[u64],
+) -> Result<(), Failure> {
+    let now = find_tasks(root)?;
+    let same = now.len() == tasks.len()
+        && now.iter().zip(tasks).all(|(now, then)| ptr::eq(&**now, &**then));
+    if !same {
+        return Err(Failure::doing(EBUSY, "saving the tree: it got other tasks meanwhile"));
+    }
+    for (task, then) in tasks.iter().zip(switches) {
+        if settled(task)? != *then {
+            return Err(Failure::doing(EBUSY, "saving the tree: a task ran meanwhile"));
+        }
+    }
+    Ok(())
 }
 
 fn describe(
@@ -144,13 +172,14 @@ fn save_head(root: &Task, nr_tasks: usize, out: &mut Saver) -> Result<(), Failur
     let vdso_hash = vdso::hash(&own_mm)?;
     let mut features = [0; 32];
     let words = cpu_features(&mut features);
+    let flags = if root.is_in_first_user_namespace() { 0 } else { HEAD_OWN_IDS };
     out.record(Kind::Head, |payload| {
         payload.put_u64(MAGIC)?;
         payload.put_u32(VERSION)?;
         payload.put_u32(root.elf_machine().into())?;
         payload.put_u32(PAGE_SIZE as u32)?;
         payload.put_u32(nr_tasks as u32)?;
-        payload.put_u64(0)?;
+        payload.put_u64(flags)?;
         payload.put_u64(vdso_hash)?;
         payload.put_u32(words as u32)?;
         payload.put_u32(0)?;
@@ -159,13 +188,19 @@ fn save_head(root: &Task, nr_tasks: usize, out: &mut Saver) -> Result<(), Failur
     })
 }
 
+/// Refuses what cannot be carried of a task, before anything is written; the count of its switches.
+fn first_look(task: &Task, root: &Task) -> Result<u64, Failure> {
+    let _no_exec = hold(task)?;
+    // What keeps a task from ever being still has a name.
+    task::refuse(task, root)?;
+    settled(task)
+}
+
 /// Saves one task, which stays as it is meanwhile: frozen and off its CPU, or the caller.
 fn save_task(task: &Task, root: &Task, pid: i32, out: &mut Saver) -> Result<(), Failure> {
     // Access is asked for again under the lock: until it is dropped the task stays the program
     // that the caller may look at.
     let _no_exec = hold(task)?;
-    // Asked before, too: what keeps a task from ever being still has a name.
-    task::refuse(task, root)?;
     let switches = settled(task)?;
     task::refuse(task, root)?;
     task::save(task, pid, out)?;

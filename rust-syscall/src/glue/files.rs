@@ -14,6 +14,7 @@ use crate::image::list::Entry;
 use crate::image::record::files::{FD_CLOEXEC, MAX_FD_ENTRIES};
 use crate::image::record::{FdEntry, Fds, File as Saved, FileKind as SavedKind, Identity};
 use core::ffi::CStr;
+use core::mem;
 use kernel::alloc::{flags::GFP_KERNEL, KVVec};
 use kernel::current;
 use kernel::error::code::*;
@@ -256,11 +257,28 @@ pub(crate) fn path_buffer() -> Result<KVVec<u8>, Failure> {
 /// Opens the file of a FILE record and adds it to the objects.
 pub(crate) fn load_object(record: &Record, input: &mut Loader) -> Result<(), Failure> {
     let saved: Saved<'_> = record.body(input.limits)?;
-    let file = reopen(&saved)?;
-    input.add_file(saved.objref, file)
+    let (file, replaced) = reopen(&saved)?;
+    input.add_file(saved.objref, file, replaced)
 }
 
-fn reopen(saved: &Saved<'_>) -> Result<ARef<File>, Failure> {
+/// Checks, when the credentials are the restored ones, that those allow what the task has got of files that
+/// are in the place of saved ones: the invoker's may allow more.
+pub(crate) fn check_replaced(input: &mut Loader) -> Result<(), Failure> {
+    let replaced = mem::replace(&mut input.replaced, KVVec::new());
+    for file in &replaced {
+        if let Err(errno) = file.is_permitted() {
+            let mut buf = path_buffer()?;
+            let place = file.path();
+            let name = place.absolute(&mut buf).map_or(&b"?"[..], CStr::to_bytes);
+            let what = "another file than was saved, which the restored task could not open:";
+            return Err(Failure::on_file(errno, what, name));
+        }
+    }
+    Ok(())
+}
+
+/// The file, and whether it is another inode than the saved one.
+fn reopen(saved: &Saved<'_>) -> Result<(ARef<File>, bool), Failure> {
     let fail = |errno, what| Failure::on_file(errno, what, saved.path);
     if !has_known_flags(saved) {
         return Err(fail(EINVAL, "flags that no open file has, for"));
@@ -268,19 +286,18 @@ fn reopen(saved: &Saved<'_>) -> Result<ARef<File>, Failure> {
     let wanted = wanted_kind(saved)?;
     let path = terminated(saved.path)?;
     let name = CStr::from_bytes_with_nul(&path).map_err(|_| fail(EINVAL, "zero byte in"))?;
-    // Opening the wrong thing can block or have effects, so look first.
+    // Opening the wrong thing can block or have effects: what is opened is what was looked at.
     let found = Path::lookup(name).map_err(|errno| fail(errno, "looking up"))?;
     if found.kind() != wanted {
         return Err(fail(EBADF, "not the kind of file that was saved:"));
     }
-    let file = File::open(name, saved.flags).map_err(|errno| fail(errno, "opening"))?;
-    if !found.leads_to(&file) {
-        return Err(fail(EBADF, "replaced while it was being opened:"));
-    }
     // A device is what its numbers say.
-    if saved.kind != SavedKind::CharDevice && !stands_for(saved, &file) {
+    let identity = of_image(found.inode_identity());
+    let replaced = saved.kind != SavedKind::CharDevice && !saved.identity.is(&identity);
+    if replaced && !saved.identity.may_be_replaced_by(saved.mode, &identity, found.mode()) {
         return Err(fail(EPERM, "another file than was saved, of another owner or with less permissions:"));
     }
+    let file = found.open(saved.flags).map_err(|errno| fail(errno, "opening"))?;
     if wanted == FileKind::Regular && file.is_on_procfs() || file.path().is_inside_procfs() {
         return Err(fail(EBADF, "part of procfs, which cannot be carried:"));
     }
@@ -291,7 +308,7 @@ fn reopen(saved: &Saved<'_>) -> Result<ARef<File>, Failure> {
         file.seek_to(saved.pos)
             .map_err(|errno| fail(errno, "setting the offset of"))?;
     }
-    Ok(file)
+    Ok((file, replaced))
 }
 
 fn terminated(path: &[u8]) -> Result<KVVec<u8>, Failure> {
@@ -326,12 +343,6 @@ fn wanted_kind(saved: &Saved<'_>) -> Result<FileKind, Failure> {
     }
 }
 
-/// Whether the file that its name leads to is the saved one, or one that may be in its place.
-fn stands_for(saved: &Saved<'_>, file: &File) -> bool {
-    let found = of_image(file.inode_identity());
-    saved.identity.may_be_replaced_by(saved.mode, &found, file.mode())
-}
-
 /// Whether a file lacks what the program counts on: all that was there, where it only reads;
 /// what was before the offset, where it writes.
 fn has_lost_content(saved: &Saved<'_>, file: &File) -> bool {
@@ -355,7 +366,7 @@ pub(crate) fn load(input: &mut Loader) -> Result<(), Failure> {
     Ok(())
 }
 
-fn install(record: &Record, input: &Loader) -> Result<(), Failure> {
+fn install(record: &Record, input: &mut Loader) -> Result<(), Failure> {
     let fds: Fds<'_> = record.body(input.limits)?;
     for entry in fds.entries.iter() {
         let fd = u64::from(entry.fd);

@@ -25,8 +25,8 @@ const MAPPED: u64 = 4096;
 
 /// An object that an image has brought in, by objref.
 pub(crate) enum Object {
-    /// An open file.
-    File(ARef<File>),
+    /// An open file, and whether it is another one than the saved in its place.
+    File(ARef<File>, bool),
     /// Shared anonymous memory.
     Shared(ARef<File>),
 }
@@ -40,6 +40,8 @@ pub(crate) struct Loader {
     /// How many objects there may be.
     room: u64,
     ahead: Option<Record>,
+    /// Files in the place of saved ones that the task at work has got.
+    pub(crate) replaced: KVVec<ARef<File>>,
     /// Pages in flight.
     pub(crate) pages: Pages,
     /// What values are checked against.
@@ -97,6 +99,7 @@ impl Loader {
             objects: KVVec::new(),
             room: 0,
             ahead: None,
+            replaced: KVVec::new(),
             pages: Pages::new().doing("allocating a batch of pages")?,
             limits,
         })
@@ -227,11 +230,21 @@ impl Loader {
         Ok(())
     }
 
-    /// The open file of that number.
-    pub(crate) fn file(&self, objref: u32) -> Result<ARef<File>, Failure> {
-        match self.object(objref) {
-            Some(Object::File(file)) => Ok(file.clone()),
-            _ => Err(Failure::mismatch(EINVAL, "objref of a FILE", self.objects.len() as u64, objref.into())),
+    /// The open file of that number, for the task at work.
+    pub(crate) fn file(&mut self, objref: u32) -> Result<ARef<File>, Failure> {
+        let found = match self.object(objref) {
+            Some(Object::File(file, replaced)) => Some((file.clone(), *replaced)),
+            _ => None,
+        };
+        match found {
+            Some((file, false)) => Ok(file),
+            Some((file, true)) => {
+                self.replaced
+                    .push(file.clone(), GFP_KERNEL)
+                    .doing("remembering a file that was replaced")?;
+                Ok(file)
+            }
+            None => Err(Failure::mismatch(EINVAL, "objref of a FILE", self.objects.len() as u64, objref.into())),
         }
     }
 
@@ -248,8 +261,13 @@ impl Loader {
     }
 
     /// Remembers an open file under its number.
-    pub(crate) fn add_file(&mut self, objref: u32, file: ARef<File>) -> Result<(), Failure> {
-        self.add(objref, Object::File(file))
+    pub(crate) fn add_file(
+        &mut self,
+        objref: u32,
+        file: ARef<File>,
+        replaced: bool,
+    ) -> Result<(), Failure> {
+        self.add(objref, Object::File(file, replaced))
     }
 
     /// Makes room for the objects of so many tasks: as many open files as each could have, and some

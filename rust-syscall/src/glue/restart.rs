@@ -8,7 +8,7 @@ use super::loader::Loader;
 use super::monitor::{error, Context, Plan};
 use super::{contexts, creds, files, fs, limits, memory, regs, signals, task, thread, vdso};
 use crate::image::header::Kind;
-use crate::image::record::head::Host;
+use crate::image::record::head::{Host, HEAD_OWN_IDS};
 use crate::image::record::{End, Head, TaskEnd, Tree, TreeEntry};
 use crate::image::tree;
 use crate::restart::monitor::take_part;
@@ -243,6 +243,10 @@ fn read_plan(loader: &mut Loader, new_pids: bool) -> Result<Plan, Failure> {
             features: features.get(..words).unwrap_or(&[]),
         },
     )?;
+    if head.flags & HEAD_OWN_IDS != 0 && current.is_in_first_user_namespace() {
+        let what = "user namespace other than the first, which this one is, of the image";
+        return Err(Failure::doing(EPERM, what));
+    }
     let nr = head.nr_tasks as usize;
     loader.expect_tasks(nr as u64)?;
     let mut entries: KVVec<TreeEntry> = KVVec::new();
@@ -416,6 +420,7 @@ fn restore(
     // Credentials come late: what the invoker may open, and only that, has been opened by the
     // invoker. Attributes behind them, because a change of ids resets some.
     creds::load(&credentials, input)?;
+    files::check_replaced(input)?;
     late.set();
     let result = general.load(input, words)?;
     Ok(Resumed { result, mask })

@@ -25,7 +25,7 @@ type Question<T> = (fn(&T) -> bool, &'static str);
 
 /// What neither a saved task nor one that is to become a restored one can have: the second would
 /// keep it, or lose it for those who share it.
-const NEVER: [Question<Task>; 16] = [
+const NEVER: [Question<Task>; 17] = [
     (Task::is_exiting, "exiting or dead"),
     (Task::is_stopped, "stopped by job control"),
     (Task::is_kernel_worker, "runs in the kernel only"),
@@ -43,6 +43,7 @@ const NEVER: [Question<Task>; 16] = [
     (Task::is_autoreaped, "CLONE_AUTOREAP"),
     (Task::has_rseq_slices, "PR_RSEQ_SLICE_EXTENSION"),
     (Task::has_io_uring, "io_uring"),
+    (Task::has_shadow_stack, "shadow stack"),
     (Task::has_semaphore_undo, "System V semaphore undo"),
     (
         Task::has_syscall_dispatch,
@@ -51,7 +52,7 @@ const NEVER: [Question<Task>; 16] = [
 ];
 
 /// What a saved task cannot have besides.
-const NOT_SAVED: [Question<Task>; 23] = [
+const NOT_SAVED: [Question<Task>; 22] = [
     (sends_unusual_signal, "sends another signal than SIGCHLD at its exit"),
     (Task::is_traced, "traced by another task"),
     (Task::is_32bit, "32-bit program"),
@@ -73,7 +74,6 @@ const NOT_SAVED: [Question<Task>; 23] = [
         "PR_SET_TSC or ARCH_SET_CPUID",
     ),
     (Task::has_io_ports, "I/O ports"),
-    (Task::has_shadow_stack, "shadow stack"),
     (Task::has_tls_segments, "segment descriptors of set_thread_area"),
     (Task::is_in_compat_call, "32-bit system call"),
     (Task::has_extended_state_permission, "ARCH_REQ_XCOMP_PERM"),

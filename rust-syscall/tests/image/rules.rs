@@ -91,7 +91,7 @@ fn of_the_whole() {
             32_769,
             "nr_tasks: expected at most 32768, found 32769",
         ),
-        edit64(Head, 24, 1, "flags: expected no bits but 0x0, found 0x1"),
+        edit64(Head, 24, 2, "flags: expected no bits but 0x1, found 0x2"),
         edit32(Head, 40, 33, "nr_features: expected at most 32, found 33"),
         edit32(Head, 40, 32, "payload: expected 256 more bytes"),
         edit32(Head, 44, 1, "reserved field: expected 0, found 0x1"),
@@ -240,7 +240,7 @@ fn of_memory() {
             "start: expected at least 200704, found 196608",
         ),
         edit64(Vma, 16, u64::MAX, "pgoff: expected at most"),
-        edit64(Vma, 24, 1 << 15, "flags: expected no bits but 0x7fff"),
+        edit64(Vma, 24, 1 << 14, "flags: expected no bits but 0x3fff"),
         edit64(
             Vma,
             24,

@@ -19,6 +19,10 @@ pub const MIN_PAGE_SIZE: u32 = 4096;
 /// Greatest page size of a machine that writes images.
 pub const MAX_PAGE_SIZE: u32 = 65_536;
 
+/// [`Head::flags`]: ids in the image are those of a user namespace other than the first. In that one they
+/// would be somebody else's, root's among them.
+pub const HEAD_OWN_IDS: u64 = 1 << 0;
+
 /// HEAD: where the image comes from and what it takes to restart it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Head<'a> {
@@ -28,6 +32,8 @@ pub struct Head<'a> {
     pub page_size: u32,
     /// Number of tasks in the tree.
     pub nr_tasks: u32,
+    /// `HEAD_*` bits.
+    pub flags: u64,
     /// XXH64 of the vdso's pages.
     pub vdso_hash: u64,
     /// Feature words; a restoring CPU must have every bit.
@@ -114,7 +120,7 @@ impl<'a> Body<'a> for Head<'a> {
         payload.put_u32(self.arch)?;
         payload.put_u32(self.page_size)?;
         payload.put_u32(self.nr_tasks)?;
-        payload.put_u64(0)?;
+        payload.put_u64(self.flags)?;
         payload.put_u64(self.vdso_hash)?;
         payload.put_u32(self.features.len() as u32)?;
         payload.put_u32(0)?;
@@ -147,7 +153,7 @@ impl<'a> Body<'a> for Head<'a> {
             },
         )?;
         let nr_tasks = fields.u32_in("nr_tasks", 1, MAX_TASKS)?;
-        fields.flags64("flags", 0)?;
+        let flags = fields.flags64("flags", HEAD_OWN_IDS)?;
         let vdso_hash = fields.u64()?;
         let nr_features = fields.u32_in("nr_features", 0, MAX_FEATURES)?;
         fields.reserved()?;
@@ -157,6 +163,7 @@ impl<'a> Body<'a> for Head<'a> {
             arch,
             page_size,
             nr_tasks,
+            flags,
             vdso_hash,
             features,
             release,

@@ -45,9 +45,7 @@ pub const VMA_NORESERVE: u64 = 1 << 11;
 pub const VMA_HUGEPAGE: u64 = 1 << 12;
 /// Huge pages not wanted.
 pub const VMA_NOHUGEPAGE: u64 = 1 << 13;
-/// Equal pages may be merged.
-pub const VMA_MERGEABLE: u64 = 1 << 14;
-const VMA_FLAGS: u64 = (1 << 15) - 1;
+const VMA_FLAGS: u64 = (1 << 14) - 1;
 
 /// What a mapping maps.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
