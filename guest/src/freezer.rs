@@ -95,6 +95,13 @@ impl Cgroup {
         fs::read_to_string(self.folder.join("cgroup.freeze")).is_ok_and(|text| text.trim() == "1")
     }
 
+    /// The file that freezes the cgroup and, by `0`, thaws it, open for writing.
+    pub fn open_freeze(&self) -> Result<File, String> {
+        let path = self.folder.join("cgroup.freeze");
+        let file = File::options().write(true).open(&path);
+        file.map_err(|e| format!("{}: {e}", path.display()))
+    }
+
     /// Freezes all tasks and waits until they are.
     pub fn freeze(&self) -> Result<(), String> {
         let patience = self.patience();

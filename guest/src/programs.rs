@@ -45,6 +45,7 @@ programs! {
     t_flood
     t_futex
     t_hostile
+    t_interrupted
     t_memory
     t_protocol
     t_read

@@ -2,6 +2,8 @@
 
 //! Freezes a process tree and saves it to stdout; `--help` says how.
 
+mod interrupt;
+
 use crate::cli::{finish, number, open_log, Failure, USAGE};
 use crate::freezer::Cgroup;
 use crate::mktree::supervise::logged;
@@ -24,11 +26,15 @@ Freezes the cgroup (v2) of process PID, saves PID and its descendants to IMAGE
 
 A cgroup that is frozen already stays frozen, unless --kill.
 
+SIGINT, SIGTERM, SIGHUP and SIGQUIT end it: the tree goes on, and IMAGE is not
+to be used. Once the image is whole, what was asked for is done first.
+
 exit status:
   0  saved      1  usage
   2  no such process, or it cannot be frozen where it is
   3  the kernel refused the checkpoint; the tree goes on
   4  the tree did not freeze, or could not be thawed or killed afterwards
+  5  interrupted by a signal; the tree goes on
 ";
 
 /// Exit status: the process is not there or not in a cgroup that can be frozen.
@@ -37,6 +43,8 @@ const UNFIT: u8 = 2;
 const REFUSED: u8 = 3;
 /// Exit status: the freezer failed.
 const FREEZER: u8 = 4;
+/// Exit status: a signal came before the image was whole.
+const INTERRUPTED: u8 = 5;
 
 struct Options {
     pid: i32,
@@ -90,8 +98,10 @@ fn save(options: &Options) -> Result<(), Failure> {
     let cgroup = cgroup.map_err(|why| Failure::new(UNFIT, why))?;
     let freezer = |why: String| Failure::new(FREEZER, why);
     let frozen_before = cgroup.is_frozen();
+    interrupt::watch(&cgroup, frozen_before).map_err(freezer)?;
     cgroup.freeze().map_err(freezer)?;
     let saved = sys::checkpoint(options.pid, stdout.as_fd(), 0, Some(log.as_fd()));
+    interrupt::hold_off().map_err(freezer)?;
     if options.kill && saved.is_ok() {
         cgroup.kill().map_err(freezer)?;
     } else if !frozen_before {
