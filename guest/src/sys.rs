@@ -141,6 +141,10 @@ pub struct Birth<'a> {
     pub pids: &'a [i32],
     /// The cgroup to start in.
     pub cgroup: Option<BorrowedFd<'a>>,
+    /// Whether its end sends no signal to its parent, who can wait for it by `__WALL` only.
+    pub silent: bool,
+    /// Flags that have it share something with the caller: `CLONE_FILES` and its kind.
+    pub shared: u64,
 }
 
 /// The two sides of [`fork`].
@@ -152,7 +156,7 @@ pub enum Forked {
     Parent(i32, OwnedFd),
 }
 
-/// Forks by clone3, the exit signal being SIGCHLD.
+/// Forks by clone3, the exit signal being SIGCHLD if there is to be one.
 ///
 /// # Safety
 /// As fork(2): the caller must have one thread only, or the child must keep to
@@ -161,9 +165,13 @@ pub unsafe fn fork(birth: Birth<'_>) -> nix::Result<Forked> {
     let mut pidfd: libc::c_int = -1;
     // SAFETY: all fields of clone_args are integers, for which zero is valid.
     let mut args: libc::clone_args = unsafe { std::mem::zeroed() };
-    args.flags = birth.namespaces | libc::CLONE_PIDFD as u64;
+    args.flags = birth.namespaces | birth.shared | libc::CLONE_PIDFD as u64;
     args.pidfd = &raw mut pidfd as u64;
-    args.exit_signal = libc::SIGCHLD as u64;
+    args.exit_signal = if birth.silent {
+        0
+    } else {
+        libc::SIGCHLD as u64
+    };
     if !birth.pids.is_empty() {
         args.set_tid = birth.pids.as_ptr() as u64;
         args.set_tid_size = birth.pids.len() as u64;
@@ -188,6 +196,14 @@ pub unsafe fn fork(birth: Birth<'_>) -> nix::Result<Forked> {
             OwnedFd::from_raw_fd(pidfd)
         })),
     }
+}
+
+/// A descriptor that can be read from once the process has ended.
+pub fn pidfd(pid: i32) -> nix::Result<OwnedFd> {
+    // SAFETY: takes integers only.
+    let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
+    // SAFETY: the kernel returned a new descriptor that nothing else owns.
+    Errno::result(fd).map(|fd| unsafe { OwnedFd::from_raw_fd(fd as i32) })
 }
 
 /// Who can wait on a futex word.

@@ -2,7 +2,8 @@
 
 //! What the parent of the root does: waits until the tree stands, coordinates
 //! the restart or waits for the root to have done so, and afterwards for the
-//! tree's end.
+//! tree's end. A root may send no signal when it ends, as it was made to: only
+//! waits with __WALL see such an end.
 
 use super::report::{Report, Reports};
 use super::task::Site;
@@ -11,7 +12,9 @@ use crate::cli::Failure;
 use crate::procfs;
 use crate::sys;
 use nix::errno::Errno;
+use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
 use nix::sys::signal::{kill, SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::wait::{waitid, waitpid, Id, WaitPidFlag, WaitStatus};
 use nix::unistd::Pid;
 use std::fs::File;
@@ -90,7 +93,7 @@ fn was_killed(root: i32) -> Result<bool, Failure> {
     if !procfs::is_exiting(root) {
         return Ok(false);
     }
-    let peek = WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT;
+    let peek = WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT | WaitPidFlag::__WALL;
     loop {
         return match waitid(Id::Pid(Pid::from_raw(root)), peek) {
             Ok(WaitStatus::Signaled(_, Signal::SIGKILL, _)) => Ok(true),
@@ -144,7 +147,7 @@ pub fn bury(site: &Site, root: i32) -> bool {
     }
     let start = Instant::now();
     loop {
-        match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
+        match waitpid(None, Some(WaitPidFlag::WNOHANG | WaitPidFlag::__WALL)) {
             Err(Errno::ECHILD) => return true,
             Ok(WaitStatus::StillAlive) if start.elapsed() > BURIAL => return false,
             Ok(WaitStatus::StillAlive) => std::thread::sleep(Duration::from_millis(2)),
@@ -162,30 +165,33 @@ fn status_of(status: WaitStatus) -> Option<u8> {
     }
 }
 
-/// Signals that [`outlive`] takes from a queue instead of dying of them.
-fn watched() -> SigSet {
-    [Signal::SIGCHLD, Signal::SIGINT, Signal::SIGTERM]
-        .into_iter()
-        .collect()
-}
-
 /// Waits until `child` has ended and gives its status. SIGINT kills the child,
 /// SIGTERM is left to the tree.
 pub fn outlive(child: i32) -> Result<u8, Failure> {
     let failure = |err: Errno| Failure::new(REFUSED, format_args!("waiting for the tree: {err}"));
-    let child = Pid::from_raw(child);
-    let signals = watched();
+    let signals: SigSet = [Signal::SIGINT, Signal::SIGTERM].into_iter().collect();
     signals.thread_block().map_err(failure)?;
+    let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
+    let interrupts = SignalFd::with_flags(&signals, flags).map_err(failure)?;
+    let end = sys::pidfd(child).map_err(failure)?;
+    let child = Pid::from_raw(child);
     loop {
-        match waitpid(child, Some(WaitPidFlag::WNOHANG)).map(status_of) {
+        let look = WaitPidFlag::WNOHANG | WaitPidFlag::__WALL;
+        match waitpid(child, Some(look)).map(status_of) {
             Ok(Some(status)) => return Ok(status),
             Ok(None) => (),
             Err(err) => return Err(failure(err)),
         }
-        match signals.wait() {
-            Ok(Signal::SIGINT) => drop(kill(child, Signal::SIGKILL)),
+        let news = [end.as_fd(), interrupts.as_fd()];
+        let mut news = news.map(|fd| PollFd::new(fd, PollFlags::POLLIN));
+        match poll(&mut news, PollTimeout::NONE) {
             Ok(_) | Err(Errno::EINTR) => (),
             Err(err) => return Err(failure(err)),
+        }
+        while let Some(signal) = interrupts.read_signal().map_err(failure)? {
+            if signal.ssi_signo == Signal::SIGINT as u32 {
+                let _ = kill(child, Signal::SIGKILL);
+            }
         }
     }
 }
@@ -195,7 +201,7 @@ pub fn outlive(child: i32) -> Result<u8, Failure> {
 pub fn reap_all(root: i32) -> u8 {
     let mut status = 0;
     loop {
-        match waitpid(None, None) {
+        match waitpid(None, Some(WaitPidFlag::__WALL)) {
             Ok(ended) if ended.pid() == Some(Pid::from_raw(root)) => {
                 status = status_of(ended).unwrap_or(status);
             }

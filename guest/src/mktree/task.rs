@@ -117,7 +117,7 @@ pub fn fork_as(site: &Site, pid: i32, namespaces: u64) -> nix::Result<Forked> {
         sys::fork(Birth {
             namespaces,
             pids,
-            cgroup: None,
+            ..Birth::default()
         })
     }
 }
