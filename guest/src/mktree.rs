@@ -18,7 +18,8 @@ pub mod run;
 pub mod supervise;
 pub mod task;
 
-/// Exit status: the image cannot be read or is damaged.
+/// Exit status: the image cannot be read, or its HEAD or TREE is damaged. What else is wrong with it
+/// the kernel finds, and [`REFUSED`] says.
 pub const UNREADABLE: u8 = 2;
 /// Exit status: the kernel refused the restart.
 pub const REFUSED: u8 = 3;

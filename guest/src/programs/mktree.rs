@@ -36,8 +36,10 @@ To see how the kernel takes what is wrong:
                       stdout, and the tree must be none the worse for it
 
 exit status:
-  0  restarted      1  usage     2  the image cannot be read or is damaged
-  3  the kernel refused the restart, or it was cut short
+  0  restarted      1  usage
+  2  the image cannot be read, or its beginning (HEAD and TREE) is damaged
+  3  the kernel refused the restart, as when the image is damaged further on, or
+     it was cut short
   4  the tree could not be made
 ";
 
