@@ -11,7 +11,7 @@ use checkpoint::image::record::{Head, Tree, TreeEntry};
 use checkpoint::image::{stream, tree};
 use nix::sys::memfd::{memfd_create, MFdFlags};
 use std::fs::File;
-use std::io::{self, Seek, SeekFrom};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
 
 /// Enough for HEAD and the TREE of a few thousand tasks.
@@ -54,11 +54,18 @@ pub fn open(source: File) -> Result<Image, Failure> {
     }
 }
 
+/// Copies what has the beginning of an image: what has not may have no end.
 fn spool(mut source: File) -> Result<File, Failure> {
     let memory = memfd_create(c"image", MFdFlags::MFD_CLOEXEC)
         .map_err(|e| unreadable(format_args!("memfd to hold it: {e}")))?;
     let mut file = File::from(memory);
-    io::copy(&mut source, &mut file).map_err(|e| unreadable(format_args!("copying it: {e}")))?;
+    let copying = |e: io::Error| unreadable(format_args!("copying it: {e}"));
+    let mut first = (&source).take(FIRST_LOOK as u64);
+    io::copy(&mut first, &mut file).map_err(copying)?;
+    if let Err(Trouble::Bad(why)) = tasks_of(&prefix(&file, 0, FIRST_LOOK)?) {
+        return Err(unreadable(why));
+    }
+    io::copy(&mut source, &mut file).map_err(copying)?;
     file.seek(SeekFrom::Start(0)).map_err(unreadable)?;
     Ok(file)
 }

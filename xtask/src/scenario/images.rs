@@ -75,9 +75,10 @@ fn gone(case: &mut Case, name: &str) -> StepResult {
     wait(case, name, limit).map(drop)
 }
 
-/// A refusal must have the status and the words that are expected.
+/// A refusal must be one line, and have the status and the words that are expected.
 fn refused(case: &mut Case, name: &str, what: &str, ended: &Ended, fails: &Fails) -> StepResult {
     let mut said = case.text(&format!("{name}.err"))?.unwrap_or_default();
+    let lines = said.lines().count();
     said.push_str(&case.text(&format!("{name}.log"))?.unwrap_or_default());
     let shown = said.trim().replace('\n', " | ");
     let good = match fails.status {
@@ -99,7 +100,9 @@ fn refused(case: &mut Case, name: &str, what: &str, ended: &Ended, fails: &Fails
         Some(text) => fail(format!(
             "{what} must be refused with \"{text}\"; it says: {shown}"
         )),
-        None if said.trim().is_empty() => fail(format!("{what} was refused without a word")),
+        None if lines != 1 => fail(format!(
+            "{what} must be refused in one line on stderr, found {lines}; it says: {shown}"
+        )),
         None => Ok(()),
     }
 }
