@@ -24,6 +24,8 @@ pub mod knobs;
 #[cfg(feature = "programs")]
 pub mod ktap;
 #[cfg(feature = "programs")]
+pub mod lived;
+#[cfg(feature = "programs")]
 pub mod mktree;
 #[cfg(feature = "programs")]
 pub mod pattern;

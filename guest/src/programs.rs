@@ -60,6 +60,7 @@ programs! {
     t_sleep
     t_spin
     t_tree
+    t_waits
     t_wide
 }
 
