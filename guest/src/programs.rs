@@ -41,6 +41,7 @@ programs! {
     t_calls
     t_creds
     t_daemon
+    t_exit
     t_exit_signal
     t_files
     t_flood
