@@ -141,8 +141,9 @@ pub struct Birth<'a> {
     pub pids: &'a [i32],
     /// The cgroup to start in.
     pub cgroup: Option<BorrowedFd<'a>>,
-    /// Whether its end sends no signal to its parent, who can wait for it by `__WALL` only.
-    pub silent: bool,
+    /// The signal that its end sends to its parent, 0 for none, instead of SIGCHLD. The parent can
+    /// wait for it by `__WALL` only.
+    pub exit_signal: Option<i32>,
     /// Flags that have it share something with the caller: `CLONE_FILES` and its kind.
     pub shared: u64,
 }
@@ -156,7 +157,7 @@ pub enum Forked {
     Parent(i32, OwnedFd),
 }
 
-/// Forks by clone3, the exit signal being SIGCHLD if there is to be one.
+/// Forks by clone3, the exit signal being SIGCHLD if no other is wanted.
 ///
 /// # Safety
 /// As fork(2): the caller must have one thread only, or the child must keep to
@@ -167,11 +168,7 @@ pub unsafe fn fork(birth: Birth<'_>) -> nix::Result<Forked> {
     let mut args: libc::clone_args = unsafe { std::mem::zeroed() };
     args.flags = birth.namespaces | birth.shared | libc::CLONE_PIDFD as u64;
     args.pidfd = &raw mut pidfd as u64;
-    args.exit_signal = if birth.silent {
-        0
-    } else {
-        libc::SIGCHLD as u64
-    };
+    args.exit_signal = birth.exit_signal.unwrap_or(libc::SIGCHLD) as u64;
     if !birth.pids.is_empty() {
         args.set_tid = birth.pids.as_ptr() as u64;
         args.set_tid_size = birth.pids.len() as u64;

@@ -34,7 +34,7 @@ extern "C" fn on_child(_: libc::c_int) {
 fn fork_silently(cgroup: Option<&File>, body: impl FnOnce() -> u8) -> Result<Pid, String> {
     use std::os::fd::AsFd;
     let birth = Birth {
-        silent: true,
+        exit_signal: Some(0),
         cgroup: cgroup.map(File::as_fd),
         ..Birth::default()
     };
