@@ -124,6 +124,12 @@ pub fn whereabouts() -> String {
     all.join("; ")
 }
 
+/// Where a link in the folder of a process leads to; empty if that is not to be known.
+fn link(pid: i32, name: &str) -> String {
+    let place = fs::read_link(format!("/proc/{pid}/{name}")).unwrap_or_default();
+    place.to_string_lossy().into_owned()
+}
+
 fn whole(stat: Stat, status: &str, cmdline: &[u8]) -> Task {
     let nspid = status.lines().find_map(|line| line.strip_prefix("NSpid:"));
     let nspid = nspid
@@ -144,6 +150,8 @@ fn whole(stat: Stat, status: &str, cmdline: &[u8]) -> Task {
         state: stat.state,
         comm: stat.comm,
         cmdline: words.join(" ").trim_end().to_owned(),
+        cwd: link(stat.pid, "cwd"),
+        root: link(stat.pid, "root"),
     }
 }
 

@@ -39,6 +39,7 @@ programs! {
     t_babble
     t_by_hand
     t_calls
+    t_chroot
     t_creds
     t_daemon
     t_exit

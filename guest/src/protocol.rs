@@ -226,4 +226,8 @@ pub struct Task {
     pub comm: String,
     /// Arguments, blanks between them.
     pub cmdline: String,
+    /// Working directory; empty if it cannot be seen, as that of a zombie.
+    pub cwd: String,
+    /// Root directory, as `cwd`.
+    pub root: String,
 }

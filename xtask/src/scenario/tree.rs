@@ -50,6 +50,8 @@ pub struct Remembered {
     pub comm: String,
     /// Its arguments.
     pub cmdline: String,
+    /// Its working directory and its root directory.
+    pub places: [String; 2],
     /// Its mappings: address range, permissions, offset and path, without the inode and device.
     pub maps: Vec<String>,
 }
@@ -68,6 +70,7 @@ pub fn remember(tree: &[&Task], maps: &BTreeMap<i32, String>) -> Vec<Remembered>
             sid: place(task.sid),
             comm: task.comm.clone(),
             cmdline: task.cmdline.clone(),
+            places: [task.cwd.clone(), task.root.clone()],
             maps: maps
                 .get(&task.pid)
                 .map(|text| mappings(text))
@@ -201,6 +204,12 @@ pub fn differences(before: &[Remembered], after: &[Remembered], pids: Pids) -> V
             &is.cmdline,
             was.cmdline == is.cmdline,
         );
+        same(
+            "working directory and root",
+            &was.places,
+            &is.places,
+            was.places == is.places,
+        );
         found.extend(
             map_differences(was, is)
                 .into_iter()
@@ -236,6 +245,8 @@ mod tests {
             state: 'S',
             comm: comm.into(),
             cmdline: comm.into(),
+            cwd: "/run/case".into(),
+            root: "/".into(),
         }
     }
 
@@ -285,6 +296,19 @@ mod tests {
                 .collect()
         };
         assert_eq!(places(&wide, 10), places(&deep, 20));
+    }
+
+    #[test]
+    fn a_task_in_another_folder_is_another() {
+        let before = [task(10, 1, 1, "t")];
+        let mut after = before.clone();
+        after[0].root = "/jail".into();
+        let seen = |tasks: &[Task]| remember(&tasks_of(tasks, 10), &BTreeMap::new());
+        let found = differences(&seen(&before), &seen(&after), Pids::Original);
+        let [found] = found.as_slice() else {
+            panic!("{found:?}")
+        };
+        assert!(found.contains("working directory and root"), "{found}");
     }
 
     #[test]
