@@ -2,8 +2,18 @@
 
 //! `lab.toml`: what is refused, and in which words.
 
+use std::path::Path;
+
+use xtask::arch::Arch;
 use xtask::config::LabConfig;
 use xtask::error::Kind;
+use xtask::event::Silent;
+use xtask::flags::Target;
+use xtask::host::Host;
+use xtask::kernel::config::read_fragments;
+use xtask::kernel::source::fetch;
+use xtask::layout::Layout;
+use xtask::plan::Plan;
 
 const SOUND: &str = include_str!("../../lab.toml");
 
@@ -68,4 +78,55 @@ fn a_kernel_that_cannot_be_is_refused() {
     lab.toml: kernel "newer": overlay "../x": only letters, digits, '.', '_' and '-' are possible
     lab.toml: kernel "newer": config "arm46:x": no architecture arm46
     "#);
+}
+
+/// A plan by this text, in a folder that has nothing of what it names.
+fn plan_in(root: &Path, text: &str) -> Plan {
+    let config = LabConfig::parse("lab.toml", text).unwrap();
+    let host = Host {
+        arch: Some(Arch::X86_64),
+        cpus: 2,
+        free_mib: None,
+        distribution: "Debian GNU/Linux 12 (bookworm)".into(),
+        apt: true,
+        rustc_override: None,
+        cargo: "/usr/bin/cargo".into(),
+        kvm: false,
+    };
+    Plan::new(&Layout::new(root), &config, &Target::default(), &host).unwrap()
+}
+
+#[test]
+fn a_fragment_that_is_not_there_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = SOUND.replace("\"{arch}\", \"arm64:arm64-6.12\"", "\"nothere\"");
+    let plan = plan_in(dir.path(), &text);
+    let fragments = dir.path().join("images/kernel");
+    std::fs::create_dir_all(&fragments).unwrap();
+    std::fs::write(fragments.join("base.config"), "CONFIG_TTY=y\n").unwrap();
+    let error = read_fragments(&plan, Arch::X86_64).unwrap_err();
+    assert_eq!(error.kind(), Kind::Usage);
+    insta::assert_snapshot!(
+        error.to_string(),
+        @r#"configuring kernel "6.12" for x86_64: its fragment images/kernel/nothere.config does not exist"#
+    );
+}
+
+#[test]
+fn a_tarball_that_is_not_there_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let missing = format!(
+        "{{ file = \"linux.tar.xz\", sha256 = \"{}\" }}",
+        "0".repeat(64)
+    );
+    let text = SOUND.replace("{ debian = \"linux-source-6.12\" }", &missing);
+    let error = fetch(&plan_in(dir.path(), &text), &Silent).unwrap_err();
+    assert_eq!(error.kind(), Kind::Usage);
+    let said = error
+        .to_string()
+        .replace(&dir.path().display().to_string(), "ROOT");
+    insta::assert_snapshot!(
+        said,
+        @r#"fetching kernel source "6.12": ROOT/linux.tar.xz does not exist; lab.toml names it"#
+    );
 }

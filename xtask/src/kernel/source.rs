@@ -122,6 +122,12 @@ fn fetch_origin(plan: &Plan, origin: &Origin, sink: &dyn Sink) -> Result<Fetched
 /// A tarball on this machine, checked against its pinned hash.
 fn use_file(plan: &Plan, file: &Path, sha256: &str) -> Result<Fetched> {
     let tarball = plan.layout.root().join(file);
+    if !tarball.is_file() {
+        return Err(Error::usage(
+            format!("fetching kernel source \"{}\"", plan.kernel.source_name),
+            format!("{} does not exist; lab.toml names it", tarball.display()),
+        ));
+    }
     let found = stamp::hash_file(&tarball)?;
     if !found.eq_ignore_ascii_case(sha256) {
         return Err(Error::usage(
