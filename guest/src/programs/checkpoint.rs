@@ -101,12 +101,17 @@ fn save(options: &Options) -> Result<(), Failure> {
     interrupt::watch(&cgroup, frozen_before).map_err(freezer)?;
     cgroup.freeze().map_err(freezer)?;
     let saved = sys::checkpoint(options.pid, stdout.as_fd(), 0, Some(log.as_fd()));
-    interrupt::hold_off().map_err(freezer)?;
-    if options.kill && saved.is_ok() {
-        cgroup.kill().map_err(freezer)?;
-    } else if !frozen_before {
-        cgroup.thaw().map_err(freezer)?;
-    }
+    interrupt::hold_off();
+    let thaw = || match frozen_before {
+        true => Ok(()),
+        false => cgroup.thaw(),
+    };
+    let ended = match options.kill && saved.is_ok() {
+        // Who cannot be killed is not left frozen either.
+        true => cgroup.kill().or_else(|why| thaw().and(Err(why))),
+        false => thaw(),
+    };
+    ended.map_err(freezer)?;
     match saved {
         Ok(_) => Ok(()),
         Err(err) => {

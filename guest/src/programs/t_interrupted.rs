@@ -14,6 +14,7 @@ use crate::tree;
 use crate::wait;
 use nix::fcntl::OFlag;
 use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
+use nix::sys::prctl;
 use nix::sys::resource::{setrlimit, Resource};
 use nix::sys::signal::{kill, signal, SigHandler, Signal};
 use nix::sys::wait::waitpid;
@@ -22,13 +23,14 @@ use std::fs::{self, File};
 use std::io::Read;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// Exit statuses of `checkpoint`.
 const REFUSED: i32 = 3;
+const NOT_KILLED: i32 = 4;
 const INTERRUPTED: i32 = 5;
 
 /// The words that the tasks of the tree count in.
@@ -59,21 +61,33 @@ fn count(words: Words, at: usize) -> ! {
     }
 }
 
+/// In the root: enters the cgroup, and has a child.
+fn grow(words: Words, procs: &Path) -> Result<(), String> {
+    fs::write(procs, "0").map_err(|e| format!("{}: {e}", procs.display()))?;
+    tree::spawn("child", || {
+        // Without a parent it would count for ever.
+        let _ = prctl::set_pdeathsig(Signal::SIGKILL);
+        count(words, 1)
+    })
+    .map(drop)
+}
+
 impl Tree {
-    fn start() -> Result<Tree, String> {
+    /// `kind`: what its cgroup is to be, other than a domain.
+    fn start(name: &str, kind: Option<&str>) -> Result<Tree, String> {
         let words = Words::map(COUNTERS)?;
-        let cgroup = PathBuf::from(freezer::MOUNT).join("t_interrupted");
+        let cgroup = PathBuf::from(freezer::MOUNT).join(name);
         let failed = |e: std::io::Error| format!("{}: {e}", cgroup.display());
         fs::create_dir(&cgroup).map_err(failed)?;
+        if let Some(kind) = kind {
+            fs::write(cgroup.join("cgroup.type"), kind).map_err(failed)?;
+        }
         let procs = cgroup.join("cgroup.procs");
-        let root = tree::spawn("root", || {
-            let moved = fs::write(&procs, "0").map_err(|e| e.to_string());
-            match moved.and_then(|()| tree::spawn("child", || count(words, 1))) {
-                Ok(_) => count(words, 0),
-                Err(why) => {
-                    eprintln!("root: {why}");
-                    1
-                }
+        let root = tree::spawn("root", || match grow(words, &procs) {
+            Ok(()) => count(words, 0),
+            Err(why) => {
+                eprintln!("root: {why}");
+                1
             }
         })?;
         let tree = Tree { root, words, cgroup };
@@ -117,9 +131,8 @@ impl Tree {
 
     /// Ends the tree; nothing but it was in its cgroup.
     fn end(self) -> Result<(), String> {
-        let failed = |e: std::io::Error| format!("{}: {e}", self.cgroup.display());
-        fs::write(self.cgroup.join("cgroup.kill"), "1").map_err(failed)?;
         let root = Pid::from_raw(self.root.pid);
+        kill(root, Signal::SIGKILL).map_err(|e| format!("killing the root: {e}"))?;
         waitpid(root, None).map_err(|e| format!("waiting for the root: {e}"))?;
         wait::until(soon(), "the cgroup cannot be removed", || fs::remove_dir(&self.cgroup).is_ok())
     }
@@ -232,6 +245,17 @@ fn too_large(tree: &Tree) -> Result<(), String> {
     tree.goes_on("after an image that was too large")
 }
 
+/// A cgroup that the kernel does not kill, since it is threaded: the tree goes on.
+fn not_killed() -> Result<(), String> {
+    let tree = Tree::start("t_interrupted.threaded", Some("threaded"))?;
+    let image = File::create("t_interrupted.not").map_err(|e| format!("t_interrupted.not: {e}"))?;
+    let process = tree.checkpoint("--kill", image).spawn();
+    let process = process.map_err(|e| format!("checkpoint: {e}"))?;
+    expect_end("a cgroup that cannot be killed", process, NOT_KILLED, "cgroup.kill")?;
+    tree.goes_on("after it could not be killed")?;
+    tree.end()
+}
+
 /// A signal comes at any time: before, while and after the tree is frozen.
 fn at_any_time(tree: &Tree, seed: u64) -> Result<(), String> {
     let path = "t_interrupted.any";
@@ -259,7 +283,7 @@ fn run(stage: &Stage) -> Result<(), String> {
     stage.say(&format!("seed {seed}\n"))?;
     // What is started inherits the mask.
     stage::unblock_term()?;
-    let tree = Tree::start()?;
+    let tree = Tree::start("t_interrupted", None)?;
     for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT] {
         interrupted(&tree, "--leave-running", signal)?;
     }
@@ -267,6 +291,7 @@ fn run(stage: &Stage) -> Result<(), String> {
     frozen_before(&tree)?;
     ignored(&tree)?;
     too_large(&tree)?;
+    not_killed()?;
     at_any_time(&tree, seed)?;
     // And it can still be saved.
     let image = File::create("t_interrupted.ckpt").map_err(|e| format!("t_interrupted.ckpt: {e}"))?;
