@@ -61,6 +61,7 @@ programs! {
     t_simd
     t_sleep
     t_spin
+    t_stay
     t_tree
     t_waits
     t_wide

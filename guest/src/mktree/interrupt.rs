@@ -46,6 +46,12 @@ pub fn aim_at(pid: i32) {
     TARGET.store(pid, Ordering::SeqCst);
 }
 
+/// The tree runs, and is about to be told of: from now on the signals wait for who takes them.
+pub fn hand_over() -> nix::Result<SigSet> {
+    let signals: SigSet = SIGNALS.into_iter().collect();
+    signals.thread_block().map(|()| signals)
+}
+
 /// In a process that was forked: the signals are its own again.
 pub fn forget() {
     // Cannot fail: both signals have actions.

@@ -10,7 +10,7 @@ use super::plan::plan;
 use super::report::{channel, Report, Reporter};
 use super::supervise;
 use super::task::{self, exit_at_once, fork, fork_error, Site};
-use super::{Options, Pids, NOT_MADE};
+use super::{Options, Pids, NOT_MADE, REFUSED};
 use crate::cli::{open_log, Failure, USAGE};
 use crate::container::{self, mount_own_proc};
 use crate::procfs;
@@ -81,8 +81,7 @@ fn beside(site: &Site, namespaces: u64) -> Result<u8, Failure> {
         return Err(after_burial(site, root.0, failure));
     }
     let _ = prctl::set_child_subreaper(false);
-    announce(site, root.0);
-    finish(site, root.0)
+    stay(site, root.0, root.0)
 }
 
 /// Makes the root and with it the tree, and sees the restart through.
@@ -145,10 +144,7 @@ fn inside(site: &Site) -> Result<u8, Failure> {
         Report::End => Err(Failure::new(NOT_MADE, "the container's init died")),
     };
     match outcome {
-        Ok(()) => {
-            announce(site, root_seen_outside(site, init));
-            finish(site, init)
-        }
+        Ok(()) => stay(site, root_seen_outside(site, init), init),
         Err(failure) => Err(after_burial(site, init, failure)),
     }
 }
@@ -199,11 +195,15 @@ fn announce(site: &Site, root: i32) {
     let _ = writeln!(stdout, "restarted {count} tasks, root {root}");
 }
 
-fn finish(site: &Site, child: i32) -> Result<u8, Failure> {
+/// The tree runs: says so and waits for the end of `child`, if that is wanted.
+fn stay(site: &Site, root: i32, child: i32) -> Result<u8, Failure> {
+    let signals = interrupt::hand_over();
+    let signals = signals.map_err(|e| Failure::new(REFUSED, format_args!("sigprocmask: {e}")))?;
+    announce(site, root);
     if !site.options.wait {
         return Ok(0);
     }
-    let status = supervise::outlive(child)?;
+    let status = supervise::outlive(child, &signals)?;
     Ok(if site.options.copy_status { status } else { 0 })
 }
 

@@ -165,14 +165,12 @@ fn status_of(status: WaitStatus) -> Option<u8> {
     }
 }
 
-/// Waits until `child` has ended and gives its status. SIGINT kills the child,
-/// SIGTERM is left to the tree.
-pub fn outlive(child: i32) -> Result<u8, Failure> {
+/// Waits until `child` has ended and gives its status. `signals` are blocked: SIGINT
+/// kills the child, SIGTERM is left to the tree.
+pub fn outlive(child: i32, signals: &SigSet) -> Result<u8, Failure> {
     let failure = |err: Errno| Failure::new(REFUSED, format_args!("waiting for the tree: {err}"));
-    let signals: SigSet = [Signal::SIGINT, Signal::SIGTERM].into_iter().collect();
-    signals.thread_block().map_err(failure)?;
     let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
-    let interrupts = SignalFd::with_flags(&signals, flags).map_err(failure)?;
+    let interrupts = SignalFd::with_flags(signals, flags).map_err(failure)?;
     let end = sys::pidfd(child).map_err(failure)?;
     let child = Pid::from_raw(child);
     loop {

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! `mktree` while it stays with a tree that it has restarted: SIGTERM is not for
+//! it, SIGINT ends the tree, and its status tells of that.
+//!
+//! Arguments: STATUS IMAGE. IMAGE: of one task that has long to live.
+
+use crate::stage::{self, expect, Stage};
+use crate::wait;
+use nix::sys::signal::{kill, Signal};
+use nix::unistd::Pid;
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::process::{Command, ExitCode, Stdio};
+use std::time::Duration;
+
+/// What `mktree --copy-status` has for a root that was killed.
+const KILLED: i32 = 128 + libc::SIGKILL;
+/// How long a signal that is not to do anything may take to do it.
+const MOMENT: Duration = Duration::from_millis(200);
+
+fn stay(image: &str, options: [&str; 2]) -> Result<(), String> {
+    let what = format!("mktree {}", options.join(" "));
+    let failed = |e: std::io::Error| format!("{what}: {e}");
+    let mut mktree = Command::new("mktree")
+        .args(options)
+        .arg("--copy-status")
+        .stdin(File::open(image).map_err(|e| format!("{image}: {e}"))?)
+        .stdout(Stdio::piped())
+        .spawn()
+        .map_err(failed)?;
+    let mut said = String::new();
+    if let Some(stdout) = mktree.stdout.take() {
+        BufReader::new(stdout).read_line(&mut said).map_err(failed)?;
+    }
+    if !said.starts_with("restarted 1 tasks") {
+        return Err(format!("{what}: it says {said:?}"));
+    }
+    let pid = Pid::from_raw(mktree.id() as i32);
+    let send = |signal: Signal| kill(pid, signal).map_err(|e| format!("{what}: {signal}: {e}"));
+    send(Signal::SIGTERM)?;
+    std::thread::sleep(MOMENT);
+    expect(&format!("{what}: its end after SIGTERM"), None, mktree.try_wait().map_err(failed)?)?;
+    send(Signal::SIGINT)?;
+    let mut status = None;
+    let otherwise = format!("{what}: it does not end after SIGINT");
+    wait::until(wait::scaled(Duration::from_secs(5)), &otherwise, || {
+        status = mktree.try_wait().ok().flatten();
+        status.is_some()
+    })?;
+    let found = status.and_then(|status| status.code());
+    expect(&format!("{what}: exit status after SIGINT"), Some(KILLED), found)
+}
+
+fn run(stage: &Stage) -> Result<(), String> {
+    let image = stage.args.first().ok_or("arguments: STATUS IMAGE")?;
+    // What is started inherits the mask.
+    stage::unblock_term()?;
+    for pids in ["--pids", "--no-pids"] {
+        for mode in ["--coordinator", "--root"] {
+            stay(image, [pids, mode])?;
+        }
+    }
+    Ok(())
+}
+
+/// Runs with the arguments of the process.
+pub fn main() -> ExitCode {
+    stage::run(run)
+}
