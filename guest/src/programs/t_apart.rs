@@ -7,15 +7,16 @@
 
 use crate::shared::Words;
 use crate::stage::{self, Stage};
-use crate::tree;
+use crate::{sys, tree};
 use nix::errno::Errno;
 use nix::mount::{mount, MsFlags};
 use nix::sched::{unshare, CloneFlags};
 use std::any::Any;
 use std::fs::{self, File};
+use std::os::fd::AsFd;
 use std::process::ExitCode;
 
-const KINDS: &str = "user cgroup host-name semaphores queue file directory memory";
+const KINDS: &str = "user self cgroup host-name semaphores queue file directory memory";
 
 /// Anything that is kept until the end.
 type Held = Box<dyn Any>;
@@ -62,10 +63,34 @@ fn shared_with_orphan() -> Result<Held, String> {
     }
 }
 
+/// The image that a program with ids of its own writes of itself.
+const IMAGE: &str = "self.ckpt";
+
+/// Saves itself as root of a user namespace, and must not come back as root of another.
+fn saves_itself() -> Result<(), String> {
+    let image = File::create(IMAGE).map_err(|e| format!("{IMAGE}: {e}"))?;
+    let (uid, gid) = (nix::unistd::getuid(), nix::unistd::getgid());
+    apart(CloneFlags::CLONE_NEWUSER)?;
+    for (file, text) in [
+        ("setgroups", "deny".to_owned()),
+        ("uid_map", format!("0 {uid} 1")),
+        ("gid_map", format!("0 {gid} 1")),
+    ] {
+        let path = format!("/proc/self/{file}");
+        fs::write(&path, text).map_err(|e| format!("{path}: {e}"))?;
+    }
+    match sys::checkpoint(0, image.as_fd(), 0, None) {
+        Ok(0) => Err("it was restarted where its ids are others'".to_owned()),
+        Ok(_) => Ok(()),
+        Err(err) => Err(format!("checkpoint: {err}")),
+    }
+}
+
 fn hold(kind: &str) -> Result<Held, String> {
     let nothing: Held = Box::new(());
     match kind {
         "user" => apart(CloneFlags::CLONE_NEWUSER).map(|()| nothing),
+        "self" => saves_itself().map(|()| nothing),
         "cgroup" => apart(CloneFlags::CLONE_NEWCGROUP).map(|()| nothing),
         "host-name" => {
             apart(CloneFlags::CLONE_NEWUTS)?;

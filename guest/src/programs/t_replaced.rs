@@ -2,11 +2,13 @@
 
 //! A file that is open while it is saved, and what somebody puts in its place before the restart.
 //!
-//! Arguments: STATUS hold CONTENT, where CONTENT is what the file holds in the end; or STATUS HOW, as root:
+//! Arguments: STATUS hold CONTENT [drop], where CONTENT is what the file holds in the end, and root drops what it is
+//! when it has opened a file that it alone may open; or STATUS HOW, as root:
 //! `link`, `hard-link` or `folder` to a file that only root may read, `closed` for one of the same owner that is
 //! closed to its group, `new` for one like the first, `back` for the first.
 
 use crate::stage::{self, expect, Stage};
+use nix::unistd::{setgroups, setresgid, setresuid, Gid, Uid};
 use std::fs::{self, File, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::{chown, symlink, FileExt, MetadataExt, PermissionsExt};
@@ -25,8 +27,20 @@ fn hold(stage: &Stage) -> Result<(), String> {
     let content = stage.args.get(1).ok_or("expected what the file will hold")?;
     fs::create_dir(FOLDER).map_err(|e| format!("{FOLDER}: {e}"))?;
     let mut file = File::options().read(true).write(true).create_new(true).open(FILE).map_err(failed)?;
-    file.set_permissions(Permissions::from_mode(0o660)).map_err(failed)?;
+    let drops = stage.args.get(2).is_some();
+    let mode = if drops { 0o600 } else { 0o660 };
+    file.set_permissions(Permissions::from_mode(mode))
+        .map_err(failed)?;
     file.write_all(b"first").map_err(failed)?;
+    if drops {
+        let (uid, gid) = (Uid::from_raw(1000), Gid::from_raw(1000));
+        setgroups(&[])
+            .and_then(|()| setresgid(gid, gid, gid))
+            .and_then(|()| setresuid(uid, uid, uid))
+            .map_err(|e| format!("becoming user {uid}: {e}"))?;
+        // A change of ids has taken it away: who may not be looked at is not saved.
+        nix::sys::prctl::set_dumpable(true).map_err(|e| format!("being dumpable: {e}"))?;
+    }
     stage.ready()?;
     stage::wait_for_term()?;
     let mut found = [0; 5];

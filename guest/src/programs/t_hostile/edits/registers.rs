@@ -2,7 +2,7 @@
 
 //! Privileged registers: REGSET.
 
-use super::Edits;
+use super::{Case, Edits};
 #[cfg(target_arch = "x86_64")]
 use super::KERNEL_ADDRESS;
 use crate::edit::{double, put_doubles, put_words, word, Image};
@@ -79,6 +79,38 @@ pub(super) fn edit(edits: &mut Edits<'_>) -> Result<(), String> {
     }
     for (what, errno, edited) in privileged {
         edits.image(what, errno, edited);
+    }
+    lengths(edits, PRSTATUS)
+}
+
+/// Every kind of registers longer than it is, not whole, and of one byte: what `ptrace` sees to in its place.
+fn lengths(edits: &mut Edits<'_>, general: u32) -> Result<(), String> {
+    // SVE has most, by far.
+    const MORE: usize = 0xc000;
+    // Behind the note type and what is reserved.
+    const BYTES: usize = 8;
+    let image = edits.image;
+    let mut number = 0;
+    while let Ok(payload) = image.payload(Kind::Regset, number) {
+        let (note, len) = (word(payload, 0)?, payload.len());
+        for (how, len) in [("longer", len + MORE), ("not whole", len - 1), ("of one byte", BYTES + 1)] {
+            let edited = image.edited(Kind::Regset, number, |payload| {
+                payload.resize(len, 0);
+                Ok(())
+            })?;
+            let says = match note == general {
+                true => "setting the general registers",
+                false => "setting the registers of note type",
+            };
+            edits.cases.push(Case {
+                what: format!("registers of note type {note:#x}, {how}").leak(),
+                image: edited,
+                outcome: Errno::EINVAL.into(),
+                says: Some(says),
+                no_new_privs: false,
+            });
+        }
+        number += 1;
     }
     Ok(())
 }
