@@ -14,6 +14,8 @@ pub mod cli;
 #[cfg(feature = "programs")]
 pub mod container;
 #[cfg(feature = "programs")]
+pub mod counts;
+#[cfg(feature = "programs")]
 pub mod edit;
 #[cfg(feature = "programs")]
 pub mod freezer;

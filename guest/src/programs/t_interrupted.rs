@@ -5,6 +5,7 @@
 //!
 //! Arguments: STATUS [SEED]
 
+use crate::counts::Counts;
 use crate::freezer;
 use crate::procfs;
 use crate::stage::{self, expect, Stage};
@@ -21,7 +22,6 @@ use nix::unistd::{pipe2, Pid};
 use std::fs::{self, File};
 use std::io::Read;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::FileExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
@@ -32,8 +32,8 @@ const REFUSED: i32 = 3;
 const NOT_KILLED: i32 = 4;
 const INTERRUPTED: i32 = 5;
 
-/// The tasks of the tree that count.
-const COUNTERS: usize = 2;
+/// The tasks of the tree.
+const TASKS: usize = 2;
 /// How often a signal comes at any time.
 const AT_ANY_TIME: u64 = 30;
 /// Within which time of the start of `checkpoint`, in microseconds.
@@ -49,35 +49,17 @@ fn soon() -> Duration {
 /// A root and its child, which count, in a cgroup of their own.
 struct Tree {
     root: tree::Child,
-    counters: [File; COUNTERS],
+    counts: Counts,
     cgroup: PathBuf,
 }
 
-/// Counts in a file that is only written to: memory shared with who is not in the tree is not carried.
-fn count(to: &File) -> ! {
-    let mut at = 0u32;
-    loop {
-        at = at.wrapping_add(1);
-        let _ = to.write_all_at(&at.to_le_bytes(), 0);
-        std::thread::sleep(Duration::from_millis(1));
-    }
-}
-
-fn counted(by: &File) -> u32 {
-    let mut bytes = [0; 4];
-    match by.read_exact_at(&mut bytes, 0) {
-        Ok(()) => u32::from_le_bytes(bytes),
-        Err(_) => 0,
-    }
-}
-
 /// In the root: enters the cgroup, and has a child.
-fn grow(counter: &File, procs: &Path) -> Result<(), String> {
+fn grow(counts: &Counts, procs: &Path) -> Result<(), String> {
     fs::write(procs, "0").map_err(|e| format!("{}: {e}", procs.display()))?;
     tree::spawn("child", || {
         // Without a parent it would count for ever.
         let _ = prctl::set_pdeathsig(Signal::SIGKILL);
-        count(counter)
+        counts.count(1)
     })
     .map(drop)
 }
@@ -85,12 +67,7 @@ fn grow(counter: &File, procs: &Path) -> Result<(), String> {
 impl Tree {
     /// `kind`: what its cgroup is to be, other than a domain.
     fn start(name: &str, kind: Option<&str>) -> Result<Tree, String> {
-        let counter = |at: usize| {
-            let path = format!("{name}.counter-{at}");
-            let file = File::options().read(true).write(true).create(true).truncate(true).open(&path);
-            file.map_err(|e| format!("{path}: {e}"))
-        };
-        let counters = [counter(0)?, counter(1)?];
+        let counts = Counts::start(name, TASKS)?;
         let cgroup = PathBuf::from(freezer::MOUNT).join(name);
         let failed = |e: std::io::Error| format!("{}: {e}", cgroup.display());
         fs::create_dir(&cgroup).map_err(failed)?;
@@ -98,14 +75,14 @@ impl Tree {
             fs::write(cgroup.join("cgroup.type"), kind).map_err(failed)?;
         }
         let procs = cgroup.join("cgroup.procs");
-        let root = tree::spawn("root", || match grow(&counters[1], &procs) {
-            Ok(()) => count(&counters[0]),
+        let root = tree::spawn("root", || match grow(&counts, &procs) {
+            Ok(()) => counts.count(0),
             Err(why) => {
                 eprintln!("root: {why}");
                 1
             }
         })?;
-        let tree = Tree { root, counters, cgroup };
+        let tree = Tree { root, counts, cgroup };
         tree.goes_on("at first")?;
         Ok(tree)
     }
@@ -123,10 +100,8 @@ impl Tree {
 
     /// Both tasks count.
     fn goes_on(&self, when: &str) -> Result<(), String> {
-        for (at, counter) in self.counters.iter().enumerate() {
-            let before = counted(counter);
-            let moves = || counted(counter) >= before + 3;
-            if wait::until(soon(), "it stands still", moves).is_err() {
+        for at in 0..TASKS {
+            if !self.counts.goes_on(at, soon())? {
                 let whether = self.is_frozen()?;
                 return Err(format!("{when}: task {at} counts no more; frozen: {whether}"));
             }
