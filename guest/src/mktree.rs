@@ -5,12 +5,14 @@
 //! `input` reads the image's HEAD and TREE, `plan` decides who is forked by
 //! whom and when (pure), `task` is the life of a task up to its restart,
 //! `orphans` makes those whose first parents have ended, `supervise` is what the
-//! parent of the root does, `interrupt` what Ctrl-C does meanwhile, `faults` what
-//! is done wrong on purpose, `run` puts them together.
+//! parent of the root does, `interrupt` what Ctrl-C does meanwhile, `log` keeps
+//! what the kernel says, `faults` is what is done wrong on purpose, `run` puts
+//! them together.
 
 pub mod faults;
 pub mod input;
 pub mod interrupt;
+pub mod log;
 pub mod orphans;
 pub mod plan;
 pub mod report;

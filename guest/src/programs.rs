@@ -49,6 +49,7 @@ programs! {
     t_futex
     t_hostile
     t_interrupted
+    t_log
     t_memory
     t_protocol
     t_read

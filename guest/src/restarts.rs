@@ -56,8 +56,10 @@ pub struct Tree {
     pids: &'static str,
 }
 
-/// What `mktree` leaves in the working directory.
-const ERRORS: &str = "mktree.err";
+/// What the last `mktree` has said on stderr, in the working directory.
+pub const ERRORS: &str = "mktree.err";
+/// The log of all of them.
+pub const LOG: &str = "mktree.log";
 
 impl Tree {
     /// The tree in the file `image`; `comm` is the name of its tasks. The caller becomes the parent of
@@ -85,7 +87,7 @@ impl Tree {
         let image = File::open(&self.image).map_err(|e| format!("{}: {e}", self.image))?;
         let errors = File::create(ERRORS).map_err(|e| format!("{ERRORS}: {e}"))?;
         Command::new("mktree")
-            .args([mode.option(), self.pids, "--no-wait", "--log", "mktree.log"])
+            .args([mode.option(), self.pids, "--no-wait", "--log", LOG])
             .stdin(image)
             .stderr(errors)
             .spawn()

@@ -6,12 +6,13 @@
 use super::faults;
 use super::input::{self, Image};
 use super::interrupt;
+use super::log::Log;
 use super::plan::plan;
 use super::report::{channel, Report, Reporter};
 use super::supervise;
 use super::task::{self, exit_at_once, fork, fork_error, Site};
 use super::{Options, Pids, NOT_MADE, REFUSED};
-use crate::cli::{open_log, Failure, USAGE};
+use crate::cli::{Failure, USAGE};
 use crate::container::{self, mount_own_proc};
 use crate::procfs;
 use crate::shared::Words;
@@ -23,7 +24,7 @@ use std::io::Write;
 
 /// Restarts the image read from `source`.
 pub fn run(source: File, options: Options) -> Result<u8, Failure> {
-    let log = open_log(options.log.as_deref(), NOT_MADE)?;
+    let log = Log::open(options.log.as_deref())?;
     let Image { file, tasks } = input::open(source)?;
     let plan = plan(&tasks).map_err(|why| Failure::new(NOT_MADE, why))?;
     check_faults(&options, &tasks)?;
@@ -34,16 +35,19 @@ pub fn run(source: File, options: Options) -> Result<u8, Failure> {
         made,
         words,
         image: file,
-        log_start: log.metadata().map_or(0, |meta| meta.len()),
         log,
         options,
     };
     interrupt::watch().map_err(|why| Failure::new(NOT_MADE, why))?;
-    match (site.options.pids, site.plan.tasks[0].pid) {
+    let ended = match (site.options.pids, site.plan.tasks[0].pid) {
         (Pids::New, _) => beside(&site, 0),
         (Pids::Saved, 1) => beside(&site, container::PIDS),
         (Pids::Saved, _) => inside(&site),
-    }
+    };
+    ended.map_err(|failure| match site.log.tell() {
+        Ok(()) => failure,
+        Err(why) => Failure::new(failure.status, format_args!("{}; {why}", failure.why)),
+    })
 }
 
 fn check_faults(
@@ -199,6 +203,8 @@ fn announce(site: &Site, root: i32) {
 fn stay(site: &Site, root: i32, child: i32) -> Result<u8, Failure> {
     let signals = interrupt::hand_over();
     let signals = signals.map_err(|e| Failure::new(REFUSED, format_args!("sigprocmask: {e}")))?;
+    // A log that cannot be written is no reason to end a tree that runs.
+    let _ = site.log.tell();
     announce(site, root);
     if !site.options.wait {
         return Ok(0);

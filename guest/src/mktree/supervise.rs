@@ -5,6 +5,7 @@
 //! tree's end. A root may send no signal when it ends, as it was made to: only
 //! waits with __WALL see such an end.
 
+use super::log::Log;
 use super::report::{Report, Reports};
 use super::task::Site;
 use super::{faults, Mode, NOT_MADE, REFUSED};
@@ -17,9 +18,7 @@ use nix::sys::signal::{kill, SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::wait::{waitid, waitpid, Id, WaitPidFlag, WaitStatus};
 use nix::unistd::Pid;
-use std::fs::File;
 use std::os::fd::AsFd;
-use std::os::unix::fs::FileExt;
 use std::time::{Duration, Instant};
 
 /// How long killed tasks may take to be gone.
@@ -46,14 +45,9 @@ pub fn restart(site: &Site, root: i32, reports: &mut Reports) -> Result<(), Fail
 
 fn coordinate(site: &Site, root: i32) -> Result<(), Failure> {
     let flags = site.flags(0) | sys::RESTART_COORDINATOR;
-    match sys::restart(
-        root,
-        Some(site.image.as_fd()),
-        flags,
-        Some(site.log.as_fd()),
-    ) {
+    match sys::restart(root, Some(site.image.as_fd()), flags, Some(site.log.fd())) {
         Ok(_) => Ok(()),
-        Err(err) => Err(refused(err, &site.log, site.log_start)),
+        Err(err) => Err(with_log(refusal(err), &site.log)),
     }
 }
 
@@ -68,20 +62,18 @@ fn attend(site: &Site, root: i32, reports: &mut Reports) -> Result<(), Failure> 
             Report::Failed(failure) if failure.status == REFUSED => {
                 refused.get_or_insert(failure.why);
             }
-            Report::Failed(failure) => {
-                return Err(with_log(failure.why, &site.log, site.log_start))
-            }
+            Report::Failed(failure) => return Err(with_log(failure.why, &site.log)),
             Report::End => break,
         }
     }
     if let Some(why) = refused {
-        return Err(with_log(why, &site.log, site.log_start));
+        return Err(with_log(why, &site.log));
     }
-    if was_killed(root)? || logged(&site.log, site.log_start).is_some() {
+    // The kernel logs a failure before it lets go of the reports.
+    if site.log.line().is_some() || was_killed(root)? {
         return Err(with_log(
             "the kernel ended the half-restored tree".to_owned(),
             &site.log,
-            site.log_start,
         ));
     }
     Ok(())
@@ -112,25 +104,12 @@ pub fn refusal(err: Errno) -> String {
     format!("the kernel refused the restart: {err}")
 }
 
-fn refused(err: Errno, log: &File, log_start: u64) -> Failure {
-    with_log(refusal(err), log, log_start)
-}
-
-fn with_log(why: String, log: &File, log_start: u64) -> Failure {
-    match logged(log, log_start) {
+/// The failure, with the line that the kernel has logged about it.
+fn with_log(why: String, log: &Log) -> Failure {
+    match log.line() {
         Some(line) => Failure::new(REFUSED, format_args!("{why}: {line}")),
         None => Failure::new(REFUSED, why),
     }
-}
-
-/// The first line that the kernel put into the log behind `start`.
-pub fn logged(log: &File, start: u64) -> Option<String> {
-    let mut bytes = vec![0; 4096];
-    let len = log.read_at(&mut bytes, start).ok()?;
-    let text = String::from_utf8_lossy(&bytes[..len]).into_owned();
-    text.lines()
-        .find(|line| !line.trim().is_empty())
-        .map(|line| line.trim().to_owned())
 }
 
 /// Kills every task of the tree that is known and reaps what becomes the

@@ -4,6 +4,7 @@
 //! takes its place in session and process group, calls restart(2).
 
 use super::interrupt;
+use super::log::Log;
 use super::orphans;
 use super::plan::{Group, Plan};
 use super::report::Reporter;
@@ -45,10 +46,8 @@ pub struct Site {
     pub words: Words,
     /// The image, at its start.
     pub image: File,
-    /// What the kernel's log line goes to.
-    pub log: File,
-    /// Its length before any task could call restart: lines behind are this restart's.
-    pub log_start: u64,
+    /// What the kernel logs.
+    pub log: Log,
     /// How to restart.
     pub options: Options,
 }
@@ -298,7 +297,7 @@ fn enter(site: &Site, index: usize, reporter: &Reporter) -> Failure {
     }
     let feeds = index == 0 && site.options.mode == Mode::Root;
     let image = feeds.then(|| site.image.as_fd());
-    let log = Some(site.log.as_fd());
+    let log = Some(site.log.fd());
     sys::close_all_but(&[image, log, Some(reporter.fd())]);
     match sys::restart(root, image, site.flags(saved), log) {
         Err(err) => Failure::new(REFUSED, format_args!("task {saved}: restart: {err}")),

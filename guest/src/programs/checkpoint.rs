@@ -6,7 +6,7 @@ mod interrupt;
 
 use crate::cli::{finish, number, open_log, Failure, USAGE};
 use crate::freezer::Cgroup;
-use crate::mktree::supervise::logged;
+use crate::mktree::log::logged;
 use crate::sys;
 use std::io::IsTerminal;
 use std::os::fd::AsFd;
