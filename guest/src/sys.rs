@@ -203,6 +203,16 @@ pub fn pidfd(pid: i32) -> nix::Result<OwnedFd> {
     Errno::result(fd).map(|fd| unsafe { OwnedFd::from_raw_fd(fd as i32) })
 }
 
+/// Sends a signal to the process of a pidfd, and to nobody once that has been reaped. Allowed in a
+/// signal handler.
+pub fn signal_by(pidfd: BorrowedFd<'_>, signal: libc::c_int) -> nix::Result<()> {
+    let fd = pidfd.as_raw_fd();
+    let info = std::ptr::null::<libc::siginfo_t>();
+    // SAFETY: without a siginfo the call takes integers only.
+    let result = unsafe { libc::syscall(libc::SYS_pidfd_send_signal, fd, signal, info, 0) };
+    Errno::result(result).map(drop)
+}
+
 /// Who can wait on a futex word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {

@@ -8,8 +8,8 @@ use super::supervise::refusal;
 use super::task::{self, Site, PATIENCE, STRANGER};
 use crate::sys::{self, Birth, Forked};
 use nix::errno::Errno;
-use nix::sys::signal::{kill, Signal};
 use nix::unistd::getpid;
+use std::os::fd::AsFd;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -64,17 +64,18 @@ pub fn before_restart(site: &Site, index: usize) -> Result<(), String> {
 /// Has a child kill the caller once it waits inside restart. A timer of its own would not do: the
 /// kernel refuses to restore into a task that has one.
 fn die_soon() -> Result<(), String> {
-    let victim = getpid();
+    let me = getpid();
+    let victim = sys::pidfd(me.as_raw()).map_err(|e| format!("pidfd of task {me}: {e}"))?;
     // SAFETY: the process has one thread.
     match unsafe { sys::fork(Birth::default()) } {
         Ok(Forked::Child) => {
             std::thread::sleep(DEATH);
-            let killed = kill(victim, Signal::SIGKILL);
+            let killed = sys::signal_by(victim.as_fd(), libc::SIGKILL);
             // SAFETY: ends the process at once, which runs nothing of the program.
             unsafe { libc::_exit(i32::from(killed.is_err())) }
         }
         Ok(Forked::Parent(..)) => Ok(()),
-        Err(err) => Err(format!("making the killer of task {victim}: {err}")),
+        Err(err) => Err(format!("making the killer of task {me}: {err}")),
     }
 }
 

@@ -5,24 +5,31 @@
 //! lives on to bury the tree and to say so.
 
 use super::NOT_MADE;
+use crate::sys;
 use nix::errno::Errno;
 use nix::sys::signal::{sigaction, SaFlags, SigAction, SigHandler, SigSet, Signal};
+use std::os::fd::{BorrowedFd, IntoRawFd, OwnedFd};
 use std::sync::atomic::{AtomicI32, Ordering};
 
 const SIGNALS: [Signal; 2] = [Signal::SIGINT, Signal::SIGTERM];
 
-/// Who is killed; 0: nobody has been made yet.
-static TARGET: AtomicI32 = AtomicI32::new(0);
+/// The pidfd of who is killed, which is not closed; -1: nobody has been made yet. Once the process has
+/// been reaped, its pid may be another's.
+static TARGET: AtomicI32 = AtomicI32::new(-1);
 
 extern "C" fn on_signal(_: libc::c_int) {
     match TARGET.load(Ordering::SeqCst) {
         // What has just been forked dies with its parent.
         // SAFETY: ends the process at once; allowed in a handler.
-        0 => unsafe { libc::_exit(NOT_MADE.into()) },
-        // SAFETY: takes integers only; allowed in a handler.
-        target => unsafe {
-            libc::kill(target, libc::SIGKILL);
-        },
+        ..0 => unsafe { libc::_exit(NOT_MADE.into()) },
+        target => {
+            // SAFETY: `aim_at` has given the descriptor away for good.
+            let target = unsafe { BorrowedFd::borrow_raw(target) };
+            let before = Errno::last_raw();
+            // One that has ended needs no signal.
+            let _ = sys::signal_by(target, libc::SIGKILL);
+            Errno::set_raw(before);
+        }
     }
 }
 
@@ -41,9 +48,9 @@ pub fn watch() -> Result<(), String> {
     set(SigHandler::Handler(on_signal))
 }
 
-/// `pid` is whom they kill.
-pub fn aim_at(pid: i32) {
-    TARGET.store(pid, Ordering::SeqCst);
+/// The process of this pidfd is whom they kill.
+pub fn aim_at(target: OwnedFd) {
+    TARGET.store(target.into_raw_fd(), Ordering::SeqCst);
 }
 
 /// The tree runs, and is about to be told of: from now on the signals wait for who takes them.
@@ -56,4 +63,58 @@ pub fn hand_over() -> nix::Result<SigSet> {
 pub fn forget() {
     // Cannot fail: both signals have actions.
     let _ = set(SigHandler::SigDfl);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::{Birth, Forked};
+    use nix::sys::signal::raise;
+    use nix::sys::wait::{waitpid, WaitStatus};
+    use nix::unistd::Pid;
+
+    /// How a process ends that does this and makes system calls only.
+    fn end_of(body: fn() -> nix::Result<i32>) -> WaitStatus {
+        // SAFETY: the child allocates nothing and takes no locks.
+        match unsafe { sys::fork(Birth::default()) }.unwrap() {
+            Forked::Child => {
+                let status = body().unwrap_or(99);
+                // SAFETY: ends the process at once.
+                unsafe { libc::_exit(status) }
+            }
+            Forked::Parent(pid, _pidfd) => waitpid(Pid::from_raw(pid), None).unwrap(),
+        }
+    }
+
+    fn code(status: WaitStatus) -> Option<i32> {
+        match status {
+            WaitStatus::Exited(_, code) => Some(code),
+            _ => None,
+        }
+    }
+
+    /// A process that waits for a signal.
+    fn sleeper() -> nix::Result<(Pid, OwnedFd)> {
+        // SAFETY: the child makes system calls only.
+        match unsafe { sys::fork(Birth::default()) }? {
+            Forked::Parent(pid, pidfd) => Ok((Pid::from_raw(pid), pidfd)),
+            Forked::Child => loop {
+                nix::unistd::pause();
+            },
+        }
+    }
+
+    #[test]
+    fn who_has_been_reaped_is_aimed_at_in_vain() {
+        let ended = end_of(|| {
+            let (target, pidfd) = sleeper()?;
+            watch().map_err(|_| Errno::EINVAL)?;
+            aim_at(pidfd);
+            raise(Signal::SIGINT)?;
+            waitpid(target, None)?;
+            raise(Signal::SIGINT)?;
+            Ok(7)
+        });
+        assert_eq!(code(ended), Some(7));
+    }
 }

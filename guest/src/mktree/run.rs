@@ -106,8 +106,8 @@ fn make_root(site: &Site, namespaces: u64) -> Result<(i32, Result<(), Failure>),
             }
             task::live(site, 0, parent, &reporter)
         }
-        Ok(Forked::Parent(root, _pidfd)) => {
-            interrupt::aim_at(root);
+        Ok(Forked::Parent(root, pidfd)) => {
+            interrupt::aim_at(pidfd);
             drop(reporter);
             Ok((root, supervise::restart(site, root, &mut reports)))
         }
@@ -129,8 +129,8 @@ fn inside(site: &Site) -> Result<u8, Failure> {
         })
     } {
         Ok(Forked::Child) => exit_at_once(init_of_container(site, reporter)),
-        Ok(Forked::Parent(init, _pidfd)) => {
-            interrupt::aim_at(init);
+        Ok(Forked::Parent(init, pidfd)) => {
+            interrupt::aim_at(pidfd);
             init
         }
         Err(err) => {

@@ -112,27 +112,43 @@ fn with_log(why: String, log: &Log) -> Failure {
     }
 }
 
-/// Kills every task of the tree that is known and reaps what becomes the
-/// caller's child; tells whether all are gone.
+/// Kills the tasks of the tree and reaps what becomes the caller's child; tells whether all are gone.
+/// The caller adopts the tree's orphans.
 pub fn bury(site: &Site, root: i32) -> bool {
-    let _ = kill(Pid::from_raw(root), Signal::SIGKILL);
+    let mut doomed = vec![root];
     if site.options.pids == super::Pids::New {
-        for pid in (0..site.plan.tasks.len())
-            .map(|index| site.pid(index))
-            .filter(|pid| *pid > 0)
-        {
-            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
-        }
+        doomed.extend((0..site.plan.tasks.len()).map(|index| site.pid(index)));
     }
+    bury_those(doomed)
+}
+
+/// Kills each of `doomed` once it is the caller's child: the pid of anybody else's child, who may
+/// have been reaped, may be another process's by now.
+fn bury_those(mut doomed: Vec<i32>) -> bool {
+    doomed.retain(|pid| *pid > 0);
     let start = Instant::now();
     loop {
-        match waitpid(None, Some(WaitPidFlag::WNOHANG | WaitPidFlag::__WALL)) {
-            Err(Errno::ECHILD) => return true,
-            Ok(WaitStatus::StillAlive) if start.elapsed() > BURIAL => return false,
-            Ok(WaitStatus::StillAlive) => std::thread::sleep(Duration::from_millis(2)),
-            _ => (),
+        doomed.retain(|pid| !kill_child(*pid));
+        loop {
+            match waitpid(None, Some(WaitPidFlag::WNOHANG | WaitPidFlag::__WALL)) {
+                Err(Errno::ECHILD) => return true,
+                Ok(WaitStatus::StillAlive) => break,
+                _ => (),
+            }
         }
+        if start.elapsed() > BURIAL {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(2));
     }
+}
+
+/// Kills a living child of the caller; whether it is one.
+fn kill_child(pid: i32) -> bool {
+    let pid = Pid::from_raw(pid);
+    let peek =
+        WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT | WaitPidFlag::WNOHANG | WaitPidFlag::__WALL;
+    waitid(Id::Pid(pid), peek) == Ok(WaitStatus::StillAlive) && kill(pid, Signal::SIGKILL).is_ok()
 }
 
 /// The exit status that stands for how a child ended.
@@ -185,5 +201,49 @@ pub fn reap_all(root: i32) -> u8 {
             Err(Errno::ECHILD) => return status,
             _ => (),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::{Birth, Forked};
+    use nix::unistd::pause;
+    use std::process::Command;
+
+    /// The pid of a process that waits for a signal.
+    fn sleeper() -> i32 {
+        // SAFETY: the child makes one system call.
+        match unsafe { sys::fork(Birth::default()) } {
+            Ok(Forked::Parent(pid, _pidfd)) => pid,
+            Ok(Forked::Child) => loop {
+                pause();
+            },
+            Err(_) => 0,
+        }
+    }
+
+    #[test]
+    fn who_is_nobodys_child_here_is_not_buried() {
+        let mut other = Command::new("sleep").arg("60").spawn().unwrap();
+        let doomed = vec![0, 0, other.id() as i32];
+        // SAFETY: the child allocates nothing.
+        let burial = match unsafe { sys::fork(Birth::default()) }.unwrap() {
+            Forked::Parent(pid, _pidfd) => Pid::from_raw(pid),
+            Forked::Child => {
+                let mut doomed = doomed;
+                doomed[0] = sleeper();
+                doomed[1] = sleeper();
+                let buried = doomed[0] > 0 && doomed[1] > 0 && bury_those(doomed);
+                // SAFETY: ends the process at once.
+                unsafe { libc::_exit(i32::from(!buried)) }
+            }
+        };
+        let ended = waitpid(burial, None);
+        let lives = other.try_wait().unwrap().is_none();
+        other.kill().unwrap();
+        other.wait().unwrap();
+        assert_eq!(ended, Ok(WaitStatus::Exited(burial, 0)));
+        assert!(lives, "another's child was killed");
     }
 }
