@@ -43,14 +43,26 @@ fn set(handler: SigHandler) -> Result<(), String> {
     Ok(())
 }
 
-/// From now on the signals end the restart.
+/// From now on the signals end the restart, whatever the caller's parent has blocked or ignored.
 pub fn watch() -> Result<(), String> {
-    set(SigHandler::Handler(on_signal))
+    set(SigHandler::Handler(on_signal))?;
+    let signals: SigSet = SIGNALS.into_iter().collect();
+    signals
+        .thread_unblock()
+        .map_err(|e| format!("sigprocmask: {e}"))
 }
 
 /// The process of this pidfd is whom they kill.
 pub fn aim_at(target: OwnedFd) {
     TARGET.store(target.into_raw_fd(), Ordering::SeqCst);
+}
+
+/// Has children wait to be reaped, which the caller's parent may have changed.
+pub fn keep_children() -> Result<(), String> {
+    let action = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
+    // SAFETY: no handler is installed.
+    let set = unsafe { sigaction(Signal::SIGCHLD, &action) };
+    set.map(drop).map_err(|e| format!("sigaction: {e}"))
 }
 
 /// The tree runs, and is about to be told of: from now on the signals wait for who takes them.
@@ -70,7 +82,7 @@ mod tests {
     use super::*;
     use crate::sys::{Birth, Forked};
     use nix::sys::signal::raise;
-    use nix::sys::wait::{waitpid, WaitStatus};
+    use nix::sys::wait::{waitpid, WaitPidFlag, WaitStatus};
     use nix::unistd::Pid;
 
     /// How a process ends that does this and makes system calls only.
@@ -93,6 +105,17 @@ mod tests {
         }
     }
 
+    #[test]
+    fn signals_that_were_blocked_end_the_restart() {
+        let ended = end_of(|| {
+            hand_over()?;
+            watch().map_err(|_| Errno::EINVAL)?;
+            raise(Signal::SIGTERM)?;
+            Ok(0)
+        });
+        assert_eq!(code(ended), Some(NOT_MADE.into()));
+    }
+
     /// A process that waits for a signal.
     fn sleeper() -> nix::Result<(Pid, OwnedFd)> {
         // SAFETY: the child makes system calls only.
@@ -113,6 +136,23 @@ mod tests {
             raise(Signal::SIGINT)?;
             waitpid(target, None)?;
             raise(Signal::SIGINT)?;
+            Ok(7)
+        });
+        assert_eq!(code(ended), Some(7));
+    }
+
+    #[test]
+    fn children_wait_to_be_reaped_below_one_who_ignores_them() {
+        let ended = end_of(|| {
+            // SAFETY: no handler is installed.
+            unsafe { nix::sys::signal::signal(Signal::SIGCHLD, SigHandler::SigIgn) }?;
+            keep_children().map_err(|_| Errno::EINVAL)?;
+            let (child, pidfd) = sleeper()?;
+            {
+                use std::os::fd::AsFd;
+                sys::signal_by(pidfd.as_fd(), libc::SIGKILL)?;
+            }
+            waitpid(child, Some(WaitPidFlag::__WALL))?;
             Ok(7)
         });
         assert_eq!(code(ended), Some(7));

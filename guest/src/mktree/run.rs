@@ -38,6 +38,7 @@ pub fn run(source: File, options: Options) -> Result<u8, Failure> {
         log,
         options,
     };
+    interrupt::keep_children().map_err(|why| Failure::new(NOT_MADE, why))?;
     interrupt::watch().map_err(|why| Failure::new(NOT_MADE, why))?;
     let ended = match (site.options.pids, site.plan.tasks[0].pid) {
         (Pids::New, _) => beside(&site, 0),
