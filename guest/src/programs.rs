@@ -47,6 +47,7 @@ programs! {
     t_files
     t_flood
     t_futex
+    t_grows
     t_hostile
     t_interrupted
     t_log
