@@ -232,20 +232,16 @@ impl Loader {
 
     /// The open file of that number, for the task at work.
     pub(crate) fn file(&mut self, objref: u32) -> Result<ARef<File>, Failure> {
-        let found = match self.object(objref) {
-            Some(Object::File(file, replaced)) => Some((file.clone(), *replaced)),
-            _ => None,
+        let Some(Object::File(file, replaced)) = self.object(objref) else {
+            return Err(Failure::mismatch(EINVAL, "objref of a FILE", self.objects.len() as u64, objref.into()));
         };
-        match found {
-            Some((file, false)) => Ok(file),
-            Some((file, true)) => {
-                self.replaced
-                    .push(file.clone(), GFP_KERNEL)
-                    .doing("remembering a file that was replaced")?;
-                Ok(file)
-            }
-            None => Err(Failure::mismatch(EINVAL, "objref of a FILE", self.objects.len() as u64, objref.into())),
+        let (file, replaced) = (file.clone(), *replaced);
+        if replaced {
+            self.replaced
+                .push(file.clone(), GFP_KERNEL)
+                .doing("remembering a file that was replaced")?;
         }
+        Ok(file)
     }
 
     /// The shared memory object of that number.

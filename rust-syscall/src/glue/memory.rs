@@ -217,9 +217,9 @@ fn save_pages(mm: &ARef<MmWithUser>, seen: &[Seen], out: &mut Saver) -> Result<(
                     next = addr;
                     Walk::Stop
                 })
-                .map_err(|errno| match errno == Error::from_errno(EOPNOTSUPP) {
-                    true => Failure::refused("mapping", start, "page that gives SIGBUS (poison or a guard)"),
-                    false => Failure::doing(errno, "looking for the pages of a mapping"),
+                .or_else(|errno| match errno == Error::from_errno(EOPNOTSUPP) {
+                    true => Err(Failure::refused("mapping", start, "page that gives SIGBUS (poison or a guard)")),
+                    false => Err(errno).doing_on("looking for the pages of the mapping at", at),
                 })?;
             if next < vma.entry.end {
                 pages::save(Place::Mm(mm), &mut ranges, out)?;
