@@ -16,6 +16,9 @@ use crate::layout::{create_dir, write_whole, Layout};
 /// Where Debian keeps its archive's keys when they are not in apt's own folder.
 const DEBIAN_KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
+/// apt's own downloader, part of its package.
+const APT_HELPER: &str = "/usr/lib/apt/apt-helper";
+
 /// An apt of the lab's own, for one architecture.
 #[derive(Debug, Clone)]
 pub struct PrivateApt {
@@ -78,6 +81,8 @@ impl PrivateApt {
              Acquire::IndexTargets::deb::DEP-11::DefaultEnabled \"false\";\n\
              Acquire::Languages \"none\";\n\
              Acquire::Retries \"3\";\n\
+             Acquire::http::Proxy::127.0.0.1 \"DIRECT\";\n\
+             Acquire::http::Proxy::127.0.0.1 \"DIRECT\";\n\
              Dir::State \"{dir}/state\";\n\
              Dir::State::status \"{dir}/status\";\n\
              Dir::Cache \"{dir}/cache\";\n\
@@ -90,7 +95,12 @@ impl PrivateApt {
     }
 
     fn apt_get(&self, doing: String) -> Invocation {
-        tool(doing, "apt-get")
+        self.run(doing, "apt-get")
+    }
+
+    /// A program of apt's, as this apt is set up.
+    fn run(&self, doing: String, program: &str) -> Invocation {
+        tool(doing, program)
             .env("APT_CONFIG", self.dir.join("apt.conf"))
             .env("LC_ALL", "C")
             .failure(Kind::Host)
@@ -127,6 +137,30 @@ impl PrivateApt {
             get()?;
         }
         Ok(())
+    }
+
+    /// Addresses of the archives that it asks.
+    pub fn archives(&self) -> Result<Vec<String>> {
+        let sources = host_sources(self.suite.as_deref())?;
+        let mut archives: Vec<String> = Vec::new();
+        for address in sources
+            .split_whitespace()
+            .filter(|word| word.contains("://"))
+        {
+            if !archives.iter().any(|known| known == address) {
+                archives.push(address.to_string());
+            }
+        }
+        Ok(archives)
+    }
+
+    /// Downloads a file by its address. Whoever asks sees to what it is.
+    pub fn download_file(&self, url: &str, into: &Path) -> Result<()> {
+        self.run(format!("downloading {url}"), APT_HELPER)
+            .args(["-q", "download-file", url])
+            .arg(into)
+            .read()
+            .map(drop)
     }
 
     /// Downloads packages with everything they depend on; returns the files, in apt's order.

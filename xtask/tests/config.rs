@@ -36,7 +36,7 @@ fn an_unknown_kernel_is_named_with_the_known_ones() {
     let error = config.kernel(Some("debgu")).unwrap_err();
     insta::assert_snapshot!(
         error.to_string(),
-        @r#"choosing a kernel: kernel "debgu" is not defined; defined: 6.12, 6.12-plain, debug, next, next-plain (did you mean "debug"?)"#
+        @r#"choosing a kernel: kernel "debgu" is not defined; defined: 6.12, 6.12-plain, 6.12-pristine, debug, next, next-plain (did you mean "debug"?)"#
     );
 }
 
@@ -59,9 +59,9 @@ fn all_problems_come_at_once() {
         .replace("slowdown = 8.0", "slowdown = 0.5")
         .replace("{ debian = \"linux-source-6.12\" }", "{ file = \"x.tar\" }");
     insta::assert_snapshot!(refusal(&text), @r#"
-    checking lab.toml: lab.toml: default-kernel: kernel "6.13" is not defined; defined: 6.12, 6.12-plain, debug, next, next-plain (did you mean "6.12"?)
+    checking lab.toml: lab.toml: default-kernel: kernel "6.13" is not defined; defined: 6.12, 6.12-plain, 6.12-pristine, debug, next, next-plain (did you mean "6.12"?)
     lab.toml: cache: objects-gib 0 is not in 1..100000
-    lab.toml: source "6.12": origin 1: a file needs its sha256
+    lab.toml: source "6.12": origin 1: a tarball needs its sha256
     lab.toml: kernel "debug": slowdown 0.5 is not in 1.0..100.0
     lab.toml: machine "default": cpus 200 is not in 1..8
     "#);
@@ -73,10 +73,36 @@ fn a_kernel_that_cannot_be_is_refused() {
         "[kernel.newer]\nsource = 'newer'\nconfig = ['base', 'arm46:x']\noverlay = '../x'\n\
                  [kernel.bare]\nsource = 'next'\nconfig = ['base']\n";
     insta::assert_snapshot!(refusal(&format!("{SOUND}\n{newer}")), @r#"
-    checking lab.toml: lab.toml: kernel "newer": source "newer" is not defined; defined: 6.12, next
+    checking lab.toml: lab.toml: kernel "newer": source "newer" is not defined; defined: 6.12, 6.12-pristine, next
     lab.toml: kernel "bare": the project's own series goes with an overlay: name it, or say series = false
     lab.toml: kernel "newer": overlay "../x": only letters, digits, '.', '_' and '-' are possible
     lab.toml: kernel "newer": config "arm46:x": no architecture arm46
+    "#);
+}
+
+#[test]
+fn an_origin_that_cannot_be_is_refused() {
+    let sha256 = format!("sha256 = '{}'", "0".repeat(64));
+    let origins = [
+        format!("{{ pool = '/pool/x.tar.xz', {sha256} }}"),
+        format!("{{ pool = 'pool/../x.tar.xz', {sha256} }}"),
+        format!("{{ url = 'ftp://x/linux.tar.xz', {sha256} }}"),
+        format!("{{ url = 'https://x/linux.tar.xz?y', {sha256} }}"),
+        "{ url = 'https://x/linux.tar.xz' }".to_string(),
+        "{ file = 'linux.tar.xz', sha256 = 'abc' }".to_string(),
+        format!("{{ git = 'linux', {sha256} }}"),
+        "{ debian = 'linux-source', git = 'linux' }".to_string(),
+    ];
+    let text = format!("{SOUND}\n[source.x]\norigin = [{}]\n", origins.join(", "));
+    insta::assert_snapshot!(refusal(&text), @r#"
+    checking lab.toml: lab.toml: source "x": origin 1: pool is a path below the archive's root, as pool/main/l/linux/linux_6.12.107.orig.tar.xz
+    lab.toml: source "x": origin 2: pool is a path below the archive's root, as pool/main/l/linux/linux_6.12.107.orig.tar.xz
+    lab.toml: source "x": origin 3: a url begins with https:// or http:// and ends with the name of a tarball
+    lab.toml: source "x": origin 4: a url begins with https:// or http:// and ends with the name of a tarball
+    lab.toml: source "x": origin 5: a tarball needs its sha256
+    lab.toml: source "x": origin 6: sha256 is not 64 hexadecimal digits
+    lab.toml: source "x": origin 7: sha256 goes with a tarball; apt and git verify what they get themselves
+    lab.toml: source "x": origin 8: needs one of debian, pool, url, file, git and path
     "#);
 }
 

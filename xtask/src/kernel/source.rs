@@ -3,6 +3,7 @@
 //! Kernel source: fetched from the first origin that has it, kept as a tarball in the cache; or a tree
 //! of the user's own, left where it is.
 
+pub mod download;
 pub mod local;
 
 use std::path::{Path, PathBuf};
@@ -110,11 +111,13 @@ fn fetch_origin(plan: &Plan, origin: &Origin, sink: &dyn Sink) -> Result<Fetched
     if let Some(git) = &origin.git {
         return local::archive(plan, git, origin.rev.as_deref());
     }
-    match (&origin.file, &origin.sha256) {
-        (Some(file), Some(sha256)) => use_file(plan, file, sha256),
+    match (&origin.pool, &origin.url, &origin.file, &origin.sha256) {
+        (Some(path), _, _, Some(sha256)) => download::from_pool(plan, path, sha256, sink),
+        (_, Some(url), _, Some(sha256)) => download::from_url(plan, url, sha256, sink),
+        (_, _, Some(file), Some(sha256)) => use_file(plan, file, sha256),
         _ => Err(Error::usage(
             "reading lab.toml",
-            "an origin names none of debian, git, path, and file with sha256",
+            "an origin names none of debian, git, path, and pool, url or file with sha256",
         )),
     }
 }
@@ -128,24 +131,41 @@ fn use_file(plan: &Plan, file: &Path, sha256: &str) -> Result<Fetched> {
             format!("{} does not exist; lab.toml names it", tarball.display()),
         ));
     }
+    let doing = format!("checking {}", tarball.display());
+    verified(plan, doing, &file.display().to_string(), tarball, sha256)
+}
+
+/// A tarball that is what lab.toml says it is; `origin` is what it is called.
+fn verified(
+    plan: &Plan,
+    doing: String,
+    origin: &str,
+    tarball: PathBuf,
+    sha256: &str,
+) -> Result<Fetched> {
     let found = stamp::hash_file(&tarball)?;
     if !found.eq_ignore_ascii_case(sha256) {
-        return Err(Error::usage(
-            format!("checking {}", tarball.display()),
-            format!("sha256 is {found}, lab.toml says {sha256}"),
-        )
-        .hint(
+        let why = format!("sha256 is {found}, lab.toml says {sha256}");
+        return Err(Error::usage(doing, why).hint(
             "it is damaged, cut short or another one: get it again, or say in lab.toml what it is",
         ));
     }
     Ok(Fetched {
         name: plan.kernel.source_name.clone(),
-        origin: file.display().to_string(),
+        origin: origin.to_string(),
         version: found[..12].to_string(),
         tarball,
         sha256: found,
         in_place: false,
     })
+}
+
+/// The source's folder in the cache, without what lay in it.
+fn emptied(plan: &Plan) -> Result<PathBuf> {
+    let folder = plan.layout.source(&plan.kernel.source_name);
+    remove_dir(&folder)?;
+    create_dir(&folder)?;
+    Ok(folder)
 }
 
 /// The meta-package that depends on the newest `linux-source-*` package.
@@ -198,10 +218,7 @@ fn fetch_debian(
             format!("the package has no usr/src/{file_name}"),
         ));
     }
-    let folder = layout.source(&plan.kernel.source_name);
-    remove_dir(&folder)?;
-    create_dir(&folder)?;
-    let tarball = folder.join(&file_name);
+    let tarball = emptied(plan)?.join(&file_name);
     std::fs::rename(&inside, &tarball).at("renaming to", &tarball)?;
     Ok(Fetched {
         name: plan.kernel.source_name.clone(),

@@ -12,6 +12,7 @@ use rustix::process::Signal;
 
 use super::processes::{inside, send};
 use crate::arch::Arch;
+use crate::config::Origin;
 use crate::error::{AtPath, Error, Kind, Result};
 use crate::event::{Stage, Step};
 use crate::exec::{self, tool, Child};
@@ -55,13 +56,7 @@ pub(super) fn survive_interrupts(
 ) -> Result<()> {
     let copy = Copy::make(session, plan, target, arch)?;
     copy.runs_out_of_disk()?;
-    if plan
-        .kernel
-        .source
-        .origin
-        .iter()
-        .all(|origin| origin.debian.is_some())
-    {
+    if plan.kernel.source.origin.iter().all(Origin::is_remote) {
         copy.has_no_network()?;
     }
     for (stage, after, signal) in INTERRUPTS {

@@ -3,19 +3,18 @@
 //! A kernel of the user's own: another source, a series in a folder of its own, no overlay.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use xtask::config::LabConfig;
 use xtask::event::Silent;
 use xtask::flags::Target;
-use xtask::host::Host;
 use xtask::kernel::source;
 use xtask::kernel::tree::prepare;
 use xtask::patchset::{self, check, refresh};
 use xtask::plan::Plan;
 use xtask::stamp::hash_file;
 
-use crate::project::{files, pack, there, write, Worked};
+use crate::project::{files, host, pack, there, write, Worked};
 
 /// As `git format-patch` writes it.
 const FORK: &str = "From 0123 Mon Sep 17 00:00:00 2001\nFrom: A <a@b.invalid>\nSubject: [PATCH 1/3] fork: x\n\nWhy.\n\n\
@@ -43,21 +42,11 @@ fn plan(worked: &Worked, kernel: &str) -> Plan {
         source("t", "later.tar"),
     );
     let config = LabConfig::parse("lab.toml", &text).unwrap();
-    let host = Host {
-        arch: None,
-        cpus: 1,
-        free_mib: None,
-        distribution: String::new(),
-        apt: false,
-        rustc_override: None,
-        cargo: PathBuf::from("cargo"),
-        kvm: false,
-    };
     let target = Target {
         kernel: Some(kernel.to_string()),
         ..Target::default()
     };
-    Plan::new(&project.layout, &config, &target, &host).unwrap()
+    Plan::new(&project.layout, &config, &target, &host()).unwrap()
 }
 
 /// Such a project, with a git tree in `tree`. Nothing is there of what the project has for its own kernels.

@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime};
 
 use xtask::event::{Silent, Sink};
 use xtask::exec::which;
+use xtask::host::Host;
 use xtask::kernel::source::Fetched;
 use xtask::kernel::tree::{overlay_files, State};
 use xtask::layout::Layout;
@@ -29,6 +30,20 @@ pub struct Project {
     dir: tempfile::TempDir,
     pub layout: Layout,
     pub source: Fetched,
+}
+
+/// A machine that has nothing to say.
+pub fn host() -> Host {
+    Host {
+        arch: None,
+        cpus: 1,
+        free_mib: None,
+        distribution: String::new(),
+        apt: false,
+        rustc_override: None,
+        cargo: PathBuf::from("cargo"),
+        kvm: false,
+    }
 }
 
 /// Whether programs are there; where they were set up for the tests they have to be.

@@ -9,7 +9,6 @@ use std::time::SystemTime;
 use super::Fetched;
 use crate::error::{AtPath, Error, Kind, Result};
 use crate::exec::{tool, Invocation};
-use crate::layout::{create_dir, remove_dir};
 use crate::plan::Plan;
 use crate::stamp;
 
@@ -35,10 +34,7 @@ pub fn commit(dir: &Path, rev: Option<&str>) -> Result<String> {
 pub fn archive(plan: &Plan, repository: &Path, rev: Option<&str>) -> Result<Fetched> {
     let dir = plan.layout.root().join(repository);
     let commit = commit(&dir, rev)?;
-    let folder = plan.layout.source(&plan.kernel.source_name);
-    remove_dir(&folder)?;
-    create_dir(&folder)?;
-    let tarball = folder.join("linux.tar");
+    let tarball = super::emptied(plan)?.join("linux.tar");
     git(
         "packing a commit",
         &dir,
