@@ -51,6 +51,12 @@ impl Pid {
         Some(unsafe { ARef::from_raw(pid.cast()) })
     }
 
+    /// A number that no other process has, or has had since boot.
+    pub fn serial(&self) -> u64 {
+        // SAFETY: the pid is valid, and its number does not change.
+        unsafe { *crate::variant::pid_serial(self.0.get()) }
+    }
+
     /// The process that has it.
     pub fn process(&self) -> Option<ARef<Task>> {
         // SAFETY: the pid is valid; the result owns a count or is null.
@@ -101,7 +107,7 @@ impl Task {
         Some(unsafe { ARef::from_raw(pid.cast()) })
     }
 
-    /// The task's numbers in a pid namespace.
+    /// The task's numbers in a pid namespace; those of a task that has been reaped are 0.
     pub fn numbers_in(&self, ns: &PidNamespace) -> Numbers {
         let nr = |task: *mut bindings::task_struct, kind| {
             // SAFETY: the task is valid, and the function takes the RCU lock itself.
@@ -109,26 +115,24 @@ impl Task {
         };
         let _guard = TasklistGuard::new();
         let task = self.as_raw();
-        // SAFETY: `tasklist_lock` keeps the parent link in place.
-        let parent = unsafe { (*task).real_parent };
+        // SAFETY: `tasklist_lock` is held, and the task is valid.
+        let parent = unsafe { parent_of(task) };
         Numbers {
             pid: nr(task, bindings::pid_type_PIDTYPE_PID),
             tgid: nr(task, bindings::pid_type_PIDTYPE_TGID),
-            ppid: nr(parent, bindings::pid_type_PIDTYPE_TGID),
+            ppid: parent.map_or(0, |parent| nr(parent, bindings::pid_type_PIDTYPE_TGID)),
             pgid: nr(task, bindings::pid_type_PIDTYPE_PGID),
             sid: nr(task, bindings::pid_type_PIDTYPE_SID),
         }
     }
 
-    /// The process that is waited for by: the real parent.
-    pub fn real_parent(&self) -> ARef<Task> {
+    /// The process that is waited for by: the real parent; `None` once the task has been reaped.
+    pub fn real_parent(&self) -> Option<ARef<Task>> {
         let _guard = TasklistGuard::new();
-        // SAFETY: `tasklist_lock` keeps the parent link in place and the parent alive, until
-        // the count is taken.
-        unsafe {
-            let parent = (*self.as_raw()).real_parent;
-            (&*parent.cast::<Task>()).into()
-        }
+        // SAFETY: `tasklist_lock` is held, and the task is valid.
+        let parent = unsafe { parent_of(self.as_raw()) }?;
+        // SAFETY: the lock keeps the parent alive until the count is taken.
+        Some(unsafe { (&*parent.cast::<Task>()).into() })
     }
 
     /// Collects the processes of the tree below and including this one, parents before their
@@ -194,6 +198,20 @@ fn fill_tree(root: &Task, found: &mut KVec<ARef<Task>>) -> bool {
     }
 }
 
+/// The real parent of a task that has not been reaped. What is left in a reaped one is a link that nobody
+/// keeps up, and may lead to freed memory: a parent's exit looks after the children that it has by then.
+///
+/// # Safety
+///
+/// `tasklist_lock` must be held, and the task must be valid. The parent is alive for as long as the lock is
+/// held.
+unsafe fn parent_of(task: *mut bindings::task_struct) -> Option<*mut bindings::task_struct> {
+    // SAFETY: the task is valid. Reaping takes its pid away with `tasklist_lock` held for writing
+    // (`__unhash_process`), and until then it is among the children of its parent, which cannot be reaped
+    // before it has given them to another.
+    unsafe { (!(*task).thread_pid.is_null()).then(|| (*task).real_parent) }
+}
+
 /// The task behind `task` in depth-first order, inside the tree of `root`.
 ///
 /// # Safety
@@ -246,6 +264,12 @@ impl Task {
         unsafe { bindings::set_notify_signal(self.as_raw()) };
     }
 
+    /// Whether both are threads of one process.
+    pub fn is_of_same_process(&self, other: &Task) -> bool {
+        // SAFETY: both tasks are valid; what their threads share is set when a task is made.
+        unsafe { (*self.as_raw()).signal == (*other.as_raw()).signal }
+    }
+
     /// Whether the task is `ancestor` or a descendant of it, by real parents.
     pub fn is_in_tree_of(&self, ancestor: &Task) -> bool {
         let _guard = TasklistGuard::new();
@@ -254,12 +278,12 @@ impl Task {
             if task == ancestor.as_raw() {
                 return true;
             }
-            // SAFETY: `tasklist_lock` keeps parent links in place and parents alive.
-            let parent = unsafe { (*task).real_parent };
-            if parent == task {
-                return false;
+            // SAFETY: `tasklist_lock` is held since before the first look: the task is valid, and so is
+            // each parent.
+            match unsafe { parent_of(task) } {
+                Some(parent) if parent != task => task = parent,
+                _ => return false,
             }
-            task = parent;
         }
     }
 

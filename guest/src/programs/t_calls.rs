@@ -18,14 +18,14 @@ use checkpoint::image::list::Entry;
 use checkpoint::image::record::TreeEntry;
 use checkpoint::image::{Kind, HEADER_SIZE};
 use nix::errno::Errno;
-use nix::fcntl::OFlag;
+use nix::fcntl::{fcntl, FcntlArg, OFlag};
 use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
 use nix::sys::signal::{kill, Signal};
 use nix::sys::wait::{waitpid, WaitStatus};
 use nix::unistd::{getpid, pipe2, setsid, Pid};
 use std::fs::{self, File};
-use std::io::Write;
-use std::os::fd::{AsFd, OwnedFd};
+use std::io::{Read, Write};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
@@ -36,6 +36,8 @@ fn at_once() -> Duration {
 }
 /// Longest delay at a point of a restart.
 const DELAY_US: u32 = 2_000;
+/// Bytes of a page, and of the smallest pipe.
+const PAGE: usize = 4096;
 /// A pid that nobody has.
 const NOBODY: i32 = 4_000_000;
 /// Offsets in the payload of HEAD.
@@ -196,7 +198,7 @@ fn pipes(image: &Image) -> Result<(), String> {
     })?;
     let (read, _write) = pipe(image.offset(1) + 8)?;
     let flags = OFlag::O_NONBLOCK;
-    nix::fcntl::fcntl(&read, nix::fcntl::FcntlArg::F_SETFL(flags)).map_err(|e| format!("fcntl: {e}"))?;
+    fcntl(&read, FcntlArg::F_SETFL(flags)).map_err(|e| format!("fcntl: {e}"))?;
     refused("a pipe that has nothing to say now", Errno::EAGAIN, || {
         sys::restart(me, Some(read.as_fd()), own, None)
     })?;
@@ -285,6 +287,71 @@ fn stalled_writer() -> Result<(), String> {
     Ok(())
 }
 
+/// Bytes in a pipe.
+fn in_pipe(pipe: &OwnedFd) -> Result<usize, String> {
+    let mut bytes: libc::c_int = 0;
+    // SAFETY: the kernel writes one int there.
+    let done = unsafe { libc::ioctl(pipe.as_raw_fd(), libc::FIONREAD, &mut bytes) };
+    Errno::result(done).map_err(|e| format!("FIONREAD: {e}"))?;
+    Ok(bytes as usize)
+}
+
+/// A task that is gone, its parent with it, while its image waits for a reader: it is refused, and neither
+/// is looked at any more.
+fn vanished() -> Result<(), String> {
+    let parent = tree::spawn("parent", || {
+        let reaped = tree::spawn("saved", sleep).and_then(|saved| {
+            waitpid(Pid::from_raw(saved.pid), None).map_err(|e| format!("waitpid: {e}"))
+        });
+        u8::from(reaped.is_err())
+    })?;
+    let child = || {
+        let tasks = procfs::tasks().unwrap_or_default();
+        procfs::subtree(&tasks, parent.pid).iter().map(|task| task.pid).find(|pid| *pid != parent.pid)
+    };
+    wait::until(at_once(), "the task to be saved was not made", || child().is_some())?;
+    let saved = child().ok_or("the task to be saved is gone")?;
+    let cgroup = Path::new(freezer::MOUNT).join("t_calls_gone");
+    let failed = |e: std::io::Error| format!("{}: {e}", cgroup.display());
+    fs::create_dir(&cgroup).map_err(failed)?;
+    fs::write(cgroup.join("cgroup.procs"), saved.to_string()).map_err(failed)?;
+    // Once into a file, to know where its TASK record begins.
+    let whole = "gone.ckpt";
+    let file = File::create(whole).map_err(|e| format!("{whole}: {e}"))?;
+    let status = Command::new("checkpoint")
+        .args(["--leave-running", &saved.to_string()])
+        .stdout(file)
+        .status()
+        .map_err(|e| format!("checkpoint: {e}"))?;
+    expect("whether the task can be saved", true, status.success())?;
+    // And into a pipe of one page that is full in front of that record.
+    let (mut read, write) = {
+        let (read, write) = pipe2(OFlag::O_CLOEXEC).map_err(|e| format!("pipe: {e}"))?;
+        (File::from(read), write)
+    };
+    fcntl(&write, FcntlArg::F_SETPIPE_SZ(PAGE as i32)).map_err(|e| format!("F_SETPIPE_SZ: {e}"))?;
+    let room = Image::read(whole)?.offset(2);
+    let filler = vec![0; PAGE.checked_sub(room).ok_or("HEAD and TREE are longer than a page")?];
+    nix::unistd::write(&write, &filler).map_err(|e| format!("pipe: {e}"))?;
+    let mut checkpoint = Command::new("checkpoint")
+        .arg(saved.to_string())
+        .stdout(write.try_clone().map_err(|e| format!("pipe: {e}"))?)
+        .spawn()
+        .map_err(|e| format!("checkpoint: {e}"))?;
+    let saver = checkpoint.id() as i32;
+    let waits = || procfs::sleeps_in(saver, sys::SYS_CHECKPOINT) && in_pipe(&write) == Ok(PAGE);
+    wait::until(at_once(), "checkpoint does not wait with its TASK record", waits)?;
+    kill(Pid::from_raw(saved), Signal::SIGKILL).map_err(|e| format!("kill: {e}"))?;
+    let ended = waitpid(Pid::from_raw(parent.pid), None).map_err(|e| format!("waitpid: {e}"))?;
+    expect("the end of its parent", WaitStatus::Exited(Pid::from_raw(parent.pid), 0), ended)?;
+    // What the kernel knew of them is freed when every processor has passed a quiet moment.
+    std::thread::sleep(wait::scaled(Duration::from_millis(200)));
+    drop(write);
+    read.read_to_end(&mut Vec::new()).map_err(|e| format!("reading the image: {e}"))?;
+    let status = checkpoint.wait().map_err(|e| format!("checkpoint: {e}"))?;
+    expect("whether a task that is gone was saved", false, status.success())
+}
+
 fn run(stage: &Stage) -> Result<(), String> {
     let path = stage.args.first().ok_or("arguments: STATUS IMAGE [SEED]")?;
     let image = Image::read(path)?;
@@ -292,7 +359,8 @@ fn run(stage: &Stage) -> Result<(), String> {
     images(&image)?;
     pipes(&image)?;
     stalled_reader(&image)?;
-    stalled_writer()
+    stalled_writer()?;
+    vanished()
 }
 
 /// Runs with the arguments of the process.
