@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The restarts in progress: the list in which those who take part find theirs by the root's pid.
+//! The restarts in progress: the list in which those who take part find theirs by the root's pid, and how
+//! the last ones ended, for those who come late.
 //!
 //! Lock order: the list's lock is taken alone, and not held while a task restores.
 
 use super::debug;
 use super::failure::Failure;
-use super::monitor::Context;
-use crate::restart::registry::{self, Missed, Registry, Unpublished};
+use super::monitor::{error, Context};
+use crate::restart::registry::{self, Entry, Missed, Refused, Registry};
 use kernel::alloc::{flags::GFP_KERNEL, KVec};
 use kernel::boot_once::BootOnce;
 use kernel::error::{code::*, Error, Result};
@@ -16,59 +17,180 @@ use kernel::prelude::*;
 use kernel::sync::aref::ARef;
 use kernel::sync::lock::{mutex::MutexBackend, Guard};
 use kernel::sync::{Arc, CondVar, CondVarTimeoutResult, Mutex};
+use kernel::task::Task;
+use kernel::task_current::current_task;
 use kernel::{new_condvar, new_mutex};
 
 /// How often those who look for a restart look whether its root lives, in jiffies: a quarter to a
 /// whole second at the rates in use.
 const LOOK_AGAIN: usize = 100;
 
+/// How many ended restarts are remembered. Who comes later than that waits for the root's next one.
+const REMEMBERED: usize = 64;
+
 static CONTEXTS: BootOnce<Contexts> = BootOnce::new();
 
-/// All restarts in progress. A place that is empty is used again.
+/// All restarts in progress, and the last ones.
 #[pin_data]
 struct Contexts {
     #[pin]
-    list: Mutex<KVec<Option<Arc<Context>>>>,
+    list: Mutex<List>,
     #[pin]
     changed: CondVar,
+}
+
+struct List {
+    /// A place that is empty is used again.
+    places: KVec<Option<Place>>,
+    /// How restarts ended, the oldest forgotten first. Of the root it keeps a number: a reference would keep
+    /// its pid namespace.
+    ended: [Option<Ended>; REMEMBERED],
+    next: usize,
+}
+
+/// A restart in progress.
+struct Place {
+    root: ARef<Pid>,
+    /// `None` while the image's beginning is read.
+    context: Option<Arc<Context>>,
+}
+
+/// A restart that is over.
+#[derive(Clone, Copy)]
+struct Ended {
+    /// The root's [`Pid::serial`].
+    root: u64,
+    errno: i32,
+}
+
+/// What a restart is looked for by.
+pub(crate) struct Sought {
+    root: ARef<Pid>,
+    /// Who has to begin it, if the caller is a root that waits for its parent.
+    coordinator: Option<ARef<Task>>,
+}
+
+impl Sought {
+    fn of(root: &ARef<Pid>) -> Self {
+        Self {
+            root: root.clone(),
+            coordinator: None,
+        }
+    }
 }
 
 /// Prepares the list of restarts; once, at boot.
 pub(crate) fn init() -> Result {
     debug::init();
+    let list = List {
+        places: KVec::new(),
+        ended: [None; REMEMBERED],
+        next: 0,
+    };
     CONTEXTS.init(try_pin_init!(Contexts {
-        list <- new_mutex!(KVec::new(), "checkpoint::contexts"),
+        list <- new_mutex!(list, "checkpoint::contexts"),
         changed <- new_condvar!("checkpoint::contexts_changed"),
     }))
 }
 
+impl List {
+    fn place(&self, root: &Pid) -> Option<usize> {
+        self.places.iter().position(|place| {
+            let place = place.as_ref();
+            place.is_some_and(|place| core::ptr::eq::<Pid>(&*place.root, root))
+        })
+    }
+
+    fn is_of(root: u64) -> impl Fn(&Option<Ended>) -> bool {
+        move |ended| ended.is_some_and(|ended| ended.root == root)
+    }
+
+    /// Makes a restart of this root one in progress.
+    fn begin(&mut self, root: &ARef<Pid>, context: Option<Arc<Context>>) -> Result {
+        let place = Place {
+            root: root.clone(),
+            context,
+        };
+        let known = self.place(root);
+        let free = || self.places.iter().position(Option::is_none);
+        match known.or_else(free).and_then(|at| self.places.get_mut(at)) {
+            Some(at) => *at = Some(place),
+            None => self.places.push(Some(place), GFP_KERNEL)?,
+        }
+        self.forget(root.serial());
+        Ok(())
+    }
+
+    /// Keeps how it ended. Whoever tells has a reference to the context, if there is one.
+    fn end(&mut self, root: &Pid, errno: i32) {
+        if let Some(place) = self.place(root).and_then(|at| self.places.get_mut(at)) {
+            *place = None;
+        }
+        self.forget(root.serial());
+        if let Some(ended) = self.ended.get_mut(self.next) {
+            *ended = Some(Ended {
+                root: root.serial(),
+                errno,
+            });
+        }
+        self.next = (self.next + 1) % REMEMBERED;
+    }
+
+    fn forget(&mut self, root: u64) {
+        for ended in self.ended.iter_mut().filter(|ended| Self::is_of(root)(ended)) {
+            *ended = None;
+        }
+    }
+}
+
 impl Registry for Contexts {
-    type Root = ARef<Pid>;
+    type Root = Sought;
     type Restart = Arc<Context>;
     type Error = Error;
-    type List<'a> = Guard<'a, KVec<Option<Arc<Context>>>, MutexBackend>;
+    type List<'a> = Guard<'a, List, MutexBackend>;
 
     fn lock(&self) -> Self::List<'_> {
         self.list.lock()
     }
 
-    fn of_root(list: &Self::List<'_>, root: &ARef<Pid>) -> Option<Arc<Context>> {
-        let mut all = list.iter().flatten();
-        all.find(|context| context.is_of(root)).cloned()
-    }
-
-    fn add(list: &mut Self::List<'_>, context: Arc<Context>) -> Result {
-        match list.iter_mut().find(|place| place.is_none()) {
-            Some(place) => *place = Some(context),
-            None => list.push(Some(context), GFP_KERNEL)?,
+    fn of_root(list: &Self::List<'_>, sought: &Sought) -> Option<Entry<Arc<Context>>> {
+        if let Some(Some(place)) = list.place(&sought.root).and_then(|at| list.places.get(at)) {
+            return Some(match &place.context {
+                Some(context) => Entry::Begun(context.clone()),
+                None => Entry::Tried,
+            });
         }
-        Ok(())
+        let root = sought.root.serial();
+        let ended = list.ended.iter().find(|ended| List::is_of(root)(ended));
+        ended.copied().flatten().map(|ended| Entry::Over(ended.errno))
     }
 
-    fn may_begin(&self, root: &ARef<Pid>) -> bool {
+    fn set(list: &mut Self::List<'_>, sought: &Sought, entry: Entry<Arc<Context>>) -> Result {
+        match entry {
+            Entry::Tried => list.begin(&sought.root, None),
+            Entry::Begun(context) => list.begin(&sought.root, Some(context)),
+            Entry::Over(errno) => {
+                list.end(&sought.root, errno);
+                Ok(())
+            }
+        }
+    }
+
+    fn is_same(&self, one: &Arc<Context>, other: &Arc<Context>) -> bool {
+        core::ptr::eq::<Context>(&**one, &**other)
+    }
+
+    fn may_begin(&self, sought: &Sought) -> bool {
         // One that nobody has waited for yet is gone as well; so is, for this, one that is ending its
         // other threads to execute a program: those who came do not belong to that.
-        root.process().is_some_and(|root| !root.is_exiting())
+        let root = sought.root.process();
+        let lives = root.is_some_and(|root| !root.is_exiting());
+        let left = sought.coordinator.as_ref().is_some_and(|was| {
+            let current: ARef<Task> = current_task();
+            let is = current.real_parent();
+            !is.is_some_and(|is| is.is_of_same_process(was))
+        });
+        lives && !left
     }
 
     fn sleep(&self, list: &mut Self::List<'_>) -> bool {
@@ -81,41 +203,56 @@ impl Registry for Contexts {
     }
 }
 
-/// Lets the other tasks find a restart; `EBUSY` if the root has one already.
+fn beginning(errno: Error) -> Failure {
+    Failure::doing(errno, "beginning the restart")
+}
+
+fn contexts() -> Result<&'static Contexts, Failure> {
+    CONTEXTS.get().ok_or(beginning(ENODEV))
+}
+
+/// The caller is about to begin a restart of this root; `EBUSY` if there is one already. [`publish`] or
+/// [`abandon`] has to follow.
+pub(crate) fn announce(root: &ARef<Pid>) -> Result<(), Failure> {
+    registry::announce(contexts()?, &Sought::of(root)).map_err(|why| match why {
+        Refused::Busy => Failure::doing(EBUSY, "beginning the restart: the root has one already"),
+        Refused::NotAdded(error) => beginning(error),
+    })
+}
+
+/// Lets the other tasks find the restart.
 pub(crate) fn publish(context: &Arc<Context>) -> Result<(), Failure> {
-    let doing = |error| Failure::doing(error, "beginning the restart");
-    let contexts = CONTEXTS.get().ok_or(ENODEV).map_err(doing)?;
-    registry::publish(contexts, &context.root, context.clone()).map_err(|why| match why {
-        Unpublished::Busy => {
-            Failure::doing(EBUSY, "beginning the restart: the root has one already")
-        }
-        Unpublished::NotAdded(error) => doing(error),
-    })
+    registry::publish(contexts()?, &Sought::of(&context.root), context.clone()).map_err(beginning)
 }
 
-/// Waits until the root, or its coordinator, has begun a restart.
-pub(crate) fn find(root: &ARef<Pid>) -> Result<Arc<Context>, Failure> {
-    let doing = |error| Failure::doing(error, "waiting for the root to begin the restart");
-    let contexts = CONTEXTS.get().ok_or(ENODEV).map_err(doing)?;
-    registry::find(contexts, root).map_err(|missed| match missed {
-        Missed::NoRoot => doing(ESRCH),
-        Missed::Signal => doing(EINTR),
-    })
-}
-
-/// Takes a restart off the list, so that nobody finds it any more.
-pub(crate) fn withdraw(context: &Context) {
-    let Some(contexts) = CONTEXTS.get() else {
-        return;
-    };
-    let mut list = contexts.lock();
-    let mut found = None;
-    for place in list.iter_mut() {
-        if place.as_ref().is_some_and(|other| core::ptr::eq::<Context>(&**other, context)) {
-            found = place.take();
-        }
+/// Tells those who wait for the restart, and those who come, that it could not begin.
+pub(crate) fn abandon(root: &ARef<Pid>, errno: i32) {
+    if let Some(contexts) = CONTEXTS.get() {
+        // The root has a place: nothing is added.
+        let _ = registry::abandon(contexts, &Sought::of(root), errno);
     }
-    drop(list);
-    // Dropped without the lock: it may be the last reference.
-    drop(found);
+}
+
+/// Waits until the root, or its coordinator, has begun a restart. `is_root` tells whether the caller is
+/// the root, whom nobody but its parent can help.
+pub(crate) fn find(root: &ARef<Pid>, is_root: bool) -> Result<Arc<Context>, Failure> {
+    let current: ARef<Task> = current_task();
+    let sought = Sought {
+        root: root.clone(),
+        coordinator: is_root.then(|| current.real_parent()).flatten(),
+    };
+    let waiting = |error| Failure::doing(error, "waiting for the root to begin the restart");
+    registry::find(contexts()?, &sought).map_err(|missed| match missed {
+        Missed::NoRoot => waiting(ESRCH),
+        Missed::Signal => waiting(EINTR),
+        Missed::Over(errno) => Failure::told(error(errno)),
+    })
+}
+
+/// The restart is over: nobody finds it any more, and those who come late get `errno`.
+pub(crate) fn end(context: &Arc<Context>, errno: i32) {
+    if let Some(contexts) = CONTEXTS.get() {
+        // Nothing is added to the list.
+        let _ = registry::end(contexts, &Sought::of(&context.root), context, errno);
+    }
 }

@@ -28,6 +28,8 @@ pub(crate) struct Failure {
 /// What was being done, on what, and what was wrong.
 #[derive(Clone, Copy)]
 pub(crate) enum What {
+    /// The restart had failed before: who failed logs why.
+    Told,
     /// The kernel said no to something.
     Doing(&'static str),
     /// As `Doing`, with the number or address of the object.
@@ -88,6 +90,14 @@ impl Failure {
         }
     }
 
+    /// The restart had failed before, with this errno.
+    pub(crate) fn told(errno: Error) -> Self {
+        Self {
+            errno,
+            what: What::Told,
+        }
+    }
+
     /// The errno as a system call's result, where a restart of the call must not happen: the
     /// stream is half used.
     pub(crate) fn result(&self) -> isize {
@@ -134,6 +144,7 @@ impl<T, E: Into<Error>> Context<T> for Result<T, E> {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.what {
+            What::Told => f.write_str("the restart had failed before")?,
             What::Doing(what) => write!(f, "{what}")?,
             What::DoingOn { what, number } => write!(f, "{what} {number:#x}")?,
             What::OnFile { what, path } => write!(f, "{what} {path}")?,
@@ -182,10 +193,13 @@ impl fmt::Display for PathTail {
     }
 }
 
-/// Writes the one line of a failure to the caller's log. A log that cannot be written changes
-/// nothing about the failure.
+/// Writes the one line of a failure to the caller's log, unless somebody else does. A log that cannot be
+/// written changes nothing about the failure.
 pub(crate) fn log(to: Option<&File>, call: &'static str, pid: i32, failure: &Failure) {
     let Some(file) = to else { return };
+    if matches!(failure.what, What::Told) {
+        return;
+    }
     let mut line = Line::new();
     // A line that is too long is cut; `Line` never fails.
     let _ = fmt::write(

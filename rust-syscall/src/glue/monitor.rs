@@ -15,7 +15,6 @@ use crate::restart::{
     Actor, Effect, Event, Failure as FirstFailure, Mode, Monitor, Phase, Point, ProtocolError,
     Restart, Slot, Turn, Wake,
 };
-use core::sync::atomic::{AtomicBool, Ordering};
 use kernel::alloc::{flags::GFP_KERNEL, KBox, KVVec};
 use kernel::error::{Error, Result};
 use kernel::pid::Pid;
@@ -23,6 +22,8 @@ use kernel::pid_namespace::PidNamespace;
 use kernel::prelude::*;
 use kernel::sync::aref::ARef;
 use kernel::sync::{Arc, CondVar, CondVarTimeoutResult, Mutex};
+use kernel::task::Task;
+use kernel::task_current::current_task;
 use kernel::{new_condvar, new_mutex};
 
 /// How often the owner looks whether those it waits for can still come, in jiffies: a quarter to a
@@ -55,8 +56,8 @@ pub(crate) struct Context {
     pub(crate) ns: ARef<PidNamespace>,
     pub(crate) plan: Plan,
     counted: Counted,
-    /// Whether a log has been told of a failure: it gets one line.
-    logged: AtomicBool,
+    /// Whether who began the restart logs how it failed; then nobody else does.
+    pub(crate) owner_logs: bool,
     #[pin]
     state: Mutex<State>,
 }
@@ -69,8 +70,10 @@ struct State {
     members: KVVec<Option<ARef<Pid>>>,
     /// The image, when nobody has it in hand.
     loader: Option<KBox<Loader>>,
+    /// What went wrong with the image, and with whom: more than an errno, for the log.
+    reason: Option<(Actor, Failure)>,
     /// Who has it in hand, and may sleep over a stream that has nothing to say.
-    reader: Option<ARef<Pid>>,
+    reader: Option<ARef<Task>>,
 }
 
 /// Where one participant sleeps.
@@ -93,7 +96,11 @@ pub(crate) fn error(errno: i32) -> Error {
 }
 
 fn refused(refusal: ProtocolError) -> Failure {
-    Failure::doing(error(refusal.errno()), "joining the restart")
+    let errno = error(refusal.errno());
+    match refusal {
+        ProtocolError::TooLate { .. } => Failure::told(errno),
+        _ => Failure::doing(errno, "joining the restart"),
+    }
 }
 
 impl Context {
@@ -104,6 +111,7 @@ impl Context {
         ns: ARef<PidNamespace>,
         plan: Plan,
         loader: KBox<Loader>,
+        owner_logs: bool,
     ) -> Result<Arc<Context>, Failure> {
         let begin = || -> Result<State> {
             let nr = plan.entries.len();
@@ -131,6 +139,7 @@ impl Context {
                 sleepers,
                 members,
                 loader: Some(loader),
+                reason: None,
                 reader: None,
             })
         };
@@ -142,17 +151,12 @@ impl Context {
                 ns,
                 plan,
                 counted: Counted::new(),
-                logged: AtomicBool::new(false),
+                owner_logs,
                 state <- new_mutex!(state, "checkpoint::context"),
             }),
             GFP_KERNEL,
         )
         .map_err(doing)
-    }
-
-    /// Whether it is the restart of this root.
-    pub(crate) fn is_of(&self, root: &ARef<Pid>) -> bool {
-        core::ptr::eq::<Pid>(&*self.root, &**root)
     }
 
     /// Comes in as the task of `slot`.
@@ -194,9 +198,18 @@ impl Context {
         self.state.lock().restart.failure()
     }
 
-    /// Whether it falls to the caller to log the failure: to the first who asks.
-    pub(crate) fn is_first_to_log(&self) -> bool {
-        !self.logged.swap(true, Ordering::Relaxed)
+    /// Keeps why `actor`, who has the image in hand, is about to fail.
+    pub(crate) fn keep_reason(&self, actor: Actor, failure: Failure) {
+        let mut state = self.state.lock();
+        if state.restart.failure().is_none() {
+            state.reason = Some((actor, failure));
+        }
+    }
+
+    /// Why `actor` has failed, if it was the image.
+    pub(crate) fn reason_of(&self, actor: Actor) -> Option<Failure> {
+        let reason = self.state.lock().reason;
+        reason.and_then(|(whose, failure)| (whose == actor).then_some(failure))
     }
 
     /// Whether it is this participant who began the restart.
@@ -204,11 +217,15 @@ impl Context {
         self.state.lock().restart.owner() == actor
     }
 
-    /// Takes the image in hand; the participant whose turn it is only.
+    /// Takes the image in hand; the participant whose turn it is only. `None` after a failure: whoever
+    /// fails wakes who has the image in hand then, and nobody later.
     pub(crate) fn take_loader(&self) -> Option<KBox<Loader>> {
         let mut state = self.state.lock();
+        if state.restart.failure().is_some() {
+            return None;
+        }
         let loader = state.loader.take()?;
-        state.reader = kernel::current!().pid_struct();
+        state.reader = Some(current_task());
         Some(loader)
     }
 
@@ -309,9 +326,8 @@ impl Monitor for Context {
                 }
                 // After a failure who reads the image waits for nothing.
                 let failed = state.restart.failure().is_some();
-                let reader = state.reader.as_ref().filter(|_| failed);
-                if let Some(task) = reader.and_then(|pid| pid.process()) {
-                    task.interrupt_wait();
+                if let Some(reader) = state.reader.as_ref().filter(|_| failed) {
+                    reader.interrupt_wait();
                 }
             }
         }

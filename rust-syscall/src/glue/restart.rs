@@ -46,7 +46,7 @@ pub(crate) fn restart(pid: i32, fd: i32, flags: usize, logfd: i32) -> isize {
         Ok(log) => log,
         Err(failure) => return failure.result(),
     };
-    let joined = Call::parse(pid, fd, flags as u64).and_then(|call| call.join());
+    let joined = Call::parse(pid, fd, flags as u64).and_then(|call| call.join(log.is_some()));
     match joined {
         Ok((context, actor)) => run(&context, actor, log.as_deref()),
         Err(failure) => {
@@ -75,11 +75,10 @@ fn run(context: &Arc<Context>, actor: Actor, log: Option<&File>) -> isize {
     };
     let ending = take_part(&**context, actor, &mut part);
     context.at(actor, place_left(ending.turn));
+    contexts::end(context, errno_for_the_late(ending.turn));
+    // All the others know by now: a log may be a pipe that nobody reads.
     part.log_end();
     let resumed = part.resumed.take();
-    if ending.last {
-        contexts::withdraw(context);
-    }
     match ending.turn {
         Turn::Release => resumed.map_or(0, Resumed::go),
         Turn::Abort { errno, kill } => {
@@ -93,6 +92,15 @@ fn run(context: &Arc<Context>, actor: Actor, log: Option<&File>) -> isize {
         }
         // `take_part` ends with one of the two above.
         Turn::Wait | Turn::Restore | Turn::Verify => EINVAL.to_errno() as isize,
+    }
+}
+
+/// What they get who come when the restart has ended with this turn: `ESRCH` if it went well, since there is
+/// nobody whom they could become.
+fn errno_for_the_late(turn: Turn) -> i32 {
+    match turn {
+        Turn::Abort { errno, .. } => errno,
+        _ => -ESRCH.to_errno(),
     }
 }
 
@@ -144,26 +152,23 @@ impl Call {
     }
 
     /// Begins the restart as its owner, or joins it.
-    fn join(self) -> Result<(Arc<Context>, Actor), Failure> {
+    fn join(self, logs: bool) -> Result<(Arc<Context>, Actor), Failure> {
         let current: ARef<Task> = current_task();
         let root = self.root.process().ok_or(ESRCH).doing("finding the root")?;
-        if self.mode == Mode::Root {
-            task::refuse_to_become()?;
-            if Task::current_shares_anything() {
-                return Err(Failure::doing(
-                    EINVAL,
-                    "joining the restart: the caller shares threads, memory, files or handlers",
-                ));
-            }
-        }
         if self.image.is_some() {
-            return self.begin(&root);
+            return self.begin(&root, logs);
         }
+        may_be_replaced()?;
         if !current.is_in_tree_of(&root) {
             return Err(Failure::doing(EPERM, "joining the restart: the caller is not of the root's tree"));
         }
-        let context = contexts::find(&self.root)?;
+        let is_root = core::ptr::eq::<Task>(&*current, &*root);
+        let context = contexts::find(&self.root, is_root)?;
         let slot = self.slot_in(&context)?;
+        if (slot == 0) != is_root {
+            let what = "joining the restart: the first task of the image is the root, and nobody else";
+            return Err(Failure::doing(EINVAL, what));
+        }
         context.enter(slot)?;
         Ok((context, Actor::Slot(slot)))
     }
@@ -189,11 +194,25 @@ impl Call {
             .doing_on("finding in the image the task", pid as u64)
     }
 
-    fn begin(self, root: &ARef<Task>) -> Result<(Arc<Context>, Actor), Failure> {
-        let current: ARef<Task> = current_task();
-        if self.mode == Mode::Coordinator && !root.real_parent().is_current() {
+    /// Begins the restart. From here on those who wait for it, and those who come, learn it if it cannot.
+    fn begin(self, root: &ARef<Task>, logs: bool) -> Result<(Arc<Context>, Actor), Failure> {
+        let is_child = || root.real_parent().is_some_and(|parent| parent.is_current());
+        if self.mode == Mode::Coordinator && !is_child() {
             return Err(Failure::doing(ESRCH, "coordinating: the root is no child of the caller"));
         }
+        contexts::announce(&self.root)?;
+        let pid = self.root.clone();
+        self.begin_announced(root, logs).inspect_err(|failure| {
+            let errno = -(failure.result() as i32);
+            contexts::abandon(&pid, errno);
+        })
+    }
+
+    fn begin_announced(self, root: &ARef<Task>, logs: bool) -> Result<(Arc<Context>, Actor), Failure> {
+        if self.mode == Mode::Root {
+            may_be_replaced()?;
+        }
+        let current: ARef<Task> = current_task();
         let file = self
             .image
             .as_ref()
@@ -219,11 +238,21 @@ impl Call {
             Mode::Root => Actor::Slot(0),
             Mode::Coordinator => Actor::Coordinator,
         };
-        let context = Context::new(self.mode, self.root, ns, plan, loader)?;
+        let context = Context::new(self.mode, self.root, ns, plan, loader, logs)?;
         contexts::publish(&context)?;
         // A root that is alone has nobody to wait for.
         Ok((context, actor))
     }
+}
+
+/// Refuses a caller in whose place no saved task can be put.
+fn may_be_replaced() -> Result<(), Failure> {
+    task::refuse_to_become()?;
+    if Task::current_shares_anything() {
+        let what = "joining the restart: the caller shares threads, memory, files or handlers";
+        return Err(Failure::doing(EINVAL, what));
+    }
+    Ok(())
 }
 
 /// Reads HEAD and TREE, and checks them against this machine.
@@ -288,13 +317,14 @@ impl Part<'_> {
         }
     }
 
-    /// Logs, in the owner, the failure of the whole if no task has: that a task is missing, or that
-    /// a signal came while one waited. One that is killed cannot write any more.
+    /// Logs why the restart has failed. The owner does, so that it is written when the call that began it
+    /// returns; whose failure it was, if the owner has no log. One that is killed may be unable to write.
     fn log_end(&self) {
         let Some(first) = self.context.failure() else {
             return;
         };
-        if !self.context.is_owner(self.actor) || !self.context.is_first_to_log() {
+        let own = first.actor == self.actor && !self.context.owner_logs;
+        if !self.context.is_owner(self.actor) && !own {
             return;
         }
         let (missing, pid) = match first.actor {
@@ -309,11 +339,12 @@ impl Part<'_> {
         } else {
             "waiting for the other tasks: a signal came"
         };
-        let failure = Failure::doing(error(first.errno), what);
+        let failure = self.context.reason_of(first.actor);
+        let failure = failure.unwrap_or(Failure::doing(error(first.errno), what));
         failure::log(self.log, "restart", pid, &failure);
     }
 
-    /// Runs `act` on the image, logs a failure, and gives its errno, positive.
+    /// Runs `act` on the image, and gives the errno of a failure, positive.
     fn with_image(
         &mut self,
         act: impl FnOnce(&mut Self, &mut Loader) -> Result<(), Failure>,
@@ -324,10 +355,7 @@ impl Part<'_> {
         let done = act(self, &mut loader);
         self.context.put_loader(loader);
         done.map_err(|failure| {
-            let pid = self.slot().map_or(0, |(_, entry)| entry.pid);
-            if self.context.is_first_to_log() {
-                failure::log(self.log, "restart", pid, &failure);
-            }
+            self.context.keep_reason(self.actor, failure);
             -(failure.result() as i32)
         })
     }

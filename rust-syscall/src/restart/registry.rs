@@ -4,8 +4,21 @@
 //! restarts in progress, over a lock and a way to wait and wake that the caller
 //! provides.
 //!
-//! Who comes before the restart has begun waits for it. What nobody announces,
-//! the death of the root, is seen because a wait ends now and then by itself.
+//! Who comes before the restart has begun waits for it; who comes when it is over
+//! learns how it ended, until the root's next one is tried. What nobody
+//! announces, the death of the root, is seen because a wait ends now and then by
+//! itself.
+
+/// What the list has of a root.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Entry<R> {
+    /// Somebody reads the image's beginning; whoever comes waits.
+    Tried,
+    /// A restart that can be joined.
+    Begun(R),
+    /// The last one is over, or has not begun: an errno, positive, for whoever comes late.
+    Over(i32),
+}
 
 /// A lock around the list, with a place to sleep for all who look into it.
 pub trait Registry {
@@ -13,7 +26,7 @@ pub trait Registry {
     type Root;
     /// A restart.
     type Restart: Clone;
-    /// Why a restart could not be added.
+    /// Why an entry could not be added.
     type Error;
     /// The list while it is locked; the lock is dropped with it.
     type List<'a>
@@ -23,11 +36,18 @@ pub trait Registry {
     /// Locks the list.
     fn lock(&self) -> Self::List<'_>;
 
-    /// The restart of `root`, if it is in the list.
-    fn of_root(list: &Self::List<'_>, root: &Self::Root) -> Option<Self::Restart>;
+    /// What the list has of `root`.
+    fn of_root(list: &Self::List<'_>, root: &Self::Root) -> Option<Entry<Self::Restart>>;
 
-    /// Adds a restart, which is that of no root in the list.
-    fn add(list: &mut Self::List<'_>, restart: Self::Restart) -> Result<(), Self::Error>;
+    /// Makes this what the list has of `root`. Fails only for a root that it has nothing of.
+    fn set(
+        list: &mut Self::List<'_>,
+        root: &Self::Root,
+        entry: Entry<Self::Restart>,
+    ) -> Result<(), Self::Error>;
+
+    /// Whether two are the same restart.
+    fn is_same(&self, one: &Self::Restart, other: &Self::Restart) -> bool;
 
     /// Whether the root is there and could begin a restart, or have one begun.
     fn may_begin(&self, root: &Self::Root) -> bool;
@@ -48,11 +68,13 @@ pub enum Missed {
     NoRoot,
     /// A signal came first.
     Signal,
+    /// It is over: an errno, positive.
+    Over(i32),
 }
 
-/// Why a restart was not published.
+/// Why a restart cannot be tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unpublished<E> {
+pub enum Refused<E> {
     /// The root has one already.
     Busy,
     /// It could not be added.
@@ -63,8 +85,10 @@ pub enum Unpublished<E> {
 pub fn find<R: Registry>(registry: &R, root: &R::Root) -> Result<R::Restart, Missed> {
     let mut list = registry.lock();
     loop {
-        if let Some(restart) = R::of_root(&list, root) {
-            return Ok(restart);
+        match R::of_root(&list, root) {
+            Some(Entry::Begun(restart)) => return Ok(restart),
+            Some(Entry::Over(errno)) => return Err(Missed::Over(errno)),
+            Some(Entry::Tried) | None => {}
         }
         if !registry.may_begin(root) {
             return Err(Missed::NoRoot);
@@ -75,18 +99,53 @@ pub fn find<R: Registry>(registry: &R, root: &R::Root) -> Result<R::Restart, Mis
     }
 }
 
-/// Lets the others find a restart, those who wait for it and those who come.
+/// Somebody is about to begin a restart of the root: how the last one ended counts no more.
+/// [`publish`] or [`abandon`] has to follow.
+pub fn announce<R: Registry>(registry: &R, root: &R::Root) -> Result<(), Refused<R::Error>> {
+    let mut list = registry.lock();
+    match R::of_root(&list, root) {
+        Some(Entry::Tried | Entry::Begun(_)) => Err(Refused::Busy),
+        Some(Entry::Over(_)) | None => {
+            R::set(&mut list, root, Entry::Tried).map_err(Refused::NotAdded)
+        }
+    }
+}
+
+/// Lets the others find the restart that was announced, those who wait for it and those who come.
 pub fn publish<R: Registry>(
     registry: &R,
     root: &R::Root,
     restart: R::Restart,
-) -> Result<(), Unpublished<R::Error>> {
+) -> Result<(), R::Error> {
     let mut list = registry.lock();
-    if R::of_root(&list, root).is_some() {
-        return Err(Unpublished::Busy);
-    }
-    R::add(&mut list, restart).map_err(Unpublished::NotAdded)?;
+    R::set(&mut list, root, Entry::Begun(restart))?;
     drop(list);
     registry.wake();
     Ok(())
+}
+
+/// The restart that was announced will not begin: those who wait for it learn why, and those who come.
+pub fn abandon<R: Registry>(registry: &R, root: &R::Root, errno: i32) -> Result<(), R::Error> {
+    let mut list = registry.lock();
+    R::set(&mut list, root, Entry::Over(errno))?;
+    drop(list);
+    registry.wake();
+    Ok(())
+}
+
+/// The restart is over: nobody finds it any more, and whoever comes learns how it ended. Nobody waits for
+/// what could be found, so nobody is woken. Told by each who leaves it; the first is heard.
+pub fn end<R: Registry>(
+    registry: &R,
+    root: &R::Root,
+    restart: &R::Restart,
+    errno: i32,
+) -> Result<(), R::Error> {
+    let mut list = registry.lock();
+    match R::of_root(&list, root) {
+        Some(Entry::Begun(found)) if registry.is_same(&found, restart) => {
+            R::set(&mut list, root, Entry::Over(errno))
+        }
+        _ => Ok(()),
+    }
 }

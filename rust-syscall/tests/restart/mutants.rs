@@ -108,4 +108,10 @@ mutants! {
         Mutation::Deaf, Root of 3, Fault::Late(2, ONE) => Deadlock;
     no_look_for_the_dead:
         Mutation::WaitForTheDead, Root of 2, Fault::Dies(1) => Deadlock;
+    reader_not_woken_after_a_failure:
+        Mutation::ForgetReader, Coordinator of 1, Fault::Silent(ROOT) => Deadlock;
+    image_taken_in_hand_after_a_failure:
+        Mutation::ReadAfterFailure, Coordinator of 1, Fault::Silent(ROOT) => Deadlock;
+    success_reported_by_who_is_killed:
+        Mutation::ReportWhileDying, Root of 2, Fault::Killed(1) => WrongEnd;
 }

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 //! Finding a restart over threads, under loom's scheduler: those who look for
-//! one, those who begin one, a root that dies and a signal. Each single thing
-//! that can be left out or done in the wrong place makes a story fail.
+//! one, those who begin one or fail to, one that ends, a root that dies and a
+//! signal. Each single thing that can be left out or done in the wrong place
+//! makes a story fail.
 
-use checkpoint::restart::registry::{find, publish, Missed, Registry, Unpublished};
+use checkpoint::restart::registry::{
+    abandon, announce, end, find, publish, Entry, Missed, Refused, Registry,
+};
 use loom::sync::atomic::{AtomicBool, Ordering};
 use loom::sync::{Condvar, Mutex, MutexGuard};
 use loom::thread;
@@ -19,7 +22,7 @@ const OTHER: u32 = 2;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mutation {
     None,
-    /// Nobody is woken when a restart is published.
+    /// Nobody is woken when a restart is published, or will not begin.
     ForgetToWake,
     /// One is woken, and not all.
     WakeOne,
@@ -37,12 +40,16 @@ enum Mutation {
     AnyRoot,
     /// A root with a restart may begin another.
     TwoOfARoot,
+    /// Nothing is kept of a restart that will not begin.
+    ForgetTheEnd,
+    /// A restart that was tried again is ended by who has left the last one.
+    EndAnother,
 }
 
 #[derive(Default)]
 struct State {
-    /// Each restart is its root and its number.
-    list: Vec<(u32, u32)>,
+    /// By root; each restart is its root and its number.
+    list: Vec<(u32, Entry<(u32, u32)>)>,
     signalled: bool,
 }
 
@@ -100,23 +107,33 @@ impl Registry for Hall {
         }
     }
 
-    fn of_root(list: &List<'_>, root: &u32) -> Option<(u32, u32)> {
+    fn of_root(list: &List<'_>, root: &u32) -> Option<Entry<(u32, u32)>> {
         if list.hall.is(Mutation::TwoOfARoot) {
             return None;
         }
         let any = list.hall.is(Mutation::AnyRoot);
         let mut all = list.state().list.iter();
-        all.find(|(of, _)| any || of == root).copied()
+        all.find(|(of, _)| any || of == root)
+            .map(|(_, entry)| *entry)
     }
 
-    fn add(list: &mut List<'_>, restart: (u32, u32)) -> Result<(), ()> {
+    fn set(list: &mut List<'_>, root: &u32, entry: Entry<(u32, u32)>) -> Result<(), ()> {
         if list.hall.is(Mutation::WakeBeforeAdding) {
             list.state = None;
             list.hall.bed.notify_all();
             list.state = Some(list.hall.state.lock().unwrap());
         }
-        list.state.as_mut().unwrap().list.push(restart);
+        let all = &mut list.state.as_mut().unwrap().list;
+        all.retain(|(of, _)| of != root);
+        let forgets = list.hall.mutation == Mutation::ForgetTheEnd;
+        if !(forgets && matches!(entry, Entry::Over(_))) {
+            all.push((*root, entry));
+        }
         Ok(())
+    }
+
+    fn is_same(&self, one: &(u32, u32), other: &(u32, u32)) -> bool {
+        one == other || self.is(Mutation::EndAnother)
     }
 
     fn may_begin(&self, root: &u32) -> bool {
@@ -156,6 +173,10 @@ impl Registry for Hall {
 enum Story {
     /// Its restart is published, and before that the one of another root.
     Published { seekers: usize },
+    /// It is tried, and cannot begin.
+    Abandoned { seekers: usize },
+    /// It ends, and another one begins while somebody leaves the first.
+    Again,
     /// A signal comes, and no restart.
     Signal,
     /// A signal comes, and the restart too.
@@ -168,11 +189,68 @@ enum Story {
     TwoBegin,
 }
 
+/// How the first restart of [`Story::Again`] ends: by who leaves it first, and later.
+const ENDED: i32 = 5;
+const LEFT: i32 = 7;
+/// Why that of [`Story::Abandoned`] does not begin.
+const BROKEN: i32 = 22;
+
+/// Begins a restart as a root does whose image is right.
+fn begin(hall: &Hall, root: u32, number: u32) -> Result<(), Refused<()>> {
+    announce(hall, &root)?;
+    publish(hall, &root, (root, number)).map_err(Refused::NotAdded)
+}
+
 impl Story {
     fn check(self, mutation: Mutation) {
         let mut builder = loom::model::Builder::new();
         builder.preemption_bound = Some(3);
         builder.check(move || self.tell(mutation));
+    }
+
+    /// What the thread beside does.
+    fn beside(self, hall: &Hall) -> Result<(), Refused<()>> {
+        match self {
+            Story::Signal | Story::SignalAndPublished => hall.signal(),
+            Story::RootDies | Story::OtherPublished => hall.root_dies(),
+            Story::Again => end(hall, &ROOT, &(ROOT, 1), LEFT).unwrap(),
+            Story::TwoBegin => return begin(hall, ROOT, 2),
+            Story::Published { .. } | Story::Abandoned { .. } => return begin(hall, OTHER, 0),
+        }
+        Ok(())
+    }
+
+    /// What this thread does meanwhile.
+    fn mine(self, hall: &Hall) -> Result<(), Refused<()>> {
+        match self {
+            Story::Signal | Story::RootDies => Ok(()),
+            Story::OtherPublished => begin(hall, OTHER, 0),
+            Story::Abandoned { .. } => {
+                announce(hall, &ROOT)?;
+                abandon(hall, &ROOT, BROKEN).map_err(Refused::NotAdded)
+            }
+            Story::Again => {
+                end(hall, &ROOT, &(ROOT, 1), ENDED).unwrap();
+                begin(hall, ROOT, 2)
+            }
+            _ => begin(hall, ROOT, 1),
+        }
+    }
+
+    /// Whether somebody who looks may find this.
+    fn may_find(self, found: Result<(u32, u32), Missed>) -> bool {
+        match self {
+            Story::Published { .. } => found == Ok((ROOT, 1)),
+            Story::Abandoned { .. } => found == Err(Missed::Over(BROKEN)),
+            Story::Again => match found {
+                Ok((root, _)) => root == ROOT,
+                Err(missed) => matches!(missed, Missed::Over(ENDED | LEFT)),
+            },
+            Story::Signal => found == Err(Missed::Signal),
+            Story::SignalAndPublished => found == Ok((ROOT, 1)) || found == Err(Missed::Signal),
+            Story::RootDies | Story::OtherPublished => found == Err(Missed::NoRoot),
+            Story::TwoBegin => false,
+        }
     }
 
     fn tell(self, mutation: Mutation) {
@@ -183,10 +261,13 @@ impl Story {
             mutation,
         });
         let seekers = match self {
-            Story::Published { seekers } => seekers,
+            Story::Published { seekers } | Story::Abandoned { seekers } => seekers,
             Story::TwoBegin => 0,
             _ => 1,
         };
+        if let Story::Again = self {
+            begin(&hall, ROOT, 1).unwrap();
+        }
         let seekers: Vec<_> = (0..seekers)
             .map(|_| {
                 let hall = hall.clone();
@@ -195,46 +276,44 @@ impl Story {
             .collect();
         let beside = {
             let hall = hall.clone();
-            thread::spawn(move || match self {
-                Story::Signal | Story::SignalAndPublished => hall.signal(),
-                Story::RootDies | Story::OtherPublished => hall.root_dies(),
-                Story::TwoBegin => drop(publish(&*hall, &ROOT, (ROOT, 2))),
-                Story::Published { .. } => publish(&*hall, &OTHER, (OTHER, 0)).unwrap(),
-            })
+            thread::spawn(move || self.beside(&hall))
         };
-        let mine = match self {
-            Story::Signal | Story::RootDies => Ok(()),
-            Story::OtherPublished => publish(&*hall, &OTHER, (OTHER, 0)),
-            _ => publish(&*hall, &ROOT, (ROOT, 1)),
-        };
-        beside.join().unwrap();
+        let mine = self.mine(&hall);
+        let beside = beside.join().unwrap();
         for seeker in seekers {
             let found = seeker.join().unwrap();
-            let right = match self {
-                Story::Published { .. } | Story::TwoBegin => found == Ok((ROOT, 1)),
-                Story::Signal => found == Err(Missed::Signal),
-                Story::SignalAndPublished => found == Ok((ROOT, 1)) || found == Err(Missed::Signal),
-                Story::RootDies | Story::OtherPublished => found == Err(Missed::NoRoot),
-            };
-            assert!(right, "{self:?}: found {found:?}");
+            assert!(self.may_find(found), "{self:?}: found {found:?}");
         }
         let list = hall.state.lock().unwrap().list.clone();
-        let own = list.iter().filter(|(root, _)| *root == ROOT).count();
-        assert!(own <= 1, "restarts of one root");
-        if mine == Err(Unpublished::Busy) {
-            assert_eq!(list, [(ROOT, 2)], "whose restart is refused finds another");
+        let of_root = list.iter().find(|(root, _)| *root == ROOT);
+        let of_root = of_root.map(|(_, entry)| *entry);
+        match self {
+            Story::TwoBegin => {
+                let begun = [mine, beside].iter().filter(|begun| begun.is_ok()).count();
+                assert_eq!(begun, 1, "restarts of one root");
+                let number = if mine.is_ok() { 1 } else { 2 };
+                assert_eq!(of_root, Some(Entry::Begun((ROOT, number))));
+            }
+            Story::Again => {
+                let again = Some(Entry::Begun((ROOT, 2)));
+                assert_eq!(of_root, again, "who leaves the first one ends the second");
+            }
+            _ => {}
         }
     }
 }
 
 const ONE: Story = Story::Published { seekers: 1 };
 const TWO: Story = Story::Published { seekers: 2 };
+const BROKEN_TWO: Story = Story::Abandoned { seekers: 2 };
 
 #[test]
 fn who_looks_finds_the_restart_or_learns_that_there_will_be_none() {
     for story in [
         ONE,
         TWO,
+        BROKEN_TWO,
+        Story::Again,
         Story::Signal,
         Story::SignalAndPublished,
         Story::RootDies,
@@ -249,17 +328,25 @@ fn who_looks_finds_the_restart_or_learns_that_there_will_be_none() {
 fn everything_left_out_is_noticed() {
     for (mutation, story, word) in [
         (Mutation::ForgetToWake, ONE, "deadlock"),
+        (Mutation::ForgetToWake, BROKEN_TWO, "deadlock"),
         (Mutation::WakeOne, TWO, "deadlock"),
+        (Mutation::WakeOne, BROKEN_TWO, "deadlock"),
         (Mutation::WakeBeforeAdding, ONE, "deadlock"),
         (Mutation::SleepOutsideLock, ONE, "deadlock"),
         (Mutation::SleepOn, ONE, "deadlock"),
         (Mutation::Deaf, Story::Signal, "deadlock"),
         (Mutation::WaitForTheDead, Story::RootDies, "deadlock"),
+        (Mutation::ForgetTheEnd, BROKEN_TWO, "deadlock"),
         (Mutation::AnyRoot, Story::OtherPublished, "OtherPublished"),
         (
             Mutation::TwoOfARoot,
             Story::TwoBegin,
-            "restarts of one root",
+            "assertion `left == right` failed: restarts of one root",
+        ),
+        (
+            Mutation::EndAnother,
+            Story::Again,
+            "assertion `left == right` failed: who leaves the first one ends the second",
         ),
     ] {
         let panic = catch_unwind(|| story.check(mutation)).expect_err("it must be noticed");

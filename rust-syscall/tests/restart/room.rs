@@ -66,11 +66,19 @@ pub enum Mutation {
     Deaf,
     /// The owner does not look whether the missing can still come.
     WaitForTheDead,
+    /// A failure does not wake who reads the image.
+    ForgetReader,
+    /// Who takes the image in hand does not look whether the restart has failed.
+    ReadAfterFailure,
+    /// Who is killed while it restores reports that it has.
+    ReportWhileDying,
 }
 
 loom::thread_local! {
     /// Of the last step of this thread.
     static CAUSE: Cell<Option<Cause>> = Cell::new(None);
+    /// Whether this thread is a task that has been killed.
+    static DYING: Cell<bool> = Cell::new(false);
 }
 
 struct State {
@@ -83,12 +91,18 @@ struct State {
     /// Who has a signal pending. It stays pending, as in the kernel, where it
     /// is taken on the way back to user space.
     signalled: Option<Actor>,
+    /// Somebody has the image in hand.
+    reading: bool,
+    /// Who has it has been told to stop, and does not forget it.
+    interrupted: bool,
 }
 
 /// A mutex, and a place to sleep for each slot and for the coordinator.
 pub struct Room {
     state: Mutex<State>,
     beds: Vec<Condvar>,
+    /// Where who reads a silent image sleeps.
+    stream: Condvar,
     mutation: Mutation,
     /// This participant gets a signal with the step of this cause.
     signal_with: Option<(Cause, Actor)>,
@@ -110,7 +124,10 @@ impl Room {
                 living: nr,
                 freed: false,
                 signalled: None,
+                reading: false,
+                interrupted: false,
             }),
+            stream: Condvar::new(),
             beds: (0..=nr).map(|_| Condvar::new()).collect(),
             mutation,
             signal_with,
@@ -166,6 +183,28 @@ impl Room {
     /// Wakes everyone for nothing.
     pub fn stir(&self) {
         self.beds.iter().for_each(Condvar::notify_all);
+    }
+
+    /// The current task is killed.
+    pub fn die(&self) {
+        DYING.with(|dying| dying.set(true));
+    }
+
+    /// Reads an image that has nothing more to say: until somebody fails.
+    pub fn read_silence(&self) -> i32 {
+        let mut state = self.lock();
+        if state.restart.failure().is_some() && !self.is(Mutation::ReadAfterFailure) {
+            return EIO;
+        }
+        state.reading = true;
+        // The image is read without the lock.
+        drop(state);
+        let mut state = self.lock();
+        while !state.interrupted {
+            state = self.stream.wait(state).unwrap();
+        }
+        state.reading = false;
+        EINTR
     }
 
     pub fn failure(&self) -> Option<Failure> {
@@ -303,7 +342,19 @@ impl Monitor for Room {
                 self.beds[(slot + 1) % nr].notify_all();
             }
             Wake::One(actor) => self.bed(actor).notify_all(),
-            Wake::Everyone => self.wake_all(),
+            Wake::Everyone => {
+                self.wake_all();
+                let mut state = self.lock();
+                let failed = state.restart.failure().is_some();
+                if failed && state.reading && !self.is(Mutation::ForgetReader) {
+                    state.interrupted = true;
+                    self.stream.notify_all();
+                }
+            }
         }
+    }
+
+    fn is_dying(&self) -> bool {
+        DYING.with(Cell::get) && !self.is(Mutation::ReportWhileDying)
     }
 }

@@ -28,6 +28,10 @@ pub enum Fault {
     SignalWith(Cause, Actor),
     /// All are woken once for nothing.
     Stir,
+    /// The image's END does not come, and when the owner is told to read it the participant gets a signal.
+    Silent(Actor),
+    /// This task is killed while it restores.
+    Killed(usize),
 }
 
 /// A restart.
@@ -51,7 +55,9 @@ struct Part<'a> {
     log: &'a Mutex<Log>,
     slot: usize,
     fails: bool,
+    killed: bool,
     bad_end: bool,
+    silent: bool,
 }
 
 impl Work for Part<'_> {
@@ -67,12 +73,18 @@ impl Work for Part<'_> {
             return Err(EIO);
         }
         log.restored.push(self.slot);
+        if self.killed {
+            self.room.die();
+        }
         Ok(())
     }
 
     fn verify(&mut self) -> Result<(), i32> {
         if self.bad_end {
             return Err(EIO);
+        }
+        if self.silent {
+            return Err(self.room.read_silence());
         }
         Ok(())
     }
@@ -97,6 +109,7 @@ impl Story {
     fn tell(self, mutation: Mutation) {
         let signal_with = match self.fault {
             Fault::SignalWith(cause, actor) => Some((cause, actor)),
+            Fault::Silent(actor) => Some((Cause::AllRestored, actor)),
             _ => None,
         };
         let room = Room::new(self.mode, self.nr, mutation, signal_with);
@@ -163,7 +176,9 @@ impl Story {
             log,
             slot,
             fails: matches!(self.fault, Fault::Fails(fails) if fails == slot),
+            killed: matches!(self.fault, Fault::Killed(killed) if killed == slot),
             bad_end: matches!(self.fault, Fault::BadEnd),
+            silent: matches!(self.fault, Fault::Silent(_)),
         };
         let ending = take_part(room, actor, &mut part);
         if ending.last {
@@ -212,6 +227,14 @@ impl Story {
             Fault::Late(_, actor) => {
                 assert_eq!(first, Some((EINTR, actor)));
                 assert_eq!(restored, 0);
+            }
+            Fault::Silent(actor) => {
+                assert_eq!(first, Some((EINTR, actor)));
+                assert_eq!(restored, self.nr);
+            }
+            Fault::Killed(slot) => {
+                assert_eq!(first, Some((EINTR, Actor::Slot(slot))));
+                assert_eq!(restored, slot + 1);
             }
             // It may come too late.
             Fault::Signal(actor) => {

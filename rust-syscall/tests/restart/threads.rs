@@ -69,6 +69,20 @@ fn a_task_that_dies_before_it_comes_ends_it_for_all() {
 }
 
 #[test]
+fn who_reads_a_silent_image_is_released_by_a_failure() {
+    passes(Mode::Coordinator, 1, Fault::Silent(ROOT));
+    passes(Mode::Coordinator, 2, Fault::Silent(ONE));
+    passes(Mode::Root, 2, Fault::Silent(ONE));
+}
+
+#[test]
+fn who_is_killed_while_it_restores_has_not_restored() {
+    passes(Mode::Root, 1, Fault::Killed(0));
+    passes(Mode::Root, 2, Fault::Killed(1));
+    passes(Mode::Coordinator, 2, Fault::Killed(0));
+}
+
+#[test]
 fn a_wake_up_for_nothing_does_no_harm() {
     passes(Mode::Root, 2, Fault::Stir);
     passes(Mode::Coordinator, 1, Fault::Stir);

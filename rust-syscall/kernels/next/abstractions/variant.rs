@@ -44,6 +44,16 @@ pub(crate) unsafe fn mm_flags(mm: *mut bindings::mm_struct) -> *mut usize {
     unsafe { ptr::addr_of_mut!((*mm).__bindgen_anon_1.flags.__mm_flags).cast() }
 }
 
+/// The number that tells a process from all others since boot: that of its inode in pidfs.
+///
+/// # Safety
+///
+/// `pid` must be valid.
+pub(crate) unsafe fn pid_serial(pid: *mut bindings::pid) -> *mut u64 {
+    // SAFETY: by the function's contract.
+    unsafe { ptr::addr_of_mut!((*pid).__bindgen_anon_1.ino) }
+}
+
 /// Runs `f` with the lock of an `fs_struct` held.
 ///
 /// # Safety
