@@ -142,6 +142,11 @@ impl Image {
         }
     }
 
+    /// The image but for its last record, END.
+    pub fn without_end(&self) -> Image {
+        self.beginning(self.records.len() - 1)
+    }
+
     /// The image as a stream, every checksum right.
     pub fn bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::new();

@@ -25,6 +25,11 @@ pub const SIGINFO_BYTES: usize = core::mem::size_of::<bindings::kernel_siginfo>(
 pub const SIGKILL: i32 = bindings::SIGKILL as i32;
 /// The signal that stops and cannot be caught.
 pub const SIGSTOP: i32 = bindings::SIGSTOP as i32;
+/// Signals by which users end what they have started, as a mask.
+pub const ENDING: u64 = bit(bindings::SIGHUP as i32)
+    | bit(bindings::SIGINT as i32)
+    | bit(bindings::SIGQUIT as i32)
+    | bit(bindings::SIGTERM as i32);
 /// The bits that a program can have in an action's flags.
 pub const USER_ACTION_FLAGS: u64 = bindings::UAPI_SA_FLAGS as u64;
 
@@ -243,7 +248,7 @@ fn fill(
 }
 
 /// A signal's bit in a mask; 0 for a number that is no signal.
-pub fn bit(signo: i32) -> u64 {
+pub const fn bit(signo: i32) -> u64 {
     match signo {
         1..=64 => 1 << (signo - 1),
         _ => 0,
@@ -253,6 +258,38 @@ pub fn bit(signo: i32) -> u64 {
 /// Blocks everything that can be blocked.
 pub fn block_all() {
     set_blocked(u64::MAX);
+}
+
+/// Blocks everything but `signals`, which end waits of the current task and do nothing else: neither are
+/// they ignored nor do they kill when they are sent, whatever their actions are. That is for
+/// [`set_current_masks`] to change.
+pub fn block_all_but(signals: u64) {
+    set_really_blocked(u64::MAX);
+    set_blocked(!signals);
+}
+
+/// Signals that count as blocked when they are sent (`sig_ignored`, `complete_signal`), and are taken all the
+/// same: what sigtimedwait(2) waits for is in this state.
+fn set_really_blocked(mask: u64) {
+    let mask = mask & !(bit(SIGKILL) | bit(SIGSTOP));
+    // SAFETY: only the current task changes it; who sends a signal meanwhile takes it for blocked or not.
+    unsafe {
+        let task = bindings::get_current();
+        ptr::addr_of_mut!((*task).real_blocked.sig[0]).write_volatile(mask as c_ulong);
+    }
+}
+
+/// Whether one of `signals` waits for the current task to take it.
+pub fn is_pending_for_current(signals: u64) -> Result<bool> {
+    let task = crate::current!();
+    let guard = SighandGuard::new(task)?;
+    // SAFETY: `siglock` is held.
+    let (pending, blocked) = unsafe {
+        let of = |target| (*guard.pending(target)).signal.sig[0] as u64;
+        let pending = of(Target::Thread) | of(Target::Process);
+        (pending, (*task.as_raw()).blocked.sig[0] as u64)
+    };
+    Ok(pending & !blocked & signals != 0)
 }
 
 fn set_blocked(mask: u64) {
@@ -266,6 +303,7 @@ fn set_blocked(mask: u64) {
 /// Sets what the current task blocks, and the mask that is put back on its way to user space.
 pub fn set_current_masks(masks: &Masks) {
     set_blocked(masks.blocked);
+    set_really_blocked(0);
     if let Some(saved) = masks.saved {
         let saved = saved & !(bit(SIGKILL) | bit(SIGSTOP));
         // SAFETY: only the current task uses its saved mask.

@@ -2,42 +2,33 @@
 
 //! Restarts whose processes are made one by one, some of them wrongly: strangers,
 //! duplicates and processes that the image does not know are refused and count for
-//! nothing; who stands in the wrong place, or never comes, ends it for everybody.
+//! nothing; who stands in the wrong place, or never comes, ends it for everybody; and
+//! what cannot begin is told to all who wait for it.
 //!
 //! Arguments: STATUS IMAGE COMM [SEED]. IMAGE: of a root and its two children, COMM their name.
 //! Runs as root outside any container.
 
-use crate::edit::{file_of, word, Image};
-use crate::knobs;
+mod cast;
+
+use crate::edit::{word, Image};
+use crate::knobs::{self, COORDINATOR};
 use crate::procfs;
 use crate::puppet::{self, Puppet};
-use crate::restarts::{bury, patience};
 use crate::stage::{self, expect, Stage};
-use crate::sys::{self, RESTART_COORDINATOR};
+use crate::sys;
 use crate::user::become_user;
-use crate::wait;
-use checkpoint::image::list::Entry;
-use checkpoint::image::record::TreeEntry;
+use cast::{asleep, entered, held_at, Beginning, Cast, Flaw, ENTRY, USER};
 use checkpoint::image::Kind;
 use checkpoint::restart::Point;
 use nix::errno::Errno;
-use nix::fcntl::OFlag;
 use nix::sys::prctl;
-use nix::sys::signal::{kill, Signal};
-use nix::unistd::{pipe2, setsid, Pid};
-use std::fs::File;
-use std::io::Write;
-use std::os::fd::AsFd;
+use nix::sys::signal::Signal;
 use std::process::ExitCode;
 
 /// Longest delay at a point.
 const DELAY_US: u32 = 2_000;
-/// Size of an entry of TREE, which begins with the pid.
-const ENTRY: usize = TreeEntry::SIZE;
 /// A saved pid that the image does not know.
 const UNKNOWN: i32 = 30_000;
-/// A user other than root.
-const USER: u32 = 1000;
 
 /// What is saved, and who restarts it.
 struct Play<'a> {
@@ -47,130 +38,16 @@ struct Play<'a> {
     saved: [i32; 3],
 }
 
-/// The processes of one restart.
-#[derive(Clone, Copy)]
-struct Cast {
-    coordinator: Puppet,
-    root: Puppet,
-    first: Puppet,
-    second: Puppet,
-    /// One of the root's tree that is not in the image.
-    extra: Puppet,
-}
-
-/// What is wrong with them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Flaw {
-    None,
-    /// The second child is a child of the first.
-    Misplaced,
-    /// The second child is another user's.
-    OtherUser,
-    /// The image comes through a pipe from the first child.
-    FeedsItself,
-}
-
 impl Play<'_> {
-    /// Makes the coordinator and, below it, the root with its tree.
     fn cast(&self, flaw: Flaw) -> Result<Cast, String> {
-        let names = ["coordinator", "root", "first child", "second child", "extra task"];
-        let [coordinator, root, first, second, extra] = puppet::prepare(names)?;
-        let cast = Cast {
-            coordinator,
-            root,
-            first,
-            second,
-            extra,
-        };
-        let bytes = self.image.bytes();
-        let (image, feed) = if flaw == Flaw::FeedsItself {
-            let (read, write) = pipe2(OFlag::O_CLOEXEC).map_err(|e| format!("pipe: {e}"))?;
-            (File::from(read), Some(File::from(write)))
-        } else {
-            (file_of(&bytes)?, None)
-        };
-        let flags = sys::restart_as(self.saved[0]) | RESTART_COORDINATOR;
-        let born = || {
-            cast.tree(flaw, feed.as_ref(), &bytes)?;
-            // Who would write to the pipe is to know when nobody reads any more.
-            sys::close_all_but(&[Some(image.as_fd())]);
-            Ok(())
-        };
-        coordinator.make(0, born, |_| sys::restart(root.pid().unwrap_or(0), Some(image.as_fd()), flags, None))?;
-        for puppet in cast.all() {
-            puppet.pid()?;
-        }
-        Ok(cast)
-    }
-}
-
-impl Cast {
-    fn all(&self) -> [Puppet; 5] {
-        [self.coordinator, self.root, self.first, self.second, self.extra]
+        Cast::make(self.image, self.saved[0], flaw)
     }
 
-    /// In the coordinator: forks the root, and it its children.
-    fn tree(self, flaw: Flaw, feed: Option<&File>, bytes: &[u8]) -> Result<(), String> {
-        let join = move |claim: i32| sys::restart(self.root.pid().unwrap_or(0), None, sys::restart_as(claim), None);
-        let second = move || {
-            let born = || if flaw == Flaw::OtherUser { become_user(USER) } else { Ok(()) };
-            self.second.make(0, born, join)
-        };
-        let born = || {
-            // The saved root leads its session.
-            setsid().map_err(|e| format!("setsid: {e}"))?;
-            sys::close_all_but(&[feed.map(AsFd::as_fd)]);
-            let born = || if flaw == Flaw::Misplaced { second() } else { Ok(()) };
-            self.first.make(0, born, |claim| {
-                if let Some(mut feed) = feed {
-                    feed.write_all(bytes).map_err(|_| Errno::EPIPE)?;
-                }
-                join(claim)
-            })?;
-            // From here on the first child alone can write.
-            sys::close_all_but(&[]);
-            if flaw != Flaw::Misplaced {
-                second()?;
-            }
-            self.extra.make(0, || Ok(()), join)
-        };
-        self.root.make(0, born, join)
-    }
-
-    /// Fails unless these processes end, or have ended.
-    fn ended(&self, who: &[Puppet]) -> Result<(), String> {
-        let pids: Vec<i32> = who.iter().map(Puppet::pid).collect::<Result<_, _>>()?;
-        let otherwise = format!("expected the end of pids {pids:?}, found some of them alive");
-        wait::until(patience(), &otherwise, || pids.iter().all(|pid| procfs::is_exiting(*pid)))
-    }
-
-    /// Ends everybody who is left, and sees to it that nobody and nothing is.
-    fn strike(self) -> Result<(), String> {
-        for puppet in self.all() {
-            let pid = puppet.pid()?;
-            if !procfs::is_exiting(pid) {
-                // One that has ended meanwhile needs no signal.
-                let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
-            }
-        }
-        self.ended(&self.all())?;
-        bury();
-        knobs::no_context(patience())
-    }
-}
-
-/// Waits until the participant `slot` has entered.
-fn entered(slot: u32, puppet: Puppet, order: impl FnOnce()) -> Result<(), String> {
-    knobs::hold(slot, Point::Entered as u32)?;
-    order();
-    let held = knobs::held(patience())?;
-    expect("who has entered", Some(puppet.pid()?), held)
-}
-
-impl Play<'_> {
     /// The coordinator begins, and the root enters: whoever comes later finds the restart.
     fn begin(&self, cast: &Cast) -> Result<(), String> {
-        cast.coordinator.order(0);
+        cast.coordinator.order(Beginning::Image as i32);
+        // Before that who comes may learn how the last one ended.
+        asleep(&[cast.coordinator])?;
         entered(0, cast.root, || cast.root.order(self.saved[0]))?;
         knobs::release()
     }
@@ -202,13 +79,15 @@ impl Play<'_> {
         user.obeys(of_second, Err(Errno::EPERM))?;
         nested.obeys(of_second, Err(Errno::ESRCH))?;
         cast.extra.obeys(of_first, Err(Errno::EBUSY))?;
-        cast.extra.obeys(of_root, Err(Errno::EBUSY))?;
+        cast.extra.obeys(of_root, Err(Errno::EINVAL))?;
         cast.extra.obeys(UNKNOWN, Err(Errno::ESRCH))?;
         expect("restarts in the kernel", 1, knobs::contexts()?)?;
         knobs::release()?;
         cast.second.order(of_second);
         cast.coordinator.expect(Ok(()))?;
         self.runs(&cast)?;
+        // It is over, and there is nobody more whom one could become.
+        cast.extra.obeys(of_first, Err(Errno::ESRCH))?;
         let others = [stranger, user, nested];
         others.iter().for_each(Puppet::dismiss);
         cast.ended(&others)?;
@@ -245,8 +124,7 @@ impl Play<'_> {
         let cast = self.cast(Flaw::None)?;
         cast.first.order(self.saved[1]);
         cast.second.order(self.saved[2]);
-        asleep(&cast.first)?;
-        asleep(&cast.second)?;
+        asleep(&[cast.first, cast.second])?;
         cast.first.signal(Signal::SIGUSR1)?;
         cast.first.expect(Err(Errno::EINTR))?;
         cast.root.signal(Signal::SIGKILL)?;
@@ -254,11 +132,114 @@ impl Play<'_> {
         cast.strike()
     }
 
+    /// The image cannot be begun with: all who wait for that learn it, who comes late too. A right one can be
+    /// tried at once.
+    fn begins_wrongly(&self) -> Result<(), String> {
+        let cast = self.cast(Flaw::None)?;
+        let tree = [cast.root, cast.first, cast.second];
+        tree.iter().zip(self.saved).for_each(|(puppet, claim)| puppet.order(claim));
+        asleep(&tree)?;
+        cast.coordinator.obeys(Beginning::Twice as i32, Err(Errno::EINVAL))?;
+        for puppet in tree {
+            puppet.expect(Err(Errno::EINVAL))?;
+        }
+        cast.extra.obeys(self.saved[1], Err(Errno::EINVAL))?;
+        self.begin(&cast)?;
+        cast.first.order(self.saved[1]);
+        cast.second.order(self.saved[2]);
+        cast.coordinator.expect(Ok(()))?;
+        self.runs(&cast)?;
+        cast.strike()
+    }
+
+    /// Who is to begin it ends while it reads, or before.
+    fn coordinator_ends(&self, reading: bool) -> Result<(), String> {
+        let cast = self.cast(Flaw::None)?;
+        let tree = [cast.root, cast.first, cast.second];
+        tree.iter().zip(self.saved).for_each(|(puppet, claim)| puppet.order(claim));
+        asleep(&tree)?;
+        if reading {
+            cast.coordinator.order(Beginning::Silence as i32);
+            asleep(&[cast.coordinator])?;
+        }
+        cast.coordinator.signal(Signal::SIGKILL)?;
+        if reading {
+            for puppet in tree {
+                puppet.expect(Err(Errno::EINTR))?;
+            }
+            return cast.strike();
+        }
+        // The others wait for the root, which could go on.
+        cast.root.expect(Err(Errno::ESRCH))?;
+        cast.root.signal(Signal::SIGKILL)?;
+        cast.first.expect(Err(Errno::ESRCH))?;
+        cast.second.expect(Err(Errno::ESRCH))?;
+        cast.strike()
+    }
+
+    /// Nobody but the root can become the first task, and the root nobody else.
+    fn claims_the_root(&self) -> Result<(), String> {
+        let cast = self.cast(Flaw::None)?;
+        cast.coordinator.order(Beginning::Image as i32);
+        cast.first.obeys(self.saved[0], Err(Errno::EINVAL))?;
+        cast.root.obeys(self.saved[1], Err(Errno::EINVAL))?;
+        for (puppet, claim) in [cast.root, cast.first, cast.second].iter().zip(self.saved) {
+            puppet.order(claim);
+        }
+        cast.coordinator.expect(Ok(()))?;
+        self.runs(&cast)?;
+        cast.strike()
+    }
+
+    /// A task dies when the owner is told to read END, which never comes: the owner does not wait for it.
+    fn fails_before_end(&self) -> Result<(), String> {
+        let cast = self.cast(Flaw::Endless)?;
+        self.begin(&cast)?;
+        cast.first.order(self.saved[1]);
+        held_at(COORDINATOR, Point::Verify, cast.coordinator, || cast.second.order(self.saved[2]))?;
+        cast.root.signal(Signal::SIGKILL)?;
+        cast.ended(&[cast.root, cast.first, cast.second])?;
+        knobs::release()?;
+        cast.coordinator.expect(Err(Errno::EINTR))?;
+        cast.strike()
+    }
+
+    /// A task is in the middle of its restore, and somebody who waits gets a signal: all others are released
+    /// at once, and the task when it looks.
+    fn interrupted_beside(&self, whom: impl Fn(&Cast) -> Puppet) -> Result<(), String> {
+        let cast = self.cast(Flaw::None)?;
+        self.begin(&cast)?;
+        held_at(1, Point::Restoring, cast.first, || {
+            cast.first.order(self.saved[1]);
+            cast.second.order(self.saved[2]);
+        })?;
+        whom(&cast).signal(Signal::SIGUSR1)?;
+        cast.coordinator.expect(Err(Errno::EINTR))?;
+        cast.second.expect(Err(Errno::EINTR))?;
+        cast.ended(&[cast.root])?;
+        knobs::release()?;
+        cast.ended(&[cast.first])?;
+        cast.strike()
+    }
+
+    /// All are restored, and END never comes: a signal that ends what a user has started ends it.
+    fn interrupted_when_restored(&self, whom: impl Fn(&Cast) -> Puppet) -> Result<(), String> {
+        let cast = self.cast(Flaw::Endless)?;
+        self.begin(&cast)?;
+        cast.first.order(self.saved[1]);
+        held_at(COORDINATOR, Point::Verify, cast.coordinator, || cast.second.order(self.saved[2]))?;
+        knobs::release()?;
+        whom(&cast).signal(Signal::SIGINT)?;
+        cast.coordinator.expect(Err(Errno::EINTR))?;
+        cast.ended(&[cast.root, cast.first, cast.second])?;
+        cast.strike()
+    }
+
     /// Who is to bring the image is one of those who wait for it: stuck, until a signal.
     fn feeds_itself(&self) -> Result<(), String> {
         let cast = self.cast(Flaw::FeedsItself)?;
         // Nobody can enter before the image begins to come.
-        cast.coordinator.order(0);
+        cast.coordinator.order(Beginning::Image as i32);
         cast.root.order(self.saved[0]);
         cast.first.order(self.saved[1]);
         entered(2, cast.second, || cast.second.order(self.saved[2]))?;
@@ -271,13 +252,6 @@ impl Play<'_> {
         cast.first.expect(Err(Errno::EPIPE))?;
         cast.strike()
     }
-}
-
-/// Waits until a process sleeps in its call.
-fn asleep(puppet: &Puppet) -> Result<(), String> {
-    let pid = puppet.pid()?;
-    let otherwise = format!("{puppet:?} does not sleep in restart");
-    wait::until(patience(), &otherwise, || procfs::sleeps_in(pid, sys::SYS_RESTART))
 }
 
 fn run(stage: &Stage) -> Result<(), String> {
@@ -296,7 +270,7 @@ fn run(stage: &Stage) -> Result<(), String> {
         saved: [saved(0)?, saved(1)?, saved(2)?],
     };
     type Scene<'a> = (&'static str, Box<dyn Fn() -> Result<(), String> + 'a>);
-    let scenes: [Scene<'_>; 8] = [
+    let scenes: [Scene<'_>; 17] = [
         ("P1: strangers and duplicates", Box::new(|| play.strangers())),
         ("P10: a task below the wrong parent", Box::new(|| play.refused_in_its_turn(Flaw::Misplaced, Errno::ESRCH))),
         ("a task of another user", Box::new(|| play.refused_in_its_turn(Flaw::OtherUser, Errno::EPERM))),
@@ -304,6 +278,15 @@ fn run(stage: &Stage) -> Result<(), String> {
         ("P5: a signal to the root", Box::new(|| play.interrupted(|cast| cast.root))),
         ("P4: a signal to a task", Box::new(|| play.interrupted(|cast| cast.first))),
         ("P2: a restart that nobody begins", Box::new(|| play.nobody_begins())),
+        ("P3: an image that cannot be begun with", Box::new(|| play.begins_wrongly())),
+        ("P5: a coordinator that dies while it reads", Box::new(|| play.coordinator_ends(true))),
+        ("P5: a coordinator that dies before it begins", Box::new(|| play.coordinator_ends(false))),
+        ("P7: a root that is not pids[0]", Box::new(|| play.claims_the_root())),
+        ("P4: a signal to a task while another restores", Box::new(|| play.interrupted_beside(|cast| cast.second))),
+        ("P5: a signal to the coordinator while a task restores", Box::new(|| play.interrupted_beside(|cast| cast.coordinator))),
+        ("P5: Ctrl-C for a restored root", Box::new(|| play.interrupted_when_restored(|cast| cast.root))),
+        ("P4: Ctrl-C for a restored task", Box::new(|| play.interrupted_when_restored(|cast| cast.second))),
+        ("P17: a failure before the image's end", Box::new(|| play.fails_before_end())),
         ("P17: a tree that feeds itself", Box::new(|| play.feeds_itself())),
     ];
     for (what, scene) in &scenes {

@@ -13,7 +13,7 @@ use kernel::error::code::*;
 use kernel::mm::space::task_size;
 use kernel::pid::look_at_signals_on_return;
 use kernel::sighand::{
-    self, Action, Masks, Siginfo, SignalStack, Target, SIGKILL, SIGSTOP, USER_ACTION_FLAGS,
+    self, Action, Masks, Siginfo, SignalStack, Target, ENDING, SIGKILL, SIGSTOP, USER_ACTION_FLAGS,
 };
 use kernel::task::Task;
 
@@ -85,12 +85,16 @@ fn strange(action: &Action) -> Option<&'static str> {
 }
 
 /// What the task will block once it runs again.
-#[must_use = "the task blocks all signals until its mask is set"]
+#[must_use = "the task blocks nearly all signals until its mask is set"]
 pub(crate) struct Mask(Masks);
 
-/// Makes the current task's signals those of the image. Until [`Mask::set`] it blocks all but
-/// SIGKILL and SIGSTOP, so that nothing restored is taken too early.
+/// Makes the current task's signals those of the image. Until [`Mask::set`] nothing restored is taken: all
+/// that can be blocked is, but for signals that end the restart, which interrupt its waits.
 pub(crate) fn load(input: &mut Loader) -> Result<Mask, Failure> {
+    let doing = "looking for a signal that ends the restart";
+    if sighand::is_pending_for_current(ENDING).doing(doing)? {
+        return Err(Failure::doing(EINTR, "restoring signals: one has come that ends the restart"));
+    }
     sighand::block_all();
     // What was sent to the program that called restart(2) is nothing to the restored one.
     sighand::flush_current().doing("forgetting pending signals")?;
@@ -103,9 +107,14 @@ pub(crate) fn load(input: &mut Loader) -> Result<Mask, Failure> {
         flags: state.altstack_flags,
     })
     .doing_on("setting the signal stack at", state.altstack_sp)?;
+    let mut pending = 0;
     while let Some(record) = input.take_if(Kind::Pending)? {
-        load_pending(&record.body(input.limits)?)?;
+        let signal: Pending = record.body(input.limits)?;
+        load_pending(&signal)?;
+        pending |= sighand::bit(signal.signo);
     }
+    // One of the image's own is no sign that somebody wants an end.
+    sighand::block_all_but(ENDING & !pending);
     Ok(Mask(Masks {
         blocked: state.blocked,
         saved: state.saved,

@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! The processes of one restart, made one by one: each calls restart when it is told to.
+
+use crate::edit::{file_of, put_words, word, Image};
+use crate::knobs;
+use crate::procfs;
+use crate::puppet::{self, Puppet};
+use crate::restarts::{bury, patience};
+use crate::sys::{self, RESTART_COORDINATOR};
+use crate::user::become_user;
+use crate::wait;
+use checkpoint::image::list::Entry;
+use checkpoint::image::record::TreeEntry;
+use checkpoint::image::Kind;
+use nix::errno::Errno;
+use nix::fcntl::{fcntl, FcntlArg, OFlag};
+use nix::sys::signal::{kill, Signal};
+use nix::unistd::{pipe2, setsid, Pid};
+use std::fs::File;
+use std::io::Write;
+use std::os::fd::AsFd;
+
+/// Size of an entry of TREE, which begins with the pid.
+pub const ENTRY: usize = TreeEntry::SIZE;
+/// A user other than root.
+pub const USER: u32 = 1000;
+/// What a pipe has to take of an image at once, in bytes.
+const PIPE: i32 = 1 << 20;
+
+/// The processes of one restart.
+#[derive(Clone, Copy)]
+pub struct Cast {
+    pub coordinator: Puppet,
+    pub root: Puppet,
+    pub first: Puppet,
+    pub second: Puppet,
+    /// One of the root's tree that is not in the image.
+    pub extra: Puppet,
+}
+
+/// What is wrong with them, or with the image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flaw {
+    None,
+    /// The second child is a child of the first.
+    Misplaced,
+    /// The second child is another user's.
+    OtherUser,
+    /// The image comes through a pipe from the first child.
+    FeedsItself,
+    /// The image comes through a pipe that nobody closes, without END.
+    Endless,
+}
+
+/// What a coordinator can be ordered to begin with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(i32)]
+pub enum Beginning {
+    /// The image.
+    Image,
+    /// An image of which two tasks have one pid.
+    Twice,
+    /// A pipe that has nothing to say.
+    Silence,
+}
+
+impl Cast {
+    /// Makes the coordinator and, below it, the root with its tree. The image is of a root, whose pid was
+    /// `root`, and its two children.
+    pub fn make(image: &Image, root_was: i32, flaw: Flaw) -> Result<Cast, String> {
+        let names = ["coordinator", "root", "first child", "second child", "extra task"];
+        let [coordinator, root, first, second, extra] = puppet::prepare(names)?;
+        let cast = Cast {
+            coordinator,
+            root,
+            first,
+            second,
+            extra,
+        };
+        let bytes = image.bytes();
+        let (whole, write) = match flaw {
+            Flaw::FeedsItself => pipe_with(&[])?,
+            Flaw::Endless => pipe_with(&image.without_end().bytes())?,
+            _ => (file_of(&bytes)?, None),
+        };
+        let twice = file_of(&with_one_pid_twice(image)?.bytes())?;
+        let (silence, silent) = pipe_with(&[])?;
+        let flags = sys::restart_as(root_was) | RESTART_COORDINATOR;
+        let begin = |beginning: i32| {
+            let file = [&whole, &twice, &silence][beginning as usize];
+            sys::restart(root.pid().unwrap_or(0), Some(file.as_fd()), flags, None)
+        };
+        let born = || {
+            let feed = write.as_ref().filter(|_| flaw == Flaw::FeedsItself);
+            cast.tree(flaw, feed, &bytes)?;
+            // Who would write to the pipe is to know when nobody reads any more. A pipe that nobody closes is
+            // held open by who reads it.
+            let endless = write.as_ref().filter(|_| flaw == Flaw::Endless);
+            let open = [Some(&whole), Some(&twice), Some(&silence), silent.as_ref(), endless];
+            sys::close_all_but(&open.map(|file| file.map(AsFd::as_fd)));
+            Ok(())
+        };
+        coordinator.make(0, born, begin)?;
+        for puppet in cast.all() {
+            puppet.pid()?;
+        }
+        Ok(cast)
+    }
+
+    pub fn all(&self) -> [Puppet; 5] {
+        [self.coordinator, self.root, self.first, self.second, self.extra]
+    }
+
+    /// In the coordinator: forks the root, and it its children.
+    fn tree(self, flaw: Flaw, feed: Option<&File>, bytes: &[u8]) -> Result<(), String> {
+        let join = move |claim: i32| sys::restart(self.root.pid().unwrap_or(0), None, sys::restart_as(claim), None);
+        let second = move || {
+            let born = || if flaw == Flaw::OtherUser { become_user(USER) } else { Ok(()) };
+            self.second.make(0, born, join)
+        };
+        let born = || {
+            // The saved root leads its session.
+            setsid().map_err(|e| format!("setsid: {e}"))?;
+            sys::close_all_but(&[feed.map(AsFd::as_fd)]);
+            let born = || if flaw == Flaw::Misplaced { second() } else { Ok(()) };
+            self.first.make(0, born, |claim| {
+                if let Some(mut feed) = feed {
+                    feed.write_all(bytes).map_err(|_| Errno::EPIPE)?;
+                }
+                join(claim)
+            })?;
+            // From here on the first child alone can write.
+            sys::close_all_but(&[]);
+            if flaw != Flaw::Misplaced {
+                second()?;
+            }
+            self.extra.make(0, || Ok(()), join)
+        };
+        self.root.make(0, born, join)
+    }
+
+    /// Fails unless these processes end, or have ended.
+    pub fn ended(&self, who: &[Puppet]) -> Result<(), String> {
+        let pids: Vec<i32> = who.iter().map(Puppet::pid).collect::<Result<_, _>>()?;
+        let otherwise = format!("expected the end of pids {pids:?}, found some of them alive");
+        wait::until(patience(), &otherwise, || pids.iter().all(|pid| procfs::is_exiting(*pid)))
+    }
+
+    /// Ends everybody who is left, and sees to it that nobody and nothing is.
+    pub fn strike(self) -> Result<(), String> {
+        for puppet in self.all() {
+            let pid = puppet.pid()?;
+            if !procfs::is_exiting(pid) {
+                // One that has ended meanwhile needs no signal.
+                let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+            }
+        }
+        self.ended(&self.all())?;
+        bury();
+        knobs::no_context(patience())
+    }
+}
+
+/// A pipe with these bytes in it, and its other end.
+fn pipe_with(bytes: &[u8]) -> Result<(File, Option<File>), String> {
+    let failed = |what: &str, e: &dyn std::fmt::Display| format!("{what}: {e}");
+    let (read, write) = pipe2(OFlag::O_CLOEXEC).map_err(|e| failed("pipe", &e))?;
+    if bytes.len() > PIPE as usize {
+        return Err(format!("an image of {} bytes does not fit into a pipe of {PIPE}", bytes.len()));
+    }
+    let mut write = File::from(write);
+    if !bytes.is_empty() {
+        fcntl(&write, FcntlArg::F_SETPIPE_SZ(PIPE)).map_err(|e| failed("F_SETPIPE_SZ", &e))?;
+        write.write_all(bytes).map_err(|e| failed("pipe", &e))?;
+    }
+    Ok((File::from(read), Some(write)))
+}
+
+/// The image with the pid of the second task for the third.
+fn with_one_pid_twice(image: &Image) -> Result<Image, String> {
+    let pid = word(image.payload(Kind::Tree, 0)?, ENTRY)?;
+    let third = 2 * ENTRY;
+    image.edited(Kind::Tree, 0, |tree| put_words(tree, &[(third, pid), (third + 4, pid)]))
+}
+
+/// Waits until the participant `slot` has entered.
+pub fn entered(slot: u32, puppet: Puppet, order: impl FnOnce()) -> Result<(), String> {
+    held_at(slot, checkpoint::restart::Point::Entered, puppet, order)
+}
+
+/// Waits until the participant `slot` is held at a point.
+pub fn held_at(
+    slot: u32,
+    point: checkpoint::restart::Point,
+    puppet: Puppet,
+    order: impl FnOnce(),
+) -> Result<(), String> {
+    knobs::hold(slot, point as u32)?;
+    order();
+    let held = knobs::held(patience())?;
+    crate::stage::expect("who is held", Some(puppet.pid()?), held)
+}
+
+/// Waits until processes sleep in their calls.
+pub fn asleep(puppets: &[Puppet]) -> Result<(), String> {
+    for puppet in puppets {
+        let pid = puppet.pid()?;
+        let otherwise = format!("{puppet:?} does not sleep in restart");
+        wait::until(patience(), &otherwise, || procfs::sleeps_in(pid, sys::SYS_RESTART))?;
+    }
+    Ok(())
+}
