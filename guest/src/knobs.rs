@@ -16,6 +16,11 @@ const LET_GO: Duration = Duration::from_secs(30);
 /// Number of the coordinator where a slot is asked for.
 pub const COORDINATOR: u32 = u32::MAX;
 
+/// Whether this kernel has them.
+pub fn are_there() -> bool {
+    Path::new(FOLDER).exists()
+}
+
 /// Sees to it that the knobs are there.
 fn open() -> Result<(), String> {
     contexts().map(drop).map_err(|why| {
@@ -89,7 +94,7 @@ pub fn rest() {
 
 /// The same for who has to know that it is so. A kernel without knobs holds nobody.
 pub fn release_all() -> Result<(), String> {
-    if !Path::new(FOLDER).exists() {
+    if !are_there() {
         return Ok(());
     }
     release()?;

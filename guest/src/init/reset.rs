@@ -35,6 +35,10 @@ pub fn reset(traced: &mut Traced, surroundings: &Surroundings) -> Result<Answer,
     let (restarts, restarts_lost) = traced.take()?;
     // A test that was killed may have left them set.
     knobs::release_all()?;
+    if knobs::are_there() {
+        // All who took part in one are gone.
+        knobs::no_context(PATIENCE).map_err(|why| format!("reset: {why}"))?;
+    }
     remove_cgroups(Path::new(freezer::MOUNT))?;
     empty(Path::new(CASE_DIR))?;
     surroundings.enter()?;
