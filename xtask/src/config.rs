@@ -2,6 +2,8 @@
 
 //! `lab.toml`: the data, and its checks against itself. Touches no other file.
 
+mod source;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -9,6 +11,7 @@ use serde::Deserialize;
 
 use crate::arch::Arch;
 use crate::error::{nearest, Error, Result};
+pub use source::{Origin, Source};
 
 /// The whole of `lab.toml`.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -78,39 +81,6 @@ pub enum Compiler {
     Gcc,
     /// Clang in the version that the toolchain names, with LLVM's own tools.
     Clang,
-}
-
-/// Where a kernel's source comes from; the first origin that can be had is used.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Source {
-    /// Origins in the order in which they are tried.
-    pub origin: Vec<Origin>,
-}
-
-/// One place a kernel source can be had from.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Origin {
-    /// A Debian source package of the `linux-source-*` kind, with a tar.xz under usr/src.
-    pub debian: Option<String>,
-    /// The suite of Debian's archive to look for it in, with `debian` (default: this machine's release).
-    pub suite: Option<String>,
-    /// A tarball in Debian's archive, below its root: the upstream part of a source package
-    /// ("pool/main/l/linux/linux_6.12.107.orig.tar.xz").
-    pub pool: Option<String>,
-    /// The address of a tarball, by http or https.
-    pub url: Option<String>,
-    /// A tarball on this machine, relative to the project's root.
-    pub file: Option<PathBuf>,
-    /// What the tarball's sha256 must be; required with `pool`, `url` and `file`.
-    pub sha256: Option<String>,
-    /// A git repository on this machine, of which one commit is taken.
-    pub git: Option<PathBuf>,
-    /// Which one, with `git`: a branch, a tag or a hash (default: what is checked out).
-    pub rev: Option<String>,
-    /// A kernel tree on this machine that is built where it lies; for kernels without series and overlay.
-    pub path: Option<PathBuf>,
 }
 
 /// A kernel: a source and a configuration.
@@ -268,76 +238,6 @@ impl LabConfig {
             &self.machine,
         )
     }
-}
-
-impl Source {
-    fn problems(&self) -> impl Iterator<Item = String> + '_ {
-        let empty = self.origin.is_empty().then(|| "has no origin".to_string());
-        let wrong = self.origin.iter().enumerate().filter_map(|(at, origin)| {
-            let why = origin.problem()?;
-            Some(format!("origin {}: {why}", at + 1))
-        });
-        // It is as it is: there is nothing to try after it.
-        let lonely = self.origin.len() > 1 && self.origin.iter().any(|one| one.path.is_some());
-        let lonely = lonely.then(|| "a path has to be its only origin".to_string());
-        empty.into_iter().chain(wrong).chain(lonely)
-    }
-}
-
-impl Origin {
-    /// Whether it is got over the network.
-    pub fn is_remote(&self) -> bool {
-        self.debian.is_some() || self.pool.is_some() || self.url.is_some()
-    }
-
-    /// What does not fit together in it.
-    fn problem(&self) -> Option<&'static str> {
-        let named = [
-            self.debian.is_some(),
-            self.pool.is_some(),
-            self.url.is_some(),
-            self.file.is_some(),
-            self.git.is_some(),
-            self.path.is_some(),
-        ];
-        if named.iter().filter(|named| **named).count() != 1 {
-            return Some("needs one of debian, pool, url, file, git and path");
-        }
-        let tarball = self.pool.is_some() || self.url.is_some() || self.file.is_some();
-        let sound =
-            |sha256: &str| sha256.len() == 64 && sha256.bytes().all(|c| c.is_ascii_hexdigit());
-        match &self.sha256 {
-            _ if self.suite.is_some() && self.debian.is_none() => Some("a suite goes with debian"),
-            _ if self.rev.is_some() && self.git.is_none() => Some("a rev goes with git"),
-            None if tarball => Some("a tarball needs its sha256"),
-            Some(_) if !tarball => {
-                Some("sha256 goes with a tarball; apt and git verify what they get themselves")
-            }
-            Some(sha256) if !sound(sha256) => Some("sha256 is not 64 hexadecimal digits"),
-            _ if self.pool.as_deref().is_some_and(|path| !is_pool(path)) => Some(
-                "pool is a path below the archive's root, as pool/main/l/linux/linux_6.12.107.orig.tar.xz",
-            ),
-            _ if self.url.as_deref().is_some_and(|url| !is_web(url)) => {
-                Some("a url begins with https:// or http:// and ends with the name of a tarball")
-            }
-            _ => None,
-        }
-    }
-}
-
-/// Whether it can be the path of a tarball below the root of Debian's archive.
-fn is_pool(path: &str) -> bool {
-    let mut parts = path.split('/');
-    parts.next() == Some("pool") && parts.clone().count() > 0 && parts.all(is_plain)
-}
-
-/// Whether it can be the address of a tarball: it has to have a name to be kept by.
-fn is_web(url: &str) -> bool {
-    let rest = url
-        .strip_prefix("https://")
-        .or_else(|| url.strip_prefix("http://"));
-    rest.and_then(|rest| rest.rsplit_once('/'))
-        .is_some_and(|(host, name)| !host.is_empty() && is_plain(name))
 }
 
 impl Kernel {

@@ -95,10 +95,10 @@ fn an_origin_that_cannot_be_is_refused() {
     ];
     let text = format!("{SOUND}\n[source.x]\norigin = [{}]\n", origins.join(", "));
     insta::assert_snapshot!(refusal(&text), @r#"
-    checking lab.toml: lab.toml: source "x": origin 1: pool is a path below the archive's root, as pool/main/l/linux/linux_6.12.107.orig.tar.xz
-    lab.toml: source "x": origin 2: pool is a path below the archive's root, as pool/main/l/linux/linux_6.12.107.orig.tar.xz
-    lab.toml: source "x": origin 3: a url begins with https:// or http:// and ends with the name of a tarball
-    lab.toml: source "x": origin 4: a url begins with https:// or http:// and ends with the name of a tarball
+    checking lab.toml: lab.toml: source "x": origin 1: pool "/pool/x.tar.xz" does not begin with pool/, as paths below the archive's root do
+    lab.toml: source "x": origin 2: pool "pool/../x.tar.xz": the file name ".." begins with '.'
+    lab.toml: source "x": origin 3: url "ftp://x/linux.tar.xz": it does not begin with https:// or http://
+    lab.toml: source "x": origin 4: url "https://x/linux.tar.xz?y": the file name "linux.tar.xz?y" has '?' in it
     lab.toml: source "x": origin 5: a tarball needs its sha256
     lab.toml: source "x": origin 6: sha256 is not 64 hexadecimal digits
     lab.toml: source "x": origin 7: sha256 goes with a tarball; apt and git verify what they get themselves
