@@ -70,6 +70,7 @@ impl PrivateApt {
     fn configuration(&self) -> String {
         let dir = self.dir.display();
         let arch = self.debian_arch;
+        // Loopback never goes through a proxy.
         format!(
             "APT::Architecture \"{arch}\";\n\
              APT::Architectures {{ \"{arch}\"; }};\n\
@@ -81,7 +82,6 @@ impl PrivateApt {
              Acquire::IndexTargets::deb::DEP-11::DefaultEnabled \"false\";\n\
              Acquire::Languages \"none\";\n\
              Acquire::Retries \"3\";\n\
-             Acquire::http::Proxy::127.0.0.1 \"DIRECT\";\n\
              Acquire::http::Proxy::127.0.0.1 \"DIRECT\";\n\
              Dir::State \"{dir}/state\";\n\
              Dir::State::status \"{dir}/status\";\n\
