@@ -118,7 +118,7 @@ impl PrivateApt {
         self.apt_get(format!("fetching package lists ({})", self.debian_arch))
             .args(["-q", "update"])
             .read()
-            .map_err(|err| err.hint("is the network up? behind a proxy, set http_proxy"))?;
+            .map_err(ask_for_network)?;
         write_whole(&done, b"")
     }
 
@@ -161,6 +161,10 @@ impl PrivateApt {
             .arg(into)
             .read()
             .map(drop)
+            .map_err(|err| match is_not_there(&err) {
+                true => err,
+                false => ask_for_network(err),
+            })
     }
 
     /// Downloads packages with everything they depend on; returns the files, in apt's order.
@@ -209,6 +213,20 @@ impl PrivateApt {
             )),
             None => Ok(files),
         }
+    }
+}
+
+/// Whether a server has answered that it has no such file.
+pub fn is_not_there(err: &Error) -> bool {
+    // As apt shows the answer; addresses have no blanks.
+    err.kind() == Kind::Host && err.found().contains(" 404 ")
+}
+
+/// An error of a program that asks the network, with what may help.
+fn ask_for_network(err: Error) -> Error {
+    match err.kind() {
+        Kind::Host => err.hint("is the network up? behind a proxy, set http_proxy"),
+        _ => err,
     }
 }
 
@@ -287,6 +305,21 @@ fn sources_list(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_answer_is_told_from_no_answer() {
+        let said = |found: &str| Error::host("downloading http://a/x_6.12.404.tar", found);
+        let answer = said("Err:1 http://a/x_6.12.404.tar\n  404  Not Found [IP: 127.0.0.1 80]");
+        assert!(is_not_there(&answer));
+        let silence = said("Err:1 http://a/404/x_6.12.404.tar\n  Could not connect to a:80");
+        assert!(!is_not_there(&silence));
+        let silence = ask_for_network(silence).to_string();
+        assert!(silence.contains("hint: is the network up?"), "{silence}");
+        // What has a hint of its own keeps it.
+        let full = Error::lab("x", "y").hint("free some space");
+        let full = ask_for_network(full).to_string();
+        assert!(full.ends_with("hint: free some space"), "{full}");
+    }
 
     #[test]
     fn another_suite_comes_from_the_same_archive() {
