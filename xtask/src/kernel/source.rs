@@ -5,6 +5,7 @@
 
 pub mod download;
 pub mod local;
+pub mod search;
 
 use std::path::{Path, PathBuf};
 
@@ -19,6 +20,7 @@ use crate::layout::{create_dir, remove_dir, Layout};
 use crate::plan::Plan;
 use crate::stage::Cached;
 use crate::stamp::{self, Inputs};
+use search::{Found, Refusal};
 
 /// A kernel source that is on this machine.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -80,36 +82,27 @@ pub fn fetch(plan: &Plan, sink: &dyn Sink) -> Result<Fetched> {
     };
     stage.get(
         |fetched: &Fetched| vec![fetched.tarball.clone()],
-        || fetch_first(plan, origins, sink),
+        || fetch_first(plan, origins, sink).map_err(Refusal::into_error),
     )
 }
 
 /// From the first origin that has it.
-fn fetch_first(plan: &Plan, origins: &[Origin], sink: &dyn Sink) -> Result<Fetched> {
-    let mut refusals = Vec::new();
-    for origin in origins {
-        match fetch_origin(plan, origin, sink) {
-            Err(err) if err.kind() != Kind::Interrupted => refusals.push(err),
-            result => return result,
-        }
-    }
-    let refusals = match <[Error; 1]>::try_from(refusals) {
-        Ok([only]) => return Err(only),
-        Err(several) => several,
-    };
+fn fetch_first(plan: &Plan, origins: &[Origin], sink: &dyn Sink) -> Found {
     let doing = format!("fetching kernel source \"{}\"", plan.kernel.source_name);
-    let texts: Vec<String> = refusals.iter().map(Error::to_string).collect();
-    Err(Error::host(doing, texts.join("\n")).hint(
-        "lab.toml [source] lists the origins that are tried; for Debian's, is the network up?",
-    ))
+    let get = |origin: &Origin| fetch_origin(plan, origin, sink);
+    search::first(origins, sink, get, |texts| {
+        Error::host(doing, texts).hint(
+            "lab.toml [source] lists the origins that are tried; for Debian's, is the network up?",
+        )
+    })
 }
 
-fn fetch_origin(plan: &Plan, origin: &Origin, sink: &dyn Sink) -> Result<Fetched> {
+fn fetch_origin(plan: &Plan, origin: &Origin, sink: &dyn Sink) -> Found {
     if let Some(package) = &origin.debian {
-        return fetch_debian(plan, package, origin.suite.as_deref(), sink);
+        return Ok(fetch_debian(plan, package, origin.suite.as_deref(), sink)?);
     }
     if let Some(git) = &origin.git {
-        return local::archive(plan, git, origin.rev.as_deref());
+        return Ok(local::archive(plan, git, origin.rev.as_deref())?);
     }
     match (&origin.pool, &origin.url, &origin.file, &origin.sha256) {
         (Some(path), _, _, Some(sha256)) => download::from_pool(plan, path, sha256, sink),
@@ -118,37 +111,34 @@ fn fetch_origin(plan: &Plan, origin: &Origin, sink: &dyn Sink) -> Result<Fetched
         _ => Err(Error::usage(
             "reading lab.toml",
             "an origin names none of debian, git, path, and pool, url or file with sha256",
-        )),
+        )
+        .into()),
     }
 }
 
 /// A tarball on this machine, checked against its pinned hash.
-fn use_file(plan: &Plan, file: &Path, sha256: &str) -> Result<Fetched> {
+fn use_file(plan: &Plan, file: &Path, sha256: &str) -> Found {
     let tarball = plan.layout.root().join(file);
     if !tarball.is_file() {
         return Err(Error::usage(
             format!("fetching kernel source \"{}\"", plan.kernel.source_name),
             format!("{} does not exist; lab.toml names it", tarball.display()),
-        ));
+        )
+        .into());
     }
     let doing = format!("checking {}", tarball.display());
     verified(plan, doing, &file.display().to_string(), tarball, sha256)
 }
 
-/// A tarball that is what lab.toml says it is; `origin` is what it is called.
-fn verified(
-    plan: &Plan,
-    doing: String,
-    origin: &str,
-    tarball: PathBuf,
-    sha256: &str,
-) -> Result<Fetched> {
+/// A tarball that is what lab.toml says it is; `origin` is what it is called. One that is there and is another ends
+/// the search: whoever pinned it is to hear of it.
+fn verified(plan: &Plan, doing: String, origin: &str, tarball: PathBuf, sha256: &str) -> Found {
     let found = stamp::hash_file(&tarball)?;
     if !found.eq_ignore_ascii_case(sha256) {
         let why = format!("sha256 is {found}, lab.toml says {sha256}");
-        return Err(Error::usage(doing, why).hint(
+        return Err(Refusal::Final(Error::usage(doing, why).hint(
             "it is damaged, cut short or another one: get it again, or say in lab.toml what it is",
-        ));
+        )));
     }
     Ok(Fetched {
         name: plan.kernel.source_name.clone(),
@@ -192,7 +182,7 @@ fn fetch_debian(
     if package == NEWEST {
         let depends = field("Depends")?;
         let newest = newest(&depends).ok_or_else(|| {
-            Error::lab(
+            Error::host(
                 format!("reading {package}"),
                 format!(
                     "it depends on no version of itself, but on: {}",
@@ -213,7 +203,7 @@ fn fetch_debian(
     let file_name = format!("{package}.tar.xz");
     let inside = unpacked.join("usr/src").join(&file_name);
     if !inside.is_file() {
-        return Err(Error::lab(
+        return Err(Error::host(
             format!("unpacking {package} {version}"),
             format!("the package has no usr/src/{file_name}"),
         ));
@@ -261,7 +251,7 @@ fn download(
         apt.update(package == NEWEST)?;
         apt.download(package, into)?;
     } else if let Err(first) = direct() {
-        if first.kind() == Kind::Interrupted {
+        if first.kind() != Kind::Host {
             return Err(first);
         }
         progress(

@@ -5,49 +5,51 @@
 
 use std::path::Path;
 
+use super::search::{self, Found, Refusal};
 use super::{emptied, progress, verified, Fetched};
-use crate::apt::PrivateApt;
-use crate::error::{AtPath, Error, Kind, Result};
+use crate::apt::{is_not_there, PrivateApt};
+use crate::error::{AtPath, Error};
 use crate::event::Sink;
 use crate::plan::Plan;
 
 /// A file of the archive's pool, from the first of this machine's mirrors that has it.
-pub fn from_pool(plan: &Plan, path: &str, sha256: &str, sink: &dyn Sink) -> Result<Fetched> {
-    let apt = PrivateApt::for_host(&plan.layout)?;
-    let mut refusals = Vec::new();
-    for archive in apt.archives()? {
-        let url = format!("{}/{path}", archive.trim_end_matches('/'));
-        match fetch(plan, &apt, &url, sha256, sink) {
-            Err(err) if err.kind() != Kind::Interrupted => refusals.push(err.to_string()),
-            result => return result,
-        }
-    }
-    Err(
-        Error::host(format!("downloading {path}"), refusals.join("\n")).hint(
-            "the archive keeps a release's sources until its next update: name those of another version",
-        ),
-    )
+pub fn from_pool(plan: &Plan, path: &str, sha256: &str, sink: &dyn Sink) -> Found {
+    let archives = PrivateApt::for_host(&plan.layout)?.archives()?;
+    from_archives(plan, &archives, path, sha256, sink)
 }
 
-/// A tarball by its address.
-pub fn from_url(plan: &Plan, url: &str, sha256: &str, sink: &dyn Sink) -> Result<Fetched> {
-    fetch(
-        plan,
-        &PrivateApt::for_host(&plan.layout)?,
-        url,
-        sha256,
-        sink,
-    )
-}
-
-/// Into the cache, if it is what it should be.
-fn fetch(
+/// The same from archives at these addresses.
+pub fn from_archives(
     plan: &Plan,
-    apt: &PrivateApt,
-    url: &str,
+    archives: &[String],
+    path: &str,
     sha256: &str,
     sink: &dyn Sink,
-) -> Result<Fetched> {
+) -> Found {
+    let doing = format!("downloading {path}");
+    if archives.is_empty() {
+        return Err(Error::host(
+            doing,
+            "apt's sources of this machine name no archive of its release by an address",
+        )
+        .into());
+    }
+    let get = |archive: &String| {
+        let url = format!("{}/{path}", archive.trim_end_matches('/'));
+        from_url(plan, &url, sha256, sink)
+    };
+    let found = search::first(archives, sink, get, |texts| Error::host(doing, texts));
+    found.map_err(|refusal| match refusal {
+        Refusal::Absent(err) if is_not_there(&err) => Refusal::Absent(err.hint(
+            "the archive keeps a release's sources until its next update: name those of another version",
+        )),
+        other => other,
+    })
+}
+
+/// A tarball by its address: into the cache, if it is what it should be.
+pub fn from_url(plan: &Plan, url: &str, sha256: &str, sink: &dyn Sink) -> Found {
+    let apt = PrivateApt::for_host(&plan.layout)?;
     let name = url.rsplit('/').next().unwrap_or(url);
     progress(sink, format!("downloading {name}"));
     let scratch = plan.layout.scratch("source")?;
