@@ -33,6 +33,22 @@ impl Cached<'_> {
         O: FnOnce(&T) -> Vec<PathBuf>,
         W: FnOnce() -> Result<T>,
     {
+        let stamp = self.stamp.clone();
+        self.get_keeping(outputs, || {
+            // Before anything is touched: what a cut run leaves must not be believed.
+            stamp::forget(&stamp)?;
+            work()
+        })
+    }
+
+    /// The same, for what cannot always be made again: a failure leaves what was made last, and its stamp. `work` sees
+    /// to it that the stamp is forgotten before an output is touched.
+    pub fn get_keeping<T, O, W>(self, outputs: O, work: W) -> Result<T>
+    where
+        T: Serialize + DeserializeOwned,
+        O: FnOnce(&T) -> Vec<PathBuf>,
+        W: FnOnce() -> Result<T>,
+    {
         let Cached {
             step,
             stamp,
@@ -47,8 +63,6 @@ impl Cached<'_> {
             Freshness::Stale(why) => why,
         };
         announced(step, why, sink, || {
-            // Before anything is touched: what a cut run leaves must not be believed.
-            stamp::forget(&stamp)?;
             let made = work()?;
             let outputs = outputs(&made);
             let outputs: Vec<&Path> = outputs.iter().map(PathBuf::as_path).collect();
@@ -73,4 +87,33 @@ pub fn announced<T>(
         elapsed: start.elapsed(),
     });
     Ok(made)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Error;
+    use crate::event::{Silent, Stage};
+
+    #[test]
+    fn a_failure_leaves_what_was_made_only_where_that_is_wanted() {
+        let dir = tempfile::tempdir().unwrap();
+        let stamp = dir.path().join("stamp.json");
+        let stage = |inputs| Cached {
+            step: Step::once(Stage::Source),
+            stamp: stamp.clone(),
+            inputs,
+            sink: &Silent,
+        };
+        let (first, mut second) = (Inputs::new(), Inputs::new());
+        second.text("origin", "another");
+        let fail = || Err(Error::host("fetching", "no network"));
+        let none = |_: &u32| Vec::new();
+        assert_eq!(stage(&first).get(none, || Ok(7)).unwrap(), 7);
+        stage(&second).get_keeping(none, fail).unwrap_err();
+        // It is not made again.
+        assert_eq!(stage(&first).get_keeping(none, fail).unwrap(), 7);
+        stage(&second).get(none, fail).unwrap_err();
+        stage(&first).get(none, fail).unwrap_err();
+    }
 }

@@ -63,27 +63,51 @@ pub fn fetch(plan: &Plan, sink: &dyn Sink) -> Result<Fetched> {
     if let Some(path) = origins.iter().find_map(|origin| origin.path.as_ref()) {
         return local::in_place(plan, path);
     }
+    let inputs = inputs(plan, origins);
+    let stage = Cached {
+        step: Step::once(Stage::Source),
+        stamp: stamp_of(&plan.layout, name),
+        inputs: &inputs,
+        sink,
+    };
+    // What was fetched may be out of reach by now: it stays until another one is there.
+    stage.get_keeping(
+        |fetched: &Fetched| vec![fetched.tarball.clone()],
+        || fetch_first(plan, origins, sink).map_err(Refusal::into_error),
+    )
+}
+
+/// Where it is written down what was fetched.
+fn stamp_of(layout: &Layout, name: &str) -> PathBuf {
+    layout.source(name).join("fetched.json")
+}
+
+/// What decides which source is fetched: what the origins say, and what there is of them on this machine.
+fn inputs(plan: &Plan, origins: &[Origin]) -> Inputs {
+    let root = plan.layout.root();
     let mut inputs = Inputs::new();
-    inputs.text("lab.toml: origins", format!("{origins:?}"));
-    for origin in origins {
+    for (at, origin) in origins.iter().enumerate() {
+        for (key, value) in origin.settings() {
+            inputs.text(format!("lab.toml: {key} of origin {}", at + 1), value);
+        }
         if let Some(git) = &origin.git {
             // A branch moves on; a repository that is not there is told of when it is tried.
-            let dir = plan.layout.root().join(git);
-            let commit = local::commit(&dir, origin.rev.as_deref()).unwrap_or_default();
+            let commit = local::commit(&root.join(git), origin.rev.as_deref()).unwrap_or_default();
             let rev = origin.rev.as_deref().unwrap_or("HEAD");
             inputs.text(format!("{rev} of {}", git.display()), commit);
         }
     }
-    let stage = Cached {
-        step: Step::once(Stage::Source),
-        stamp: plan.layout.source(name).join("fetched.json"),
-        inputs: &inputs,
-        sink,
-    };
-    stage.get(
-        |fetched: &Fetched| vec![fetched.tarball.clone()],
-        || fetch_first(plan, origins, sink).map_err(Refusal::into_error),
-    )
+    // A tarball that comes to lie here goes before what was got over the network in its place. Behind such an origin
+    // it is a way out when that cannot be reached, and nothing is fetched again for its sake.
+    let preferred = origins.iter().take_while(|origin| !origin.is_remote());
+    for file in preferred.filter_map(|origin| origin.file.as_ref()) {
+        let is = match root.join(file).is_file() {
+            true => "there",
+            false => "not there",
+        };
+        inputs.text(file.display().to_string(), is);
+    }
+    inputs
 }
 
 /// From the first origin that has it.
@@ -150,12 +174,17 @@ fn verified(plan: &Plan, doing: String, origin: &str, tarball: PathBuf, sha256: 
     })
 }
 
-/// The source's folder in the cache, without what lay in it.
-fn emptied(plan: &Plan) -> Result<PathBuf> {
-    let folder = plan.layout.source(&plan.kernel.source_name);
+/// Puts a finished tarball into the cache, in the place of what the source's folder had; where it is now.
+fn keep(plan: &Plan, made: &Path, file_name: &str) -> Result<PathBuf> {
+    let (layout, name) = (&plan.layout, &plan.kernel.source_name);
+    let folder = layout.source(name);
+    // From here on nothing is believed until the new one is written down.
+    stamp::forget(&stamp_of(layout, name))?;
     remove_dir(&folder)?;
     create_dir(&folder)?;
-    Ok(folder)
+    let tarball = folder.join(file_name);
+    std::fs::rename(made, &tarball).at("renaming to", &tarball)?;
+    Ok(tarball)
 }
 
 /// The meta-package that depends on the newest `linux-source-*` package.
@@ -208,14 +237,13 @@ fn fetch_debian(
             format!("the package has no usr/src/{file_name}"),
         ));
     }
-    let tarball = emptied(plan)?.join(&file_name);
-    std::fs::rename(&inside, &tarball).at("renaming to", &tarball)?;
+    let sha256 = stamp::hash_file(&inside)?;
     Ok(Fetched {
         name: plan.kernel.source_name.clone(),
         origin: format!("{package} {version}"),
         version,
-        sha256: stamp::hash_file(&tarball)?,
-        tarball,
+        sha256,
+        tarball: keep(plan, &inside, &file_name)?,
         in_place: false,
     })
 }

@@ -8,18 +8,15 @@ use std::path::Path;
 use std::sync::Mutex;
 use std::thread;
 
-use xtask::config::LabConfig;
 use xtask::error::{Error, Kind, Result};
 use xtask::event::{Event, Silent, Sink};
-use xtask::flags::Target;
 use xtask::kernel::source::download::from_archives;
 use xtask::kernel::source::search::Refusal;
 use xtask::kernel::source::{self, Fetched};
-use xtask::layout::Layout;
 use xtask::plan::Plan;
 use xtask::stamp::hash_bytes;
 
-use crate::project::{host, there};
+use crate::project::{plan_of, there};
 
 const WHOLE: &[u8] = &[b'k'; 100_000];
 
@@ -76,18 +73,8 @@ fn answer(mut stream: TcpStream) -> std::io::Result<()> {
 /// The plan of a kernel whose source can be had from these places, in a folder.
 fn plan(root: &Path, urls: &[String]) -> Plan {
     let sha256 = hash_bytes(WHOLE);
-    let origins: Vec<String> = urls
-        .iter()
-        .map(|url| format!("{{ url = \"{url}\", sha256 = \"{sha256}\" }}"))
-        .collect();
-    let text = format!(
-        "default-kernel = \"k\"\ndefault-machine = \"m\"\n[toolchain]\nllvm = \"19\"\nbindgen = \"0.72.1\"\n\
-         [source.s]\norigin = [{}]\n[kernel.k]\nsource = \"s\"\nseries = false\nconfig = [\"base\"]\n\
-         [machine.m]\ncpus = 1\nmemory-mib = 512\ncpu = {{ x86_64 = \"max\", arm64 = \"max\" }}\n",
-        origins.join(", ")
-    );
-    let config = LabConfig::parse("lab.toml", &text).unwrap();
-    Plan::new(&Layout::new(root), &config, &Target::default(), &host()).unwrap()
+    let origin = |url: &String| format!("{{ url = \"{url}\", sha256 = \"{sha256}\" }}");
+    plan_of(root, &urls.iter().map(origin).collect::<Vec<_>>())
 }
 
 fn fetch(root: &Path, urls: &[String], sink: &dyn Sink) -> Result<Fetched> {

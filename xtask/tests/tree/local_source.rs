@@ -2,11 +2,26 @@
 
 //! Kernel trees of the user's own.
 
-use xtask::error::Kind;
-use xtask::exec::tool;
-use xtask::kernel::source::local::{commit, state};
+use std::path::Path;
+use std::sync::Mutex;
 
-use crate::project::there;
+use xtask::error::Kind;
+use xtask::event::{Event, Silent};
+use xtask::exec::tool;
+use xtask::kernel::source::fetch;
+use xtask::kernel::source::local::{commit, state};
+use xtask::stamp::hash_bytes;
+
+use crate::project::{plan_of, there};
+
+/// Runs git in a folder as a user does.
+fn git_in(dir: &Path, args: &[&str]) {
+    let user = ["-c", "user.name=C", "-c", "user.email=c@c.invalid"];
+    let git = tool("using git", "git").env_remove_all("GIT_");
+    let git = git.env("GIT_CONFIG_GLOBAL", "/dev/null");
+    let git = git.arg("-C").arg(dir).args(user).args(args);
+    git.read().unwrap();
+}
 
 #[test]
 fn every_edit_of_a_tree_shows_in_its_state() {
@@ -15,15 +30,7 @@ fn every_edit_of_a_tree_shows_in_its_state() {
     }
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path();
-    let run = |args: &[&str]| {
-        let user = ["-c", "user.name=C", "-c", "user.email=c@c.invalid"];
-        let git = tool("using git", "git").env_remove_all("GIT_");
-        let git = git
-            .env("GIT_CONFIG_GLOBAL", "/dev/null")
-            .arg("-C")
-            .arg(root);
-        git.args(user).args(args).read().unwrap()
-    };
+    let run = |args: &[&str]| git_in(root, args);
     let write = |name: &str, text: &str| std::fs::write(root.join(name), text).unwrap();
     write("Makefile", "all:\n");
     run(&["init", "-q"]);
@@ -47,4 +54,51 @@ fn every_edit_of_a_tree_shows_in_its_state() {
     assert!(commit(root, Some("HEAD~1")).unwrap() != commit(root, None).unwrap());
     let error = commit(root, Some("v9.9")).unwrap_err();
     assert_eq!(error.kind(), Kind::Usage);
+}
+
+#[test]
+fn what_becomes_usable_is_used_and_what_was_fetched_stays_till_then() {
+    if !there(&["git", "tar"]) {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let (repository, tarball) = (dir.path().join("linux"), dir.path().join("linux.tar"));
+    std::fs::create_dir(&repository).unwrap();
+    std::fs::write(repository.join("Kbuild"), "x\n").unwrap();
+    git_in(&repository, &["init", "-q"]);
+    git_in(&repository, &["add", "-A"]);
+    git_in(&repository, &["commit", "-qm", "x"]);
+    let file = format!(
+        "{{ file = \"linux.tar\", sha256 = \"{}\" }}",
+        hash_bytes(b"x")
+    );
+    let git = "{ git = \"linux\" }".to_string();
+    let both = plan_of(dir.path(), &[file.clone(), git.clone()]);
+
+    let fetched = fetch(&both, &Silent).unwrap();
+    assert!(fetched.origin.starts_with("linux "), "{fetched:?}");
+    // Another origin gives nothing: the tarball of this one is not lost for it.
+    let other = plan_of(dir.path(), std::slice::from_ref(&file));
+    assert_eq!(fetch(&other, &Silent).unwrap_err().kind(), Kind::Usage);
+    let is_fresh = Mutex::new(false);
+    let sink = |event: Event| {
+        *is_fresh.lock().unwrap() |= matches!(event, Event::StepFresh { .. });
+    };
+    assert_eq!(fetch(&both, &sink).unwrap(), fetched);
+    assert!(is_fresh.into_inner().unwrap());
+
+    std::fs::write(&tarball, b"x").unwrap();
+    assert_eq!(fetch(&both, &Silent).unwrap().origin, "linux.tar");
+    std::fs::remove_file(&tarball).unwrap();
+    assert_eq!(fetch(&both, &Silent).unwrap().origin, fetched.origin);
+    // Behind the one that is used it has no say; a commit has.
+    let turned = plan_of(dir.path(), &[git, file]);
+    std::fs::write(&tarball, b"another").unwrap();
+    assert_eq!(fetch(&turned, &Silent).unwrap().origin, fetched.origin);
+    git_in(&repository, &["commit", "-q", "--allow-empty", "-m", "y"]);
+    let moved = fetch(&turned, &Silent).unwrap().origin;
+    assert!(
+        moved != fetched.origin && moved.starts_with("linux "),
+        "{moved}"
+    );
 }

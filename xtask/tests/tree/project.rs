@@ -8,8 +8,10 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use xtask::config::LabConfig;
 use xtask::event::{Silent, Sink};
 use xtask::exec::which;
+use xtask::flags::Target;
 use xtask::host::Host;
 use xtask::kernel::source::Fetched;
 use xtask::kernel::tree::{overlay_files, State};
@@ -20,6 +22,7 @@ use xtask::patchset::git;
 use xtask::patchset::overlay::Division;
 use xtask::patchset::refresh;
 use xtask::patchset::series::Series;
+use xtask::plan::Plan;
 use xtask::suite::ALL_TOOLS;
 
 pub const PATCH: &str = "From: A <a@b.invalid>\nSubject: x\n\nWhy.\n---\n\
@@ -44,6 +47,18 @@ pub fn host() -> Host {
         cargo: PathBuf::from("cargo"),
         kvm: false,
     }
+}
+
+/// The plan of a plain kernel with these origins, as `lab.toml` has them, in a folder.
+pub fn plan_of(root: &Path, origins: &[String]) -> Plan {
+    let text = format!(
+        "default-kernel = \"k\"\ndefault-machine = \"m\"\n[toolchain]\nllvm = \"19\"\nbindgen = \"0.72.1\"\n\
+         [source.s]\norigin = [{}]\n[kernel.k]\nsource = \"s\"\nseries = false\nconfig = [\"base\"]\n\
+         [machine.m]\ncpus = 1\nmemory-mib = 512\ncpu = {{ x86_64 = \"max\", arm64 = \"max\" }}\n",
+        origins.join(", ")
+    );
+    let config = LabConfig::parse("lab.toml", &text).unwrap();
+    Plan::new(&Layout::new(root), &config, &Target::default(), &host()).unwrap()
 }
 
 /// Whether programs are there; where they were set up for the tests they have to be.

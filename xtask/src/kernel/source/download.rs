@@ -3,12 +3,10 @@
 //! Tarballs that are got over the network and known by their hash: from Debian's archive, whichever mirror
 //! this machine uses, and from anywhere. `apt-helper` gets them, as apt is set up (proxies, retries).
 
-use std::path::Path;
-
 use super::search::{self, Found, Refusal};
-use super::{emptied, progress, verified, Fetched};
+use super::{keep, progress, verified, Fetched};
 use crate::apt::{is_not_there, PrivateApt};
-use crate::error::{AtPath, Error};
+use crate::error::Error;
 use crate::event::Sink;
 use crate::plan::Plan;
 
@@ -62,7 +60,6 @@ pub fn from_url(plan: &Plan, url: &str, sha256: &str, sink: &dyn Sink) -> Found 
         part,
         sha256,
     )?;
-    let tarball = emptied(plan)?.join(name);
-    std::fs::rename(&whole.tarball, &tarball).at("renaming to", Path::new(&tarball))?;
+    let tarball = keep(plan, &whole.tarball, name)?;
     Ok(Fetched { tarball, ..whole })
 }

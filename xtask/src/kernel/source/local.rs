@@ -34,21 +34,23 @@ pub fn commit(dir: &Path, rev: Option<&str>) -> Result<String> {
 pub fn archive(plan: &Plan, repository: &Path, rev: Option<&str>) -> Result<Fetched> {
     let dir = plan.layout.root().join(repository);
     let commit = commit(&dir, rev)?;
-    let tarball = super::emptied(plan)?.join("linux.tar");
+    let scratch = plan.layout.scratch("source")?;
+    let made = scratch.path().join("linux.tar");
     git(
         "packing a commit",
         &dir,
         ["archive", "--format=tar", "--prefix=linux/", "-o"],
     )
-    .arg(&tarball)
+    .arg(&made)
     .arg(&commit)
     .read()?;
+    let sha256 = stamp::hash_file(&made)?;
     Ok(Fetched {
         name: plan.kernel.source_name.clone(),
         origin: format!("{} {}", repository.display(), &commit[..12]),
         version: commit[..12].to_string(),
-        sha256: stamp::hash_file(&tarball)?,
-        tarball,
+        sha256,
+        tarball: super::keep(plan, &made, "linux.tar")?,
         in_place: false,
     })
 }
