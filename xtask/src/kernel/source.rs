@@ -6,6 +6,7 @@
 pub mod download;
 pub mod local;
 pub mod search;
+pub mod version;
 
 use std::path::{Path, PathBuf};
 
@@ -29,7 +30,8 @@ pub struct Fetched {
     pub name: String,
     /// Where it came from, with its exact version ("linux-source-6.12 6.12.117-1").
     pub origin: String,
-    /// Exact version of the package or file.
+    /// Exact version of the package; of other sources what their Makefile says, or else the first digits of the hash of
+    /// the tarball, commit or tree ([`version::is_known`]).
     pub version: String,
     /// The tarball in the cache; of a tree that is built in place, its folder.
     pub tarball: PathBuf,
@@ -164,10 +166,11 @@ fn verified(plan: &Plan, doing: String, origin: &str, tarball: PathBuf, sha256: 
             "it is damaged, cut short or another one: get it again, or say in lab.toml what it is",
         )));
     }
+    let version = version::of_tarball(&tarball)?;
     Ok(Fetched {
         name: plan.kernel.source_name.clone(),
         origin: origin.to_string(),
-        version: found[..12].to_string(),
+        version: version.unwrap_or_else(|| found[..12].to_string()),
         tarball,
         sha256: found,
         in_place: false,

@@ -64,7 +64,8 @@ fn what_becomes_usable_is_used_and_what_was_fetched_stays_till_then() {
     let dir = tempfile::tempdir().unwrap();
     let (repository, tarball) = (dir.path().join("linux"), dir.path().join("linux.tar"));
     std::fs::create_dir(&repository).unwrap();
-    std::fs::write(repository.join("Kbuild"), "x\n").unwrap();
+    let version = "VERSION = 6\nPATCHLEVEL = 1\nSUBLEVEL = 0\nEXTRAVERSION = -rc2\n";
+    std::fs::write(repository.join("Makefile"), version).unwrap();
     git_in(&repository, &["init", "-q"]);
     git_in(&repository, &["add", "-A"]);
     git_in(&repository, &["commit", "-qm", "x"]);
@@ -77,6 +78,7 @@ fn what_becomes_usable_is_used_and_what_was_fetched_stays_till_then() {
 
     let fetched = fetch(&both, &Silent).unwrap();
     assert!(fetched.origin.starts_with("linux "), "{fetched:?}");
+    assert_eq!(fetched.version, "6.1.0-rc2");
     // Another origin gives nothing: the tarball of this one is not lost for it.
     let other = plan_of(dir.path(), std::slice::from_ref(&file));
     assert_eq!(fetch(&other, &Silent).unwrap_err().kind(), Kind::Usage);

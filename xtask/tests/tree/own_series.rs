@@ -26,6 +26,11 @@ const GONE: &str = "From: A <a@b.invalid>\nSubject: exit: go\n\nWhy.\n\nSigned-o
                     --- a/kernel/exit.c\n+++ /dev/null\n@@ -1 +0,0 @@\n-exit\n";
 const LISTED: &str = "# mine\n0002-fork.patch\n0001-new.patch\n\n# at last\nno-exit.patch\n";
 
+/// [`FORK`] as made for a file in which that is at another line. git finds only what is not at the first one elsewhere.
+fn fork_at(line: usize) -> String {
+    FORK.replace("@@ -1,2 +1,3 @@", &format!("@@ -{line},2 +{line},3 @@"))
+}
+
 /// A plan of a kernel of `lab.toml`, whose sources are tarballs of the project.
 fn plan(worked: &Worked, kernel: &str) -> Plan {
     let project = &worked.0;
@@ -183,4 +188,28 @@ fn a_source_that_is_not_what_it_should_be_is_named() {
     fs::write(&tarball, &whole).unwrap();
     let fetched = source::fetch(&at_first, &Silent).unwrap();
     prepare(&at_first, &fetched, &Silent).unwrap();
+}
+
+#[test]
+fn the_makefile_of_a_tarball_says_which_version_it_is() {
+    let Some(worked) = own() else { return };
+    let project = &worked.0;
+    let makefile = "VERSION = 1\nPATCHLEVEL = 0\nSUBLEVEL = 7\nEXTRAVERSION =\n";
+    write(&project.path("linux/Makefile"), makefile);
+    write(&project.path("mine/0002-fork.patch"), &fork_at(3));
+    pack(&project.path("."), &project.source.tarball);
+    let plan = plan(&worked, "mine");
+    assert_eq!(source::fetch(&plan, &Silent).unwrap().version, "1.0.7");
+    let to = project.path("numbered");
+    patchset::apply_to(&plan, &to, None, &Silent).unwrap();
+    let first = project.ask("numbered", &["log", "--reverse", "--format=%s"]);
+    assert!(first.starts_with("Linux 1.0.7\n"), "{first}");
+    // What lies elsewhere is said of another version, and an error in the series' own.
+    let offset = "0002-fork.patch: Hunk #1 succeeded at 2 (offset -1 lines).";
+    let report = check::check(&plan, false, &Silent).unwrap().to_string();
+    let elsewhere = format!("made for 1.0, so these lie elsewhere:\n  {offset}");
+    assert!(report.contains(&elsewhere), "{report}");
+    write(&project.path("mine/base"), "1.0.7\n");
+    let refused = check::check(&plan, false, &Silent).unwrap_err().to_string();
+    assert!(refused.contains(offset), "{refused}");
 }

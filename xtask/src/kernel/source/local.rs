@@ -6,9 +6,10 @@
 use std::path::Path;
 use std::time::SystemTime;
 
-use super::Fetched;
+use super::{version, Fetched};
 use crate::error::{AtPath, Error, Kind, Result};
 use crate::exec::{tool, Invocation};
+use crate::layout::read_text;
 use crate::plan::Plan;
 use crate::stamp;
 
@@ -45,10 +46,13 @@ pub fn archive(plan: &Plan, repository: &Path, rev: Option<&str>) -> Result<Fetc
     .arg(&commit)
     .read()?;
     let sha256 = stamp::hash_file(&made)?;
+    let makefile = format!("{commit}:Makefile");
+    let makefile = git("reading a Makefile", &dir, ["cat-file", "-p", &makefile]).read();
+    let version = version::said(makefile)?;
     Ok(Fetched {
         name: plan.kernel.source_name.clone(),
         origin: format!("{} {}", repository.display(), &commit[..12]),
-        version: commit[..12].to_string(),
+        version: version.unwrap_or_else(|| commit[..12].to_string()),
         sha256,
         tarball: super::keep(plan, &made, "linux.tar")?,
         in_place: false,
@@ -81,10 +85,11 @@ pub fn in_place(plan: &Plan, path: &Path) -> Result<Fetched> {
         }
     }
     let state = state(&dir)?;
+    let version = version::of_makefile(&read_text(&dir.join("Makefile"))?);
     Ok(Fetched {
         name: plan.kernel.source_name.clone(),
         origin: path.display().to_string(),
-        version: state[..12].to_string(),
+        version: version.unwrap_or_else(|| state[..12].to_string()),
         sha256: state,
         tarball: dir,
         in_place: true,
