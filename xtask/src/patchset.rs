@@ -2,6 +2,7 @@
 
 //! The kernel series: read, applied, checked.
 
+pub mod base;
 pub mod check;
 pub mod checkpatch;
 pub mod commit;
@@ -71,6 +72,8 @@ pub fn rebase_to(from: &Plan, onto: &Plan, dir: &Path, sink: &dyn Sink) -> Resul
         dir: onto_dir.to_path_buf(),
         ..series::Series::none()
     };
+    let source = source::fetch(onto, sink)?;
+    base::refuse_shared(onto, &source.version)?;
     // The files as they were before each patch make three-way merges of what does not fit. A source that
     // has moved on under its name is no longer there.
     let before = layout.scratch("rebase")?;
@@ -83,7 +86,6 @@ pub fn rebase_to(from: &Plan, onto: &Plan, dir: &Path, sink: &dyn Sink) -> Resul
             Some(before.path())
         }
     };
-    let source = source::fetch(onto, sink)?;
     let overlay = tree::overlay_of(onto)?;
     let contents = git::Contents {
         source: &source,

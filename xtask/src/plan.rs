@@ -117,16 +117,20 @@ fn tree_name(kernel: &Kernel) -> String {
     format!("{}+{patches}{}", kernel.source, overlay.unwrap_or_default())
 }
 
+/// The folder of a kernel's patches, if it has any.
+pub fn series_of(layout: &Layout, kernel: &Kernel) -> Option<PathBuf> {
+    match &kernel.series {
+        SeriesChoice::Own(true) => Some(layout.series()),
+        SeriesChoice::Own(false) => None,
+        SeriesChoice::Folder(folder) => Some(layout.root().join(folder)),
+    }
+}
+
 impl Plan {
     /// Decides.
     pub fn new(layout: &Layout, config: &LabConfig, target: &Target, host: &Host) -> Result<Plan> {
         let (kernel_name, kernel) = config.kernel(target.kernel.as_deref())?;
         let (machine_name, machine) = config.machine(target.machine.as_deref())?;
-        let series = match &kernel.series {
-            SeriesChoice::Own(true) => Some(layout.series()),
-            SeriesChoice::Own(false) => None,
-            SeriesChoice::Folder(folder) => Some(layout.root().join(folder)),
-        };
         Ok(Plan {
             layout: layout.clone(),
             arches: target.arch.arches(),
@@ -135,7 +139,7 @@ impl Plan {
                 source_name: kernel.source.clone(),
                 source: config.source[&kernel.source].clone(),
                 tree_name: tree_name(kernel),
-                series,
+                series: series_of(layout, kernel),
                 overlay: kernel.overlay.clone(),
                 config: kernel.config.clone(),
                 without: Vec::new(),

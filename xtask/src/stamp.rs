@@ -156,6 +156,13 @@ pub fn check<T: DeserializeOwned>(stamp: &Path, inputs: &Inputs) -> Freshness<T>
     }
 }
 
+/// The facts that a stage recorded last, whether they still hold or not.
+pub fn last<T: DeserializeOwned>(stamp: &Path) -> Option<T> {
+    let text = std::fs::read_to_string(stamp).ok()?;
+    let record: Record = serde_json::from_str(&text).ok()?;
+    serde_json::from_value(record.facts).ok()
+}
+
 /// Records that a stage's outputs were made from these inputs.
 pub fn record<T: Serialize>(
     stamp: &Path,

@@ -84,6 +84,12 @@ fn stamp_of(layout: &Layout, name: &str) -> PathBuf {
     layout.source(name).join("fetched.json")
 }
 
+/// The version of a source as it was fetched last.
+pub fn last_version(layout: &Layout, name: &str) -> Option<String> {
+    let fetched: Fetched = stamp::last(&stamp_of(layout, name))?;
+    Some(fetched.version)
+}
+
 /// What decides which source is fetched: what the origins say, and what there is of them on this machine.
 fn inputs(plan: &Plan, origins: &[Origin]) -> Inputs {
     let root = plan.layout.root();

@@ -125,9 +125,8 @@ fn commits(
     tree.write_attributes()?;
     let root = layout.root();
     // From here on the copies are looked at: what is edited meanwhile was not part of the tree.
-    let series = &contents.series.dir;
     let source = commit::Source::of(dir, !contents.overlay.is_empty())?;
-    let mut origin = Origin::new(dir, root, series, &source, contents.base.clone())?;
+    let mut origin = Origin::new(dir, contents, &source)?;
     origin.keep(root, contents.overlay, contents.series, patches)?;
     tree.refuse_overwriting(contents.overlay)?;
     for (commit, files) in parts {

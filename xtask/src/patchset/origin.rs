@@ -13,6 +13,7 @@ use crate::error::{AtPath, Error, Result};
 use crate::kernel::tree::{OverlayFile, OVERLAY};
 use crate::layout::{copy_whole, create_dir, read_text, remove_dir, write_whole};
 use crate::patchset::commit::{Commit, Source};
+use crate::patchset::git::Contents;
 use crate::patchset::series::{is_patch_name, Patch, Series};
 use crate::stamp::files_below;
 
@@ -37,6 +38,9 @@ struct Made {
     series: PathBuf,
     /// What its file `base` is to say, for a series that is carried to another source.
     base: Option<String>,
+    /// The version of the source. Trees of before it was kept have none.
+    #[serde(default)]
+    version: Option<String>,
     /// The patches that were to be carried.
     #[serde(default)]
     carried: Vec<String>,
@@ -54,17 +58,12 @@ pub struct Origin {
 }
 
 impl Origin {
-    /// Of a tree that is being made for the series in a folder of the project.
-    pub fn new(
-        tree: &Path,
-        root: &Path,
-        series: &Path,
-        source: &Source,
-        base: Option<String>,
-    ) -> Result<Origin> {
+    /// Of a tree that is being made of these contents, with this first commit.
+    pub fn new(tree: &Path, contents: &Contents<'_>, source: &Source) -> Result<Origin> {
         let made = Made {
-            series: below(root, series)?.to_path_buf(),
-            base,
+            series: below(contents.layout.root(), &contents.series.dir)?.to_path_buf(),
+            base: contents.base.clone(),
+            version: Some(contents.source.version.clone()),
             carried: Vec::new(),
             source: Some(source.files.clone()),
             commits: BTreeMap::new(),
@@ -81,6 +80,11 @@ impl Origin {
     /// What the file `base` there is to say, if the series was carried to another source.
     pub fn base(&self) -> Option<&str> {
         self.made.base.as_deref()
+    }
+
+    /// The version of the tree's source, if it was kept.
+    pub fn version(&self) -> Option<&str> {
+        self.made.version.as_deref()
     }
 
     /// The patches that were to be carried to another source.

@@ -10,6 +10,7 @@ use std::path::Path;
 use crate::error::{AtPath, Error, Result};
 use crate::event::Sink;
 use crate::layout::{read_text, remove_dir};
+use crate::patchset::base::BASE;
 use crate::patchset::git::{self, git, Contents, EPOCH, LAB, PATCH_TRAILER};
 use crate::patchset::header::message;
 use crate::patchset::origin::Origin;
@@ -72,7 +73,7 @@ fn keep_present(carried: &Series, onto: &Contents<'_>, dir: &Path) -> Result<()>
     }
     let present = Series::read(&onto.series.dir)?;
     origin.keep(root, &[], &present, &present.patches)?;
-    origin.keep_file(root, &present.dir.join("base"))
+    origin.keep_file(root, &present.dir.join(BASE))
 }
 
 /// What a patch does to the files in `before`, which are changed by it: a diff that names the objects that

@@ -13,14 +13,14 @@ use std::path::{Path, PathBuf};
 use crate::error::{AtPath, Error, Result};
 use crate::kernel::tree::{KERNELS, OVERLAY};
 use crate::layout::{write_whole, Layout};
+use crate::patchset::base::{self, BASE};
 use crate::patchset::commit::{self, Commit, Laid, Source};
 use crate::patchset::list;
 use crate::patchset::origin::Origin;
 use crate::patchset::overlay::{self, Division};
 
-/// Files of a series beside its patches.
+/// The list of a series, beside its patches.
 const SERIES: &str = "series";
-const BASE: &str = "base";
 
 /// What a refresh does to the project's files.
 #[derive(Debug, Default, PartialEq)]
@@ -72,6 +72,7 @@ pub fn compare(layout: &Layout, dir: &Path) -> Result<Changes> {
     commit::refuse_detached(&doing, &dir)?;
     let source = Source::of(&dir, origin.has_overlay()?)?;
     origin.refuse_other(&doing, &source)?;
+    base::refuse_other(layout, &doing, &origin)?;
     let commits = commit::read_all(&dir, &source)?;
     if origin.base().is_some() && !commits.iter().any(Commit::is_patch) {
         return Err(Error::usage(

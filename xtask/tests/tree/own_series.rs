@@ -33,25 +33,29 @@ fn fork_at(line: usize) -> String {
 
 /// A plan of a kernel of `lab.toml`, whose sources are tarballs of the project.
 fn plan(worked: &Worked, kernel: &str) -> Plan {
+    let config = LabConfig::parse("lab.toml", &lab_toml(worked)).unwrap();
+    let target = Target {
+        kernel: Some(kernel.to_string()),
+        ..Target::default()
+    };
+    Plan::new(&worked.0.layout, &config, &target, &host()).unwrap()
+}
+
+fn lab_toml(worked: &Worked) -> String {
     let project = &worked.0;
     let source = |name: &str, file: &str| {
         let hash = hash_file(&project.path(file)).unwrap();
         format!("[source.{name}]\norigin = [{{ file = \"{file}\", sha256 = \"{hash}\" }}]\n")
     };
-    let text = format!(
+    format!(
         "default-kernel = \"mine\"\ndefault-machine = \"m\"\n[toolchain]\nllvm = \"19\"\nbindgen = \"0.72.1\"\n{}{}\
          [kernel.mine]\nsource = \"s\"\nseries = \"mine\"\nconfig = [\"base\"]\n\
          [kernel.later]\nsource = \"t\"\nseries = \"mine/later\"\nconfig = [\"base\"]\n\
+         [kernel.newer]\nsource = \"t\"\nseries = \"mine\"\nconfig = [\"base\"]\n\
          [machine.m]\ncpus = 1\nmemory-mib = 512\ncpu = {{ x86_64 = \"max\", arm64 = \"max\" }}\n",
         source("s", "linux.tar"),
         source("t", "later.tar"),
-    );
-    let config = LabConfig::parse("lab.toml", &text).unwrap();
-    let target = Target {
-        kernel: Some(kernel.to_string()),
-        ..Target::default()
-    };
-    Plan::new(&project.layout, &config, &target, &host()).unwrap()
+    )
 }
 
 /// Such a project, with a git tree in `tree`. Nothing is there of what the project has for its own kernels.
@@ -188,6 +192,72 @@ fn a_source_that_is_not_what_it_should_be_is_named() {
     fs::write(&tarball, &whole).unwrap();
     let fetched = source::fetch(&at_first, &Silent).unwrap();
     prepare(&at_first, &fetched, &Silent).unwrap();
+}
+
+#[test]
+fn a_series_is_not_rewritten_for_the_source_of_another_kernel() {
+    let Some(worked) = own() else { return };
+    let project = &worked.0;
+    // Two kernels have it, of sources that differ.
+    for (tarball, sublevel, fork) in [
+        ("linux.tar", 7, "zero\none\ntwo\n"),
+        ("later.tar", 8, "new\nzero\none\ntwo\n"),
+    ] {
+        let makefile = format!("VERSION = 1\nPATCHLEVEL = 0\nSUBLEVEL = {sublevel}\n");
+        write(&project.path("linux/Makefile"), &makefile);
+        write(&project.path("linux/kernel/fork.c"), fork);
+        pack(&project.path("."), &project.path(tarball));
+    }
+    write(&project.path("mine/base"), "1.0.7\n");
+    write(&project.path("mine/0002-fork.patch"), &fork_at(2));
+    let (mine, newer) = (plan(&worked, "mine"), plan(&worked, "newer"));
+    let made = |plan: &Plan, name: &str| {
+        let to = project.path(name);
+        patchset::apply_to(plan, &to, None, &Silent).unwrap();
+        to
+    };
+    let other = made(&newer, "other");
+    let refused = || {
+        refresh::compare(&project.layout, &other)
+            .unwrap_err()
+            .to_string()
+    };
+    let said = refused();
+    for part in [
+        "the tree is of 1.0.8, and mine/base says that the series was made for 1.0.7\n",
+        "patchset rebase --onto KERNEL",
+    ] {
+        assert!(said.contains(part), "{said}");
+    }
+    // Of its own source it is; whose that is, is told once it has been fetched.
+    let own = made(&mine, "own");
+    let changes = refresh::compare(&project.layout, &own).unwrap().to_string();
+    assert!(changes.starts_with("0 to write, 0 to remove"), "{changes}");
+    write(&project.path("lab.toml"), &lab_toml(&worked));
+    let said = refused();
+    assert!(said.contains("patchset apply --kernel mine --to"), "{said}");
+    // Nor is it carried over where the one that it was made for would lose it.
+    let to = project.path("carried");
+    let said = patchset::rebase_to(&mine, &newer, &to, &Silent)
+        .unwrap_err()
+        .to_string();
+    for part in [
+        "mine is the series of kernel \"mine\" too, whose source is the 1.0.7 that it was made for: it would become one for 1.0.8\n",
+        "patchset rebase --from mine --onto newer",
+    ] {
+        assert!(said.contains(part), "{said}");
+    }
+    assert!(!to.exists());
+    patchset::rebase_to(&mine, &plan(&worked, "later"), &to, &Silent).unwrap();
+    refresh::compare(&project.layout, &to).unwrap();
+    // A source that has moved on takes its series along.
+    write(&project.path("mine/base"), "1.0.6\n");
+    let moved = project.path("moved");
+    patchset::rebase_to(&newer, &newer, &moved, &Silent).unwrap();
+    let changes = refresh::compare(&project.layout, &moved).unwrap();
+    refresh::write(&project.layout, &moved, &changes).unwrap();
+    assert_eq!(worked.text("mine/base"), "1.0.8\n");
+    refresh::compare(&project.layout, &other).unwrap();
 }
 
 #[test]
