@@ -11,6 +11,8 @@ use crate::patchset::series::Series;
 
 /// Functions in Rust have no header that a C file could include.
 const IGNORED: &str = "AVOID_EXTERNS";
+/// The tree has no history in which to look for the commits that a patch names.
+const UNKNOWABLE: &str = "UNKNOWN_COMMIT_ID";
 
 /// All errors and warnings. `tree`: an unpacked kernel, whose script it is.
 pub fn problems(tree: &Path, series: &Series, overlay: &[OverlayFile]) -> Result<Vec<String>> {
@@ -39,10 +41,15 @@ fn run(tree: &Path, how: &[&str], files: Vec<PathBuf>) -> Result<Vec<String>> {
         .arg("--root")
         .arg(tree)
         .args(["--terse", "--show-types", "--no-summary"])
+        .args(["--ignore", UNKNOWABLE])
         .args(how.iter().copied())
         .args(files)
-        // A user's .checkpatch.conf has no say.
+        // A .checkpatch.conf of the user's has no say, nor a repository around: it looks for the one where the variable
+        // leads to, in the present folder, in HOME and in .scripts, and for .git in the present folder.
+        .dir(tree)
         .env("HOME", tree)
+        .env_remove("CHECKPATCH_CONFIG_DIR")
+        .env_remove_all("GIT_")
         .env("LC_ALL", "C")
         .output()?;
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -77,6 +84,41 @@ fn findings(said: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::exec::which;
+    use crate::patchset::series::Patch;
+
+    /// What the script of `text` says about a series of one patch, in a tree beside the series.
+    fn said(text: &str) -> Vec<String> {
+        let dir = tempfile::tempdir().unwrap();
+        let (tree, series) = (dir.path().join("tree"), dir.path().join("series"));
+        std::fs::create_dir_all(tree.join("scripts")).unwrap();
+        std::fs::write(tree.join("scripts/checkpatch.pl"), text).unwrap();
+        std::fs::create_dir(&series).unwrap();
+        std::fs::write(series.join("100-x.patch"), "").unwrap();
+        let series = Series {
+            dir: series,
+            patches: vec![Patch::parse("100-x.patch", "").unwrap()],
+            ..Series::none()
+        };
+        let place = format!("{}/", dir.path().canonicalize().unwrap().display());
+        let problems = problems(&tree, &series, &[]).unwrap();
+        let shown = problems.iter().map(|line| line.replace(&place, ""));
+        shown.collect()
+    }
+
+    #[test]
+    fn nothing_of_the_users_surroundings_has_a_say() {
+        if which("perl").is_none() {
+            return;
+        }
+        let script = "use Cwd; my $cwd = getcwd();\n\
+                      print \"x: WARNING:WHERE: $cwd $ENV{HOME}\\n\";\n\
+                      print \"x: WARNING:ASKED: @ARGV\\n\"; exit 1;\n";
+        let said = said(script);
+        assert_eq!(said.len(), 2, "{said:?}");
+        assert!(said[0].ends_with(": tree tree (checkpatch.pl)"), "{said:?}");
+        assert!(said[1].contains(" --ignore UNKNOWN_COMMIT_ID "), "{said:?}");
+    }
 
     #[test]
     fn problems_are_told_by_file_and_line() {
