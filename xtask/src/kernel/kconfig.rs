@@ -20,9 +20,47 @@ struct Definition {
     /// File and line.
     place: String,
     /// Each must hold for the symbol to be offered.
-    conditions: Vec<String>,
+    conditions: Vec<Condition>,
     /// Whether it can be set, and not only be selected by another.
     has_prompt: bool,
+}
+
+/// Something that a symbol depends on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Condition {
+    what: String,
+    /// It counts only where this holds: `depends on WHAT if ONLY_IF`.
+    only_if: Option<String>,
+}
+
+impl Condition {
+    /// One that always counts.
+    fn always(what: &str) -> Self {
+        Condition {
+            what: what.trim().to_string(),
+            only_if: None,
+        }
+    }
+
+    /// What stands behind `depends on`.
+    fn parse(text: &str) -> Self {
+        match text.split_once(" if ") {
+            None => Condition::always(text),
+            Some((what, only_if)) => Condition {
+                only_if: Some(only_if.trim().to_string()),
+                ..Condition::always(what)
+            },
+        }
+    }
+
+    /// The parts of it that do not hold.
+    fn unmet(&self, values: &Values<'_>) -> Vec<String> {
+        let counts = |only_if: &String| expr::unmet(only_if, values).is_empty();
+        match self.only_if.as_ref().is_none_or(counts) {
+            true => expr::unmet(&self.what, values),
+            false => Vec::new(),
+        }
+    }
 }
 
 /// All definitions of a kernel's Kconfig files.
@@ -70,7 +108,7 @@ impl Definition {
         for part in self
             .conditions
             .iter()
-            .flat_map(|condition| expr::unmet(condition, values))
+            .flat_map(|condition| condition.unmet(values))
         {
             if !unmet.contains(&part) {
                 unmet.push(part);
@@ -94,7 +132,7 @@ struct Reader<'a> {
     tree: &'a Path,
     srcarch: &'a str,
     /// What stands around the present line: the conditions of each `if`, `menu` and `choice`.
-    frames: Vec<Vec<String>>,
+    frames: Vec<Vec<Condition>>,
     /// The entry that lines belong to, by symbol; `None` directly inside a frame.
     entry: Option<(String, Definition)>,
     /// A comment's conditions are its own.
@@ -123,7 +161,7 @@ impl Reader<'_> {
                 }
                 "if" => {
                     self.end_entry();
-                    self.frames.push(vec![rest.to_string()]);
+                    self.frames.push(vec![Condition::always(rest)]);
                 }
                 "menu" | "choice" => {
                     self.end_entry();
@@ -161,7 +199,7 @@ impl Reader<'_> {
             None => self.frames.last_mut(),
         };
         if let Some(conditions) = conditions {
-            conditions.push(condition.to_string());
+            conditions.push(Condition::parse(condition));
         }
     }
 
@@ -179,7 +217,7 @@ impl Reader<'_> {
             .map_or("", |(_, behind)| behind)
             .trim();
         if let Some(condition) = behind.strip_prefix("if ") {
-            definition.conditions.push(condition.trim().to_string());
+            definition.conditions.push(Condition::always(condition));
         }
     }
 
@@ -304,6 +342,19 @@ mod tests {
         let all = [("EXPERT", "y"), ("NET", "y"), ("SLUB", "y")];
         assert_eq!(why(TEXT, "KASAN", &all), "Kconfig:8 depends on HAVE_KASAN");
         assert_eq!(why(TEXT, "LAST", &[]), "Kconfig:21 depends on EXPERT");
+    }
+
+    #[test]
+    fn a_dependency_can_depend_on_something() {
+        let text = "menu \"usb\"\n\tdepends on GADGET if !USB\n\
+                    config CDNS\n\tbool \"x\"\n\tdepends on PHY || QUIRK if USB && OF\nendmenu\n";
+        assert_eq!(why(text, "CDNS", &[]), "Kconfig:3 depends on GADGET");
+        let usb = [("USB", "y"), ("OF", "y")];
+        assert_eq!(why(text, "CDNS", &usb), "Kconfig:3 depends on PHY || QUIRK");
+        assert_eq!(
+            why(text, "CDNS", &[("USB", "y")]),
+            "Kconfig:3 has all that it depends on: a choice or another symbol decides"
+        );
     }
 
     #[test]
