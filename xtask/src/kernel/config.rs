@@ -142,8 +142,7 @@ fn make_config(
         remove_dir(&obj.join(folder))?;
     }
     let asked = obj.join("asked.config");
-    let text: String = fragments.iter().map(|(_, text)| text.as_str()).collect();
-    write_whole(&asked, text.as_bytes())?;
+    write_whole(&asked, joined(fragments).as_bytes())?;
     tools
         .make(doing.clone(), &tree.path, &obj, arch)
         .env("KCONFIG_ALLCONFIG", &asked)
@@ -168,6 +167,12 @@ fn make_config(
             .hint("ask for what it depends on in the same fragment, or take it out"));
     }
     Ok(stamp::hash_bytes(result.as_bytes()))
+}
+
+/// The fragments as one text. The last line of one may have no end.
+fn joined(fragments: &[(String, String)]) -> String {
+    let texts: Vec<&str> = fragments.iter().map(|(_, text)| text.as_str()).collect();
+    texts.join("\n")
 }
 
 /// The symbols that fragments ask for; a later fragment overrides an earlier one.
@@ -282,6 +287,12 @@ mod tests {
         let symbols = ["A", "B", "C"].map(str::to_string);
         let found = unset(&symbols, "CONFIG_A=y\n# CONFIG_B is not set\nCONFIG_AB=y\n");
         assert_eq!(found, ["B", "C"]);
+    }
+
+    #[test]
+    fn the_last_line_of_a_fragment_needs_no_end() {
+        let both = [fragment("a", "CONFIG_A=y"), fragment("b", "CONFIG_B=y")];
+        assert_eq!(joined(&both), "CONFIG_A=y\nCONFIG_B=y");
     }
 
     #[test]
