@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 //! Kernel configuration: nothing but what the fragments ask for and what that
-//! needs, and a check that every symbol asked for came through.
+//! needs, and a check that every symbol asked for came through and is one of the kernel's.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use crate::arch::Arch;
@@ -22,6 +22,8 @@ use crate::stamp::{self, Inputs};
 
 /// What symbols begin with in a configuration, and not in Kconfig files.
 const PREFIX: &str = "CONFIG_";
+/// The fragment of what is switched off whatever the others say. A prefix of the series may not have it at all.
+const SWITCHED_OFF: &str = "(switched off)";
 
 /// A configured object folder.
 #[derive(Debug, Clone)]
@@ -118,7 +120,7 @@ pub fn read_fragments(plan: &Plan, arch: Arch) -> Result<Vec<(String, String)>> 
     let off = |symbol: &String| format!("{PREFIX}{symbol}=n\n");
     let without: String = plan.kernel.without.iter().map(off).collect();
     if !without.is_empty() {
-        fragments.push(("(switched off)".to_string(), without));
+        fragments.push((SWITCHED_OFF.to_string(), without));
     }
     Ok(fragments)
 }
@@ -152,21 +154,54 @@ fn make_config(
             |_, _| {},
         )?;
     let result = read_text(&obj.join(".config"))?;
-    let lost = lost_symbols(&wanted, &result);
-    if !lost.is_empty() {
-        let symbols = Symbols::read(&tree.path, arch.kbuild_name());
-        let values = values(&result);
-        let lines: Vec<String> = lost
-            .iter()
-            .map(|(symbol, words)| {
-                let symbol = symbol.trim_start_matches(PREFIX);
-                format!("{words}: {}", symbols.why(symbol, &values))
-            })
-            .collect();
-        return Err(Error::usage(doing, lines.join("\n"))
-            .hint("ask for what it depends on in the same fragment, or take it out"));
+    let read = || Symbols::read(&tree.path, arch.kbuild_name());
+    let problems = problems(&wanted, &result, read);
+    if !problems.is_empty() {
+        return Err(Error::usage(doing, problems.join("\n")).hint(
+            "ask for what it depends on in the same fragment, or take it out; \
+             what only some kernels have goes into a fragment of theirs",
+        ));
     }
     Ok(stamp::hash_bytes(result.as_bytes()))
+}
+
+/// What of the fragments did not come through, or means nothing to the kernel. Its symbols are read only if
+/// something did not, or is not spoken of.
+fn problems(wanted: &Wanted, result: &str, read: impl FnOnce() -> Symbols) -> Vec<String> {
+    let (lost, unspoken) = (lost_symbols(wanted, result), unspoken(wanted, result));
+    if lost.is_empty() && unspoken.is_empty() {
+        return Vec::new();
+    }
+    let (symbols, values) = (read(), values(result));
+    let why = |(symbol, words): (String, String)| {
+        let symbol = symbol.trim_start_matches(PREFIX);
+        format!("{words}: {}", symbols.why(symbol, &values))
+    };
+    let is_undefined = |(symbol, _): &(String, String)| {
+        let symbol = symbol.trim_start_matches(PREFIX);
+        !symbols.defines(symbol)
+    };
+    let undefined = unspoken.into_iter().filter(is_undefined);
+    lost.into_iter().chain(undefined).map(why).collect()
+}
+
+/// Symbols that were to be off and that a finished configuration does not mention, each with that in words: those that
+/// cannot be set as things are, and those that do not exist.
+fn unspoken(wanted: &Wanted, result: &str) -> Vec<(String, String)> {
+    let off = |line: &'_ str| {
+        let symbol = line.strip_prefix("# ")?.strip_suffix(" is not set")?;
+        Some(symbol.to_string())
+    };
+    let mentioned: BTreeSet<String> = result.lines().filter_map(off).collect();
+    let asked = wanted
+        .iter()
+        .filter(|(_, (value, fragment))| value == "n" && fragment != SWITCHED_OFF);
+    let unspoken = asked.filter(|(symbol, _)| !mentioned.contains(*symbol));
+    let told = unspoken.map(|(symbol, (value, fragment))| {
+        let words = format!("images/kernel/{fragment}: {symbol}={value} switches nothing off");
+        (symbol.clone(), words)
+    });
+    told.collect()
 }
 
 /// The fragments as one text. The last line of one may have no end.
@@ -280,6 +315,29 @@ mod tests {
         images/kernel/base.config: CONFIG_B=n did not come through: it is y
         images/kernel/debug.config: CONFIG_N=8 did not come through: it is 4
         ");
+    }
+
+    #[test]
+    fn what_no_kconfig_file_knows_cannot_be_switched_off() {
+        let dir = tempfile::tempdir().unwrap();
+        let kconfig =
+            "config THERE\n\tbool \"x\"\nconfig HIDDEN\n\tbool \"x\"\n\tdepends on THERE\n";
+        std::fs::write(dir.path().join("Kconfig"), kconfig).unwrap();
+        let base = "CONFIG_THERE=n\nCONFIG_HIDDEN=n\nCONFIG_HIDDE=n\n# CONFIG_GONE is not set\nCONFIG_NONE=y\n";
+        let off = "CONFIG_OF_LATER_PATCHES=n\n";
+        let all = [fragment("base.config", base), fragment(SWITCHED_OFF, off)];
+        let read = || Symbols::read(dir.path(), "x86");
+        let told = problems(&wanted(&all).unwrap(), "# CONFIG_THERE is not set\n", read);
+        insta::assert_snapshot!(told.join("\n"), @r"
+        images/kernel/base.config: CONFIG_NONE=y did not come through: it is not set: no Kconfig file of this kernel defines it
+        images/kernel/base.config: CONFIG_GONE=n switches nothing off: no Kconfig file of this kernel defines it
+        images/kernel/base.config: CONFIG_HIDDE=n switches nothing off: no Kconfig file of this kernel defines it (did you mean HIDDEN?)
+        ");
+        // Where every one is spoken of, nobody has to look.
+        let there = [fragment("base.config", "CONFIG_THERE=n\n")];
+        let unread = || unreachable!();
+        let wanted = wanted(&there).unwrap();
+        assert!(problems(&wanted, "# CONFIG_THERE is not set\n", unread).is_empty());
     }
 
     #[test]
