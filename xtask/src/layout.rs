@@ -5,6 +5,7 @@
 
 mod lock;
 
+use std::collections::HashMap;
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::MetadataExt;
@@ -177,11 +178,25 @@ pub fn remove_dir(path: &Path) -> Result<()> {
     }
 }
 
-/// What the files below a folder take of the disk, in bytes; what cannot be looked at counts nothing.
+/// What is free on the disk once a folder is gone, in bytes. What cannot be looked at counts nothing, and a file that
+/// has a link outside of the folder neither: it stays.
 pub fn disk_bytes(dir: &Path) -> u64 {
     let entries = walkdir::WalkDir::new(dir).into_iter().flatten();
-    let metas = entries.filter_map(|entry| entry.metadata().ok());
-    metas.map(|meta| meta.blocks() * 512).sum()
+    let mut bytes = 0;
+    // Links that are still to be found, by file.
+    let mut linked: HashMap<(u64, u64), u64> = HashMap::new();
+    for meta in entries.filter_map(|entry| entry.metadata().ok()) {
+        if !meta.is_dir() && meta.nlink() > 1 {
+            let left = linked.entry((meta.dev(), meta.ino()));
+            let left = left.or_insert_with(|| meta.nlink());
+            *left = left.saturating_sub(1);
+            if *left > 0 {
+                continue;
+            }
+        }
+        bytes += meta.blocks() * 512;
+    }
+    bytes
 }
 
 /// Reads a text file.
@@ -219,4 +234,24 @@ pub fn copy_whole(from: &Path, to: &Path) -> Result<()> {
         .map_err(|err| err.error)
         .at("renaming to", to)?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_with_two_names_is_freed_once_and_with_one_elsewhere_not_at_all() {
+        let dir = tempfile::tempdir().unwrap();
+        let inside = dir.path().join("inside");
+        create_dir(&inside).unwrap();
+        let empty = disk_bytes(&inside);
+        fs::write(inside.join("one"), [1u8; 100_000]).unwrap();
+        let one = disk_bytes(&inside);
+        assert!(one >= empty + 100_000, "{one}");
+        fs::hard_link(inside.join("one"), inside.join("two")).unwrap();
+        assert_eq!(disk_bytes(&inside), one);
+        fs::hard_link(inside.join("one"), dir.path().join("outside")).unwrap();
+        assert_eq!(disk_bytes(&inside), empty);
+    }
 }
