@@ -12,7 +12,7 @@ use xtask::kernel::source::fetch;
 use xtask::kernel::source::local::{commit, state};
 use xtask::stamp::hash_bytes;
 
-use crate::project::{plan_of, there};
+use crate::project::{age, plan_of, there};
 
 /// Runs git in a folder as a user does.
 fn git_in(dir: &Path, args: &[&str]) {
@@ -38,6 +38,12 @@ fn every_edit_of_a_tree_shows_in_its_state() {
     run(&["commit", "-qm", "x"]);
     let mut states = vec![state(root).unwrap()];
     assert_eq!(states[0], state(root).unwrap());
+    // A file that is older than git knows makes no other state, and git is not to note it in what is not ours.
+    let index = || std::fs::read(root.join(".git/index")).unwrap();
+    let before = index();
+    age(&root.join("Makefile"));
+    assert_eq!(states[0], state(root).unwrap());
+    assert!(index() == before);
     write("Makefile", "none:\n");
     states.push(state(root).unwrap());
     write("new.c", "1\n");

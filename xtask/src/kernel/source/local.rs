@@ -3,7 +3,7 @@
 //! Sources of the user's own: a commit of a git repository, packed into the cache like any other source,
 //! and a tree that is built where it lies.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use super::{version, Fetched};
@@ -115,7 +115,16 @@ pub fn state(dir: &Path) -> Result<String> {
     }
     const DOING: &str = "looking at what has changed in a kernel tree";
     let mut said = commit(dir, None)?.into_bytes();
-    said.extend(git(DOING, dir, ["diff", "--binary", "--no-ext-diff", "HEAD"]).read_bytes()?);
+    // It writes what it finds out about unchanged files into the index, whatever it is told about locks: into a copy.
+    let ask = ["rev-parse", "--path-format=absolute", "--git-path", "index"];
+    let index = PathBuf::from(git(DOING, dir, ask).read()?);
+    let copied = tempfile::tempdir().map_err(|err| Error::lab(DOING, err.to_string()))?;
+    let copy = copied.path().join("index");
+    if index.is_file() {
+        std::fs::copy(&index, &copy).at("copying", &index)?;
+    }
+    let diff = git(DOING, dir, ["diff", "--binary", "--no-ext-diff", "HEAD"]);
+    said.extend(diff.env("GIT_INDEX_FILE", &copy).read_bytes()?);
     let new = git(
         DOING,
         dir,
