@@ -15,8 +15,8 @@ use crate::plan::{series_of, Plan};
 /// The file, in the series' folder.
 pub const BASE: &str = "base";
 
-/// Refuses to take patches from a tree of another source than that of the series: their hunks would lie where they do
-/// there. One that the series was carried to is that of the series to come.
+/// Refuses to take patches from a tree of another source than that of the series, where a kernel has the latter: their
+/// hunks would lie where they do in the former. One that the series was carried to is that of the series to come.
 pub fn refuse_other(layout: &Layout, doing: &str, origin: &Origin) -> Result<()> {
     let of_tree = origin.version().filter(|found| version::is_known(found));
     let (Some(of_tree), None) = (of_tree, origin.base()) else {
@@ -28,14 +28,14 @@ pub fn refuse_other(layout: &Layout, doing: &str, origin: &Origin) -> Result<()>
     if base == of_tree {
         return Ok(());
     }
+    // A package that was updated is the same kernel's all the same.
     let kernels = kernels_of(layout, &dir, base);
-    let hint = match kernels.first() {
-        Some((kernel, _)) => format!(
-            "`cargo xtask patchset apply --kernel {kernel} --to DIR` makes a tree of that one; git am puts in what was done here"
-        ),
-        None => "`cargo xtask patchset rebase --onto KERNEL --to DIR` makes a tree in which the series is carried to another version"
-            .to_string(),
+    let Some((kernel, _)) = kernels.first() else {
+        return Ok(());
     };
+    let hint = format!(
+        "`cargo xtask patchset apply --kernel {kernel} --to DIR` makes a tree of that one; git am puts in what was done here"
+    );
     Err(Error::usage(
         doing,
         format!(
