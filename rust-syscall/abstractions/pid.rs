@@ -51,9 +51,9 @@ impl Pid {
         Some(unsafe { ARef::from_raw(pid.cast()) })
     }
 
-    /// A number that no other process has, or has had since boot.
+    /// A number that no other process has, or has had since boot; of a pid that has, or has had, a process.
     pub fn serial(&self) -> u64 {
-        // SAFETY: the pid is valid, and its number does not change.
+        // SAFETY: the pid is valid. Its number is set before the process can be found, and never changed.
         unsafe { *crate::variant::pid_serial(self.0.get()) }
     }
 
@@ -98,6 +98,12 @@ impl Drop for TasklistGuard {
 }
 
 impl Task {
+    /// When the task was made, in nanoseconds of CLOCK_MONOTONIC.
+    pub fn start_ns(&self) -> u64 {
+        // SAFETY: the task is valid; it is set when a task is made.
+        unsafe { (*self.as_raw()).start_time }
+    }
+
     /// The task's process identifier; `None` once it has been reaped.
     pub fn pid_struct(&self) -> Option<ARef<Pid>> {
         // SAFETY: the task is valid; the result owns a count or is null.
@@ -207,8 +213,8 @@ fn fill_tree(root: &Task, found: &mut KVec<ARef<Task>>) -> bool {
 /// held.
 unsafe fn parent_of(task: *mut bindings::task_struct) -> Option<*mut bindings::task_struct> {
     // SAFETY: the task is valid. Reaping takes its pid away with `tasklist_lock` held for writing
-    // (`__unhash_process`), and until then it is among the children of its parent, which cannot be reaped
-    // before it has given them to another.
+    // (`__unhash_process`). Until then its process is among the children of its parent, which cannot be reaped
+    // before it has given them to another, thread by thread (`forget_original_parent`).
     unsafe { (!(*task).thread_pid.is_null()).then(|| (*task).real_parent) }
 }
 

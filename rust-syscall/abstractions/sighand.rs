@@ -279,19 +279,6 @@ fn set_really_blocked(mask: u64) {
     }
 }
 
-/// Whether one of `signals` waits for the current task to take it.
-pub fn is_pending_for_current(signals: u64) -> Result<bool> {
-    let task = crate::current!();
-    let guard = SighandGuard::new(task)?;
-    // SAFETY: `siglock` is held.
-    let (pending, blocked) = unsafe {
-        let of = |target| (*guard.pending(target)).signal.sig[0] as u64;
-        let pending = of(Target::Thread) | of(Target::Process);
-        (pending, (*task.as_raw()).blocked.sig[0] as u64)
-    };
-    Ok(pending & !blocked & signals != 0)
-}
-
 fn set_blocked(mask: u64) {
     let mut set = bindings::sigset_t {
         sig: [mask as c_ulong],
@@ -323,14 +310,17 @@ pub fn is_current_dying() -> bool {
     pending & KILL != 0
 }
 
-/// Forgets what is pending for the current task and its process, but not that it is being killed.
-pub fn flush_current() -> Result {
+/// Forgets what is pending for the current task and its process, but not that it is being killed; the
+/// signals that it has forgotten, as a mask.
+pub fn flush_current() -> Result<u64> {
     let task = crate::current!();
     let guard = SighandGuard::new(task)?;
+    let mut forgotten = 0;
     for target in [Target::Thread, Target::Process] {
         let pending = guard.pending(target);
         // SAFETY: `siglock` is held; the list is the current task's own.
         unsafe {
+            forgotten |= (*pending).signal.sig[0] as u64;
             let kept = (*pending).signal.sig[0] & KILL;
             bindings::flush_sigqueue(pending);
             (*pending).signal.sig[0] |= kept;
@@ -339,7 +329,7 @@ pub fn flush_current() -> Result {
     // SAFETY: `siglock` is held, and the current task looks at its signals again before it
     // returns to user space.
     unsafe { bindings::recalc_sigpending() };
-    Ok(())
+    Ok(forgotten & !bit(SIGKILL))
 }
 
 /// Sets whether the parent of the current process, which is not stopped, can ask that it was

@@ -164,8 +164,9 @@ impl Play<'_> {
         }
         cast.coordinator.signal(Signal::SIGKILL)?;
         if reading {
+            // No signal has interrupted them.
             for puppet in tree {
-                puppet.expect(Err(Errno::EINTR))?;
+                puppet.expect(Err(Errno::ECANCELED))?;
             }
             return cast.strike();
         }
@@ -174,6 +175,19 @@ impl Play<'_> {
         cast.root.signal(Signal::SIGKILL)?;
         cast.first.expect(Err(Errno::ESRCH))?;
         cast.second.expect(Err(Errno::ESRCH))?;
+        cast.strike()
+    }
+
+    /// A parent that has fewer rights than the root has no say in what becomes of it.
+    fn coordinated_by_another_user(&self) -> Result<(), String> {
+        let cast = self.cast(Flaw::LesserCoordinator)?;
+        cast.root.order(self.saved[0]);
+        asleep(&[cast.root])?;
+        cast.coordinator.obeys(Beginning::Image as i32, Err(Errno::EPERM))?;
+        // Not even that it has failed is told.
+        asleep(&[cast.root])?;
+        cast.root.signal(Signal::SIGUSR1)?;
+        cast.root.expect(Err(Errno::EINTR))?;
         cast.strike()
     }
 
@@ -270,7 +284,7 @@ fn run(stage: &Stage) -> Result<(), String> {
         saved: [saved(0)?, saved(1)?, saved(2)?],
     };
     type Scene<'a> = (&'static str, Box<dyn Fn() -> Result<(), String> + 'a>);
-    let scenes: [Scene<'_>; 17] = [
+    let scenes: [Scene<'_>; 18] = [
         ("P1: strangers and duplicates", Box::new(|| play.strangers())),
         ("P10: a task below the wrong parent", Box::new(|| play.refused_in_its_turn(Flaw::Misplaced, Errno::ESRCH))),
         ("a task of another user", Box::new(|| play.refused_in_its_turn(Flaw::OtherUser, Errno::EPERM))),
@@ -281,6 +295,7 @@ fn run(stage: &Stage) -> Result<(), String> {
         ("P3: an image that cannot be begun with", Box::new(|| play.begins_wrongly())),
         ("P5: a coordinator that dies while it reads", Box::new(|| play.coordinator_ends(true))),
         ("P5: a coordinator that dies before it begins", Box::new(|| play.coordinator_ends(false))),
+        ("a coordinator of another user", Box::new(|| play.coordinated_by_another_user())),
         ("P7: a root that is not pids[0]", Box::new(|| play.claims_the_root())),
         ("P4: a signal to a task while another restores", Box::new(|| play.interrupted_beside(|cast| cast.second))),
         ("P5: a signal to the coordinator while a task restores", Box::new(|| play.interrupted_beside(|cast| cast.coordinator))),

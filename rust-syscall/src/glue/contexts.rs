@@ -6,7 +6,7 @@
 //! Lock order: the list's lock is taken alone, and not held while a task restores.
 
 use super::debug;
-use super::failure::Failure;
+use super::failure::{numbers::ECANCELED, Failure};
 use super::monitor::{error, Context};
 use crate::restart::registry::{self, Entry, Missed, Refused, Registry};
 use kernel::alloc::{flags::GFP_KERNEL, KVec};
@@ -19,6 +19,7 @@ use kernel::sync::lock::{mutex::MutexBackend, Guard};
 use kernel::sync::{Arc, CondVar, CondVarTimeoutResult, Mutex};
 use kernel::task::Task;
 use kernel::task_current::current_task;
+use kernel::task_sleep::now_ns;
 use kernel::{new_condvar, new_mutex};
 
 /// How often those who look for a restart look whether its root lives, in jiffies: a quarter to a
@@ -42,17 +43,26 @@ struct Contexts {
 struct List {
     /// A place that is empty is used again.
     places: KVec<Option<Place>>,
-    /// How restarts ended, the oldest forgotten first. Of the root it keeps a number: a reference would keep
-    /// its pid namespace.
+    /// How restarts ended, the oldest forgotten first: for those who come late. Of the root it keeps a number,
+    /// since a reference would keep its pid namespace.
     ended: [Option<Ended>; REMEMBERED],
     next: usize,
 }
 
-/// A restart in progress.
+/// A root whose restart is in progress or waited for.
 struct Place {
     root: ARef<Pid>,
-    /// `None` while the image's beginning is read.
-    context: Option<Arc<Context>>,
+    state: State,
+    /// How many wait for a restart of it. For them its end is kept here.
+    seekers: usize,
+}
+
+enum State {
+    /// Nobody has begun.
+    Awaited,
+    Tried,
+    Begun(Arc<Context>),
+    Over(i32),
 }
 
 /// A restart that is over.
@@ -61,6 +71,8 @@ struct Ended {
     /// The root's [`Pid::serial`].
     root: u64,
     errno: i32,
+    /// On the clock of [`Task::start_ns`].
+    at_ns: u64,
 }
 
 /// What a restart is looked for by.
@@ -94,51 +106,72 @@ pub(crate) fn init() -> Result {
 }
 
 impl List {
-    fn place(&self, root: &Pid) -> Option<usize> {
-        self.places.iter().position(|place| {
+    fn place(&mut self, root: &Pid) -> Option<&mut Place> {
+        let mut places = self.places.iter_mut().flatten();
+        places.find(|place| core::ptr::eq::<Pid>(&*place.root, root))
+    }
+
+    /// The root's place, a new one if it has none.
+    fn place_or_new(&mut self, root: &ARef<Pid>) -> Result<&mut Place> {
+        let is_of = |place: &Option<Place>| {
             let place = place.as_ref();
-            place.is_some_and(|place| core::ptr::eq::<Pid>(&*place.root, root))
-        })
-    }
-
-    fn is_of(root: u64) -> impl Fn(&Option<Ended>) -> bool {
-        move |ended| ended.is_some_and(|ended| ended.root == root)
-    }
-
-    /// Makes a restart of this root one in progress.
-    fn begin(&mut self, root: &ARef<Pid>, context: Option<Arc<Context>>) -> Result {
-        let place = Place {
-            root: root.clone(),
-            context,
+            place.is_some_and(|place| core::ptr::eq::<Pid>(&*place.root, &**root))
         };
-        let known = self.place(root);
-        let free = || self.places.iter().position(Option::is_none);
-        match known.or_else(free).and_then(|at| self.places.get_mut(at)) {
-            Some(at) => *at = Some(place),
-            None => self.places.push(Some(place), GFP_KERNEL)?,
-        }
-        self.forget(root.serial());
-        Ok(())
+        let at = match self.places.iter().position(is_of) {
+            Some(known) => known,
+            None => {
+                let free = self.places.iter().position(Option::is_none);
+                let at = free.unwrap_or(self.places.len());
+                if free.is_none() {
+                    self.places.push(None, GFP_KERNEL)?;
+                }
+                at
+            }
+        };
+        let place = self.places.get_mut(at).ok_or(EINVAL)?;
+        Ok(place.get_or_insert_with(|| Place {
+            root: root.clone(),
+            state: State::Awaited,
+            seekers: 0,
+        }))
     }
 
-    /// Keeps how it ended. Whoever tells has a reference to the context, if there is one.
-    fn end(&mut self, root: &Pid, errno: i32) {
-        if let Some(place) = self.place(root).and_then(|at| self.places.get_mut(at)) {
-            *place = None;
-        }
-        self.forget(root.serial());
-        if let Some(ended) = self.ended.get_mut(self.next) {
-            *ended = Some(Ended {
-                root: root.serial(),
-                errno,
+    /// Gives up a place that nobody needs any more. Whoever ends a restart has a reference to its context.
+    fn tidy(&mut self, root: &Pid) {
+        for place in self.places.iter_mut() {
+            let unused = place.as_ref().is_some_and(|place| {
+                let idle = matches!(place.state, State::Awaited | State::Over(_));
+                core::ptr::eq::<Pid>(&*place.root, root) && idle && place.seekers == 0
             });
+            if unused {
+                *place = None;
+            }
+        }
+    }
+
+    /// Keeps how a restart ended.
+    fn end(&mut self, root: &Pid, errno: i32) {
+        if let Some(place) = self.place(root) {
+            place.state = State::Over(errno);
+        }
+        self.tidy(root);
+        let ended = Ended {
+            root: root.serial(),
+            errno,
+            at_ns: now_ns(),
+        };
+        self.forget(ended.root);
+        if let Some(place) = self.ended.get_mut(self.next) {
+            *place = Some(ended);
         }
         self.next = (self.next + 1) % REMEMBERED;
     }
 
     fn forget(&mut self, root: u64) {
-        for ended in self.ended.iter_mut().filter(|ended| Self::is_of(root)(ended)) {
-            *ended = None;
+        for ended in &mut self.ended {
+            if ended.is_some_and(|ended| ended.root == root) {
+                *ended = None;
+            }
         }
     }
 }
@@ -154,26 +187,46 @@ impl Registry for Contexts {
     }
 
     fn of_root(list: &Self::List<'_>, sought: &Sought) -> Option<Entry<Arc<Context>>> {
-        if let Some(Some(place)) = list.place(&sought.root).and_then(|at| list.places.get(at)) {
-            return Some(match &place.context {
-                Some(context) => Entry::Begun(context.clone()),
-                None => Entry::Tried,
-            });
+        let root = &sought.root;
+        let mut places = list.places.iter().flatten();
+        let place = places.find(|place| core::ptr::eq::<Pid>(&*place.root, &**root));
+        match place.map(|place| &place.state) {
+            Some(State::Tried) => return Some(Entry::Tried),
+            Some(State::Begun(context)) => return Some(Entry::Begun(context.clone())),
+            Some(State::Over(errno)) => return Some(Entry::Over(*errno)),
+            Some(State::Awaited) | None => {}
         }
-        let root = sought.root.serial();
-        let ended = list.ended.iter().find(|ended| List::is_of(root)(ended));
-        ended.copied().flatten().map(|ended| Entry::Over(ended.errno))
+        // Who was made since is there for the next one.
+        let (root, since) = (root.serial(), kernel::current!().start_ns());
+        let mut ended = list.ended.iter().flatten();
+        let ended = ended.find(|ended| ended.root == root && since <= ended.at_ns);
+        ended.map(|ended| Entry::Over(ended.errno))
     }
 
     fn set(list: &mut Self::List<'_>, sought: &Sought, entry: Entry<Arc<Context>>) -> Result {
-        match entry {
-            Entry::Tried => list.begin(&sought.root, None),
-            Entry::Begun(context) => list.begin(&sought.root, Some(context)),
+        let state = match entry {
+            Entry::Tried => State::Tried,
+            Entry::Begun(context) => State::Begun(context),
             Entry::Over(errno) => {
                 list.end(&sought.root, errno);
-                Ok(())
+                return Ok(());
             }
+        };
+        list.place_or_new(&sought.root)?.state = state;
+        list.forget(sought.root.serial());
+        Ok(())
+    }
+
+    fn attend(list: &mut Self::List<'_>, sought: &Sought) -> Result {
+        list.place_or_new(&sought.root)?.seekers += 1;
+        Ok(())
+    }
+
+    fn leave(list: &mut Self::List<'_>, sought: &Sought) {
+        if let Some(place) = list.place(&sought.root) {
+            place.seekers = place.seekers.saturating_sub(1);
         }
+        list.tidy(&sought.root);
     }
 
     fn is_same(&self, one: &Arc<Context>, other: &Arc<Context>) -> bool {
@@ -229,7 +282,7 @@ pub(crate) fn publish(context: &Arc<Context>) -> Result<(), Failure> {
 pub(crate) fn abandon(root: &ARef<Pid>, errno: i32) {
     if let Some(contexts) = CONTEXTS.get() {
         // The root has a place: nothing is added.
-        let _ = registry::abandon(contexts, &Sought::of(root), errno);
+        let _ = registry::abandon(contexts, &Sought::of(root), for_those_outside(errno));
     }
 }
 
@@ -243,16 +296,26 @@ pub(crate) fn find(root: &ARef<Pid>, is_root: bool) -> Result<Arc<Context>, Fail
     };
     let waiting = |error| Failure::doing(error, "waiting for the root to begin the restart");
     registry::find(contexts()?, &sought).map_err(|missed| match missed {
+        Missed::NotAdded(error) => waiting(error),
         Missed::NoRoot => waiting(ESRCH),
         Missed::Signal => waiting(EINTR),
         Missed::Over(errno) => Failure::told(error(errno)),
     })
 }
 
+/// What they get who did not take part in a restart that ended with `errno`, positive: no signal has
+/// interrupted them.
+fn for_those_outside(errno: i32) -> i32 {
+    match -errno {
+        interrupted if interrupted == EINTR.to_errno() => -ECANCELED,
+        _ => errno,
+    }
+}
+
 /// The restart is over: nobody finds it any more, and those who come late get `errno`.
 pub(crate) fn end(context: &Arc<Context>, errno: i32) {
     if let Some(contexts) = CONTEXTS.get() {
         // Nothing is added to the list.
-        let _ = registry::end(contexts, &Sought::of(&context.root), context, errno);
+        let _ = registry::end(contexts, &Sought::of(&context.root), context, for_those_outside(errno));
     }
 }

@@ -22,6 +22,17 @@ use kernel::current;
 use kernel::error::code::*;
 use kernel::task::Task;
 
+/// Whether the caller has all that `other` has: ids and capabilities. Other than for a debugger it does not
+/// matter whether `other` can be dumped.
+pub(crate) fn caller_has_rights_of(other: &Task) -> bool {
+    let (own, its) = (current!().credentials(), other.credentials());
+    let is_one_of = |own: [u32; 4]| move |id: &u32| *id != UNMAPPED && own.contains(id);
+    own.shares_user_ns_with(&its)
+        && its.uids().iter().all(is_one_of(own.uids()))
+        && its.gids().iter().all(is_one_of(own.gids()))
+        && its.capabilities().permitted & !own.capabilities().permitted == 0
+}
+
 /// Writes the task's credentials, as its user namespace sees them.
 pub(crate) fn save(task: &Task, out: &mut Saver) -> Result<(), Failure> {
     let creds = task.credentials();

@@ -10,6 +10,8 @@ use kernel::sync::aref::ARef;
 
 /// Error numbers that the `kernel` crate has no name for yet; the same on both architectures.
 pub(crate) mod numbers {
+    /// ECANCELED.
+    pub(crate) const ECANCELED: i32 = -125;
     /// EOVERFLOW.
     pub(crate) const EOVERFLOW: i32 = -75;
     /// EOPNOTSUPP: something that cannot be carried.

@@ -200,6 +200,11 @@ impl Call {
         if self.mode == Mode::Coordinator && !is_child() {
             return Err(Failure::doing(ESRCH, "coordinating: the root is no child of the caller"));
         }
+        // A child may have come by more rights than its parent, who is not to say what becomes of it.
+        let may = || creds::caller_has_rights_of(root) || root.may_attach();
+        if self.mode == Mode::Coordinator && !may() {
+            return Err(Failure::doing(EPERM, "coordinating: the root has rights that the caller lacks"));
+        }
         contexts::announce(&self.root)?;
         let pid = self.root.clone();
         self.begin_announced(root, logs).inspect_err(|failure| {

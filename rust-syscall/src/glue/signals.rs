@@ -9,7 +9,7 @@ use crate::image::header::Kind;
 use crate::image::list::Entry;
 use crate::image::record::signals::SIGINFO_BYTES;
 use crate::image::record::{Pending, SigAction, SignalActions, SignalState};
-use kernel::error::code::*;
+use kernel::error::{code::*, Result};
 use kernel::mm::space::task_size;
 use kernel::pid::look_at_signals_on_return;
 use kernel::sighand::{
@@ -20,8 +20,10 @@ use kernel::task::Task;
 // The kernel's siginfo has the size that the format gives it.
 const _: () = assert!(SIGINFO_BYTES == sighand::SIGINFO_BYTES);
 
+/// SIG_IGN.
+const IGNORED: u64 = 1;
 /// Handlers that are none: SIG_DFL and SIG_IGN.
-const LAST_SPECIAL_HANDLER: u64 = 1;
+const LAST_SPECIAL_HANDLER: u64 = IGNORED;
 
 /// Writes what the task does about signals, and those that it has yet to take.
 pub(crate) fn save(task: &Task, out: &mut Saver) -> Result<(), Failure> {
@@ -91,13 +93,13 @@ pub(crate) struct Mask(Masks);
 /// Makes the current task's signals those of the image. Until [`Mask::set`] nothing restored is taken: all
 /// that can be blocked is, but for signals that end the restart, which interrupt its waits.
 pub(crate) fn load(input: &mut Loader) -> Result<Mask, Failure> {
-    let doing = "looking for a signal that ends the restart";
-    if sighand::is_pending_for_current(ENDING).doing(doing)? {
-        return Err(Failure::doing(EINTR, "restoring signals: one has come that ends the restart"));
-    }
+    let ending = ENDING & !unwanted().doing("reading what the caller does about signals")?;
     sighand::block_all();
     // What was sent to the program that called restart(2) is nothing to the restored one.
-    sighand::flush_current().doing("forgetting pending signals")?;
+    let forgotten = sighand::flush_current().doing("forgetting pending signals")?;
+    if forgotten & ending != 0 {
+        return Err(Failure::doing(EINTR, "restoring signals: one has come that ends the restart"));
+    }
     load_actions(input)?;
     let record = input.take(Kind::SignalState)?;
     let state: SignalState = record.body(input.limits)?;
@@ -114,11 +116,20 @@ pub(crate) fn load(input: &mut Loader) -> Result<Mask, Failure> {
         pending |= sighand::bit(signal.signo);
     }
     // One of the image's own is no sign that somebody wants an end.
-    sighand::block_all_but(ENDING & !pending);
+    sighand::block_all_but(ending & !pending);
     Ok(Mask(Masks {
         blocked: state.blocked,
         saved: state.saved,
     }))
+}
+
+/// The signals that the program which called restart(2) blocks or ignores: `nohup` is good for a restart too.
+fn unwanted() -> Result<u64> {
+    let current = kernel::current!();
+    let actions = current.signal_actions()?;
+    let ignored = (1..).zip(&actions).filter(|(_, action)| action.handler == IGNORED);
+    let ignored = ignored.fold(0, |mask, (signo, _)| mask | sighand::bit(signo));
+    Ok(ignored | current.signal_masks()?.blocked)
 }
 
 fn load_actions(input: &mut Loader) -> Result<(), Failure> {

@@ -4,10 +4,10 @@
 //! restarts in progress, over a lock and a way to wait and wake that the caller
 //! provides.
 //!
-//! Who comes before the restart has begun waits for it; who comes when it is over
-//! learns how it ended, until the root's next one is tried. What nobody
-//! announces, the death of the root, is seen because a wait ends now and then by
-//! itself.
+//! Who comes before the restart has begun waits for it, and learns how it ended
+//! if it does not; who comes when it is over learns that as well, as far as the
+//! list remembers, until the root's next one is tried. What nobody announces, the
+//! death of the root, is seen because a wait ends now and then by itself.
 
 /// What the list has of a root.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,7 +36,7 @@ pub trait Registry {
     /// Locks the list.
     fn lock(&self) -> Self::List<'_>;
 
-    /// What the list has of `root`.
+    /// What the list has of `root`, for the caller.
     fn of_root(list: &Self::List<'_>, root: &Self::Root) -> Option<Entry<Self::Restart>>;
 
     /// Makes this what the list has of `root`. Fails only for a root that it has nothing of.
@@ -45,6 +45,13 @@ pub trait Registry {
         root: &Self::Root,
         entry: Entry<Self::Restart>,
     ) -> Result<(), Self::Error>;
+
+    /// The caller is about to wait for a restart of `root`: what becomes of it is not forgotten before
+    /// [`Self::leave`].
+    fn attend(list: &mut Self::List<'_>, root: &Self::Root) -> Result<(), Self::Error>;
+
+    /// The caller waits no longer.
+    fn leave(list: &mut Self::List<'_>, root: &Self::Root);
 
     /// Whether two are the same restart.
     fn is_same(&self, one: &Self::Restart, other: &Self::Restart) -> bool;
@@ -63,7 +70,9 @@ pub trait Registry {
 
 /// Why a restart was not found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Missed {
+pub enum Missed<E> {
+    /// It could not be waited for.
+    NotAdded(E),
     /// Nobody can begin it any more.
     NoRoot,
     /// A signal came first.
@@ -82,20 +91,36 @@ pub enum Refused<E> {
 }
 
 /// Waits until the root, or its coordinator, has begun a restart.
-pub fn find<R: Registry>(registry: &R, root: &R::Root) -> Result<R::Restart, Missed> {
+pub fn find<R: Registry>(registry: &R, root: &R::Root) -> Result<R::Restart, Missed<R::Error>> {
     let mut list = registry.lock();
-    loop {
-        match R::of_root(&list, root) {
-            Some(Entry::Begun(restart)) => return Ok(restart),
-            Some(Entry::Over(errno)) => return Err(Missed::Over(errno)),
-            Some(Entry::Tried) | None => {}
+    if let Some(found) = look::<R>(&list, root) {
+        return found;
+    }
+    R::attend(&mut list, root).map_err(Missed::NotAdded)?;
+    let found = loop {
+        if let Some(found) = look::<R>(&list, root) {
+            break found;
         }
         if !registry.may_begin(root) {
-            return Err(Missed::NoRoot);
+            break Err(Missed::NoRoot);
         }
         if registry.sleep(&mut list) {
-            return Err(Missed::Signal);
+            break Err(Missed::Signal);
         }
+    };
+    R::leave(&mut list, root);
+    found
+}
+
+/// What somebody who looks for a restart finds, if it need not wait.
+fn look<R: Registry>(
+    list: &R::List<'_>,
+    root: &R::Root,
+) -> Option<Result<R::Restart, Missed<R::Error>>> {
+    match R::of_root(list, root)? {
+        Entry::Begun(restart) => Some(Ok(restart)),
+        Entry::Over(errno) => Some(Err(Missed::Over(errno))),
+        Entry::Tried => None,
     }
 }
 

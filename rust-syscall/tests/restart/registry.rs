@@ -42,6 +42,10 @@ enum Mutation {
     TwoOfARoot,
     /// Nothing is kept of a restart that will not begin.
     ForgetTheEnd,
+    /// Who waits for a restart does not see to it that its end is kept.
+    DoNotAttend,
+    /// Who waits no longer counts as waiting.
+    DoNotLeave,
     /// A restart that was tried again is ended by who has left the last one.
     EndAnother,
 }
@@ -50,6 +54,12 @@ enum Mutation {
 struct State {
     /// By root; each restart is its root and its number.
     list: Vec<(u32, Entry<(u32, u32)>)>,
+    /// The roots that somebody waits for, once for each who does.
+    seekers: Vec<u32>,
+    /// How the last restart ended: of all that nobody waits for, only this is remembered.
+    last: Option<(u32, i32)>,
+    /// Whether somebody waited when that of [`ROOT`] ended.
+    waited: bool,
     signalled: bool,
 }
 
@@ -113,8 +123,11 @@ impl Registry for Hall {
         }
         let any = list.hall.is(Mutation::AnyRoot);
         let mut all = list.state().list.iter();
-        all.find(|(of, _)| any || of == root)
+        let found = all.find(|(of, _)| any || of == root);
+        let last = list.state().last.filter(|(of, _)| of == root);
+        found
             .map(|(_, entry)| *entry)
+            .or(last.map(|(_, errno)| Entry::Over(errno)))
     }
 
     fn set(list: &mut List<'_>, root: &u32, entry: Entry<(u32, u32)>) -> Result<(), ()> {
@@ -123,13 +136,42 @@ impl Registry for Hall {
             list.hall.bed.notify_all();
             list.state = Some(list.hall.state.lock().unwrap());
         }
-        let all = &mut list.state.as_mut().unwrap().list;
-        all.retain(|(of, _)| of != root);
-        let forgets = list.hall.mutation == Mutation::ForgetTheEnd;
-        if !(forgets && matches!(entry, Entry::Over(_))) {
-            all.push((*root, entry));
+        let hall = list.hall;
+        let state = list.state.as_mut().unwrap();
+        state.list.retain(|(of, _)| of != root);
+        state.last = state.last.filter(|(of, _)| of != root);
+        let Entry::Over(errno) = entry else {
+            state.list.push((*root, entry));
+            return Ok(());
+        };
+        let awaited = state.seekers.contains(root);
+        state.waited |= *root == ROOT && awaited;
+        if hall.is(Mutation::ForgetTheEnd) {
+            return Ok(());
         }
+        if awaited && !hall.is(Mutation::DoNotAttend) {
+            state.list.push((*root, entry));
+        }
+        state.last = Some((*root, errno));
         Ok(())
+    }
+
+    fn attend(list: &mut List<'_>, root: &u32) -> Result<(), ()> {
+        list.state.as_mut().unwrap().seekers.push(*root);
+        Ok(())
+    }
+
+    fn leave(list: &mut List<'_>, root: &u32) {
+        if list.hall.is(Mutation::DoNotLeave) {
+            return;
+        }
+        let state = list.state.as_mut().unwrap();
+        let own = state.seekers.iter().position(|of| of == root).unwrap();
+        state.seekers.remove(own);
+        if !state.seekers.contains(root) {
+            let over = |entry: &Entry<_>| matches!(entry, Entry::Over(_));
+            state.list.retain(|(of, entry)| of != root || !over(entry));
+        }
     }
 
     fn is_same(&self, one: &(u32, u32), other: &(u32, u32)) -> bool {
@@ -175,6 +217,8 @@ enum Story {
     Published { seekers: usize },
     /// It is tried, and cannot begin.
     Abandoned { seekers: usize },
+    /// It is tried, and cannot begin, and nor can another; then the root dies.
+    Forgotten,
     /// It ends, and another one begins while somebody leaves the first.
     Again,
     /// A signal comes, and no restart.
@@ -214,6 +258,7 @@ impl Story {
             Story::Signal | Story::SignalAndPublished => hall.signal(),
             Story::RootDies | Story::OtherPublished => hall.root_dies(),
             Story::Again => end(hall, &ROOT, &(ROOT, 1), LEFT).unwrap(),
+            Story::Forgotten => {}
             Story::TwoBegin => return begin(hall, ROOT, 2),
             Story::Published { .. } | Story::Abandoned { .. } => return begin(hall, OTHER, 0),
         }
@@ -229,6 +274,14 @@ impl Story {
                 announce(hall, &ROOT)?;
                 abandon(hall, &ROOT, BROKEN).map_err(Refused::NotAdded)
             }
+            Story::Forgotten => {
+                for root in [ROOT, OTHER] {
+                    announce(hall, &root)?;
+                    abandon(hall, &root, BROKEN).map_err(Refused::NotAdded)?;
+                }
+                hall.root_dies();
+                Ok(())
+            }
             Story::Again => {
                 end(hall, &ROOT, &(ROOT, 1), ENDED).unwrap();
                 begin(hall, ROOT, 2)
@@ -238,8 +291,11 @@ impl Story {
     }
 
     /// Whether somebody who looks may find this.
-    fn may_find(self, found: Result<(u32, u32), Missed>) -> bool {
+    fn may_find(self, found: Result<(u32, u32), Missed<()>>, waited: bool) -> bool {
         match self {
+            // Who came too late may not learn it.
+            Story::Forgotten if !waited && found == Err(Missed::NoRoot) => true,
+            Story::Forgotten => found == Err(Missed::Over(BROKEN)),
             Story::Published { .. } => found == Ok((ROOT, 1)),
             Story::Abandoned { .. } => found == Err(Missed::Over(BROKEN)),
             Story::Again => match found {
@@ -282,9 +338,14 @@ impl Story {
         let beside = beside.join().unwrap();
         for seeker in seekers {
             let found = seeker.join().unwrap();
-            assert!(self.may_find(found), "{self:?}: found {found:?}");
+            let waited = hall.state.lock().unwrap().waited;
+            assert!(self.may_find(found, waited), "{self:?}: found {found:?}");
         }
         let list = hall.state.lock().unwrap().list.clone();
+        let kept = list
+            .iter()
+            .any(|(_, entry)| matches!(entry, Entry::Over(_)));
+        assert!(!kept, "an end is kept that nobody waits for");
         let of_root = list.iter().find(|(root, _)| *root == ROOT);
         let of_root = of_root.map(|(_, entry)| *entry);
         match self {
@@ -313,6 +374,7 @@ fn who_looks_finds_the_restart_or_learns_that_there_will_be_none() {
         ONE,
         TWO,
         BROKEN_TWO,
+        Story::Forgotten,
         Story::Again,
         Story::Signal,
         Story::SignalAndPublished,
@@ -337,6 +399,12 @@ fn everything_left_out_is_noticed() {
         (Mutation::Deaf, Story::Signal, "deadlock"),
         (Mutation::WaitForTheDead, Story::RootDies, "deadlock"),
         (Mutation::ForgetTheEnd, BROKEN_TWO, "deadlock"),
+        (Mutation::DoNotAttend, Story::Forgotten, "Forgotten: found"),
+        (
+            Mutation::DoNotLeave,
+            BROKEN_TWO,
+            "an end is kept that nobody waits for",
+        ),
         (Mutation::AnyRoot, Story::OtherPublished, "OtherPublished"),
         (
             Mutation::TwoOfARoot,

@@ -47,6 +47,8 @@ pub enum Flaw {
     Misplaced,
     /// The second child is another user's.
     OtherUser,
+    /// The coordinator is another user's.
+    LesserCoordinator,
     /// The image comes through a pipe from the first child.
     FeedsItself,
     /// The image comes through a pipe that nobody closes, without END.
@@ -99,7 +101,10 @@ impl Cast {
             let endless = write.as_ref().filter(|_| flaw == Flaw::Endless);
             let open = [Some(&whole), Some(&twice), Some(&silence), silent.as_ref(), endless];
             sys::close_all_but(&open.map(|file| file.map(AsFd::as_fd)));
-            Ok(())
+            match flaw {
+                Flaw::LesserCoordinator => become_user(USER),
+                _ => Ok(()),
+            }
         };
         coordinator.make(0, born, begin)?;
         for puppet in cast.all() {
