@@ -52,6 +52,20 @@ impl Play<'_> {
         knobs::release()
     }
 
+    /// The whole tree calls restart, each as who it is to become.
+    fn all_come(&self, cast: &Cast) -> [Puppet; 3] {
+        let tree = [cast.root, cast.first, cast.second];
+        tree.iter().zip(self.saved).for_each(|(puppet, claim)| puppet.order(claim));
+        tree
+    }
+
+    /// All come, are restored, and the owner is held when it is told to read END.
+    fn held_before_end(&self, cast: &Cast) -> Result<(), String> {
+        self.begin(cast)?;
+        cast.first.order(self.saved[1]);
+        held_at(COORDINATOR, Point::Verify, cast.coordinator, || cast.second.order(self.saved[2]))
+    }
+
     /// The tree runs: each of the three where it was made.
     fn runs(&self, cast: &Cast) -> Result<(), String> {
         for puppet in [cast.root, cast.first, cast.second] {
@@ -136,8 +150,7 @@ impl Play<'_> {
     /// tried at once.
     fn begins_wrongly(&self) -> Result<(), String> {
         let cast = self.cast(Flaw::None)?;
-        let tree = [cast.root, cast.first, cast.second];
-        tree.iter().zip(self.saved).for_each(|(puppet, claim)| puppet.order(claim));
+        let tree = self.all_come(&cast);
         asleep(&tree)?;
         cast.coordinator.obeys(Beginning::Twice as i32, Err(Errno::EINVAL))?;
         for puppet in tree {
@@ -155,8 +168,7 @@ impl Play<'_> {
     /// Who is to begin it ends while it reads, or before.
     fn coordinator_ends(&self, reading: bool) -> Result<(), String> {
         let cast = self.cast(Flaw::None)?;
-        let tree = [cast.root, cast.first, cast.second];
-        tree.iter().zip(self.saved).for_each(|(puppet, claim)| puppet.order(claim));
+        let tree = self.all_come(&cast);
         asleep(&tree)?;
         if reading {
             cast.coordinator.order(Beginning::Silence as i32);
@@ -197,9 +209,7 @@ impl Play<'_> {
         cast.coordinator.order(Beginning::Image as i32);
         cast.first.obeys(self.saved[0], Err(Errno::EINVAL))?;
         cast.root.obeys(self.saved[1], Err(Errno::EINVAL))?;
-        for (puppet, claim) in [cast.root, cast.first, cast.second].iter().zip(self.saved) {
-            puppet.order(claim);
-        }
+        self.all_come(&cast);
         cast.coordinator.expect(Ok(()))?;
         self.runs(&cast)?;
         cast.strike()
@@ -208,9 +218,7 @@ impl Play<'_> {
     /// A task dies when the owner is told to read END, which never comes: the owner does not wait for it.
     fn fails_before_end(&self) -> Result<(), String> {
         let cast = self.cast(Flaw::Endless)?;
-        self.begin(&cast)?;
-        cast.first.order(self.saved[1]);
-        held_at(COORDINATOR, Point::Verify, cast.coordinator, || cast.second.order(self.saved[2]))?;
+        self.held_before_end(&cast)?;
         cast.root.signal(Signal::SIGKILL)?;
         cast.ended(&[cast.root, cast.first, cast.second])?;
         knobs::release()?;
@@ -239,9 +247,7 @@ impl Play<'_> {
     /// All are restored, and END never comes: a signal that ends what a user has started ends it.
     fn interrupted_when_restored(&self, whom: impl Fn(&Cast) -> Puppet) -> Result<(), String> {
         let cast = self.cast(Flaw::Endless)?;
-        self.begin(&cast)?;
-        cast.first.order(self.saved[1]);
-        held_at(COORDINATOR, Point::Verify, cast.coordinator, || cast.second.order(self.saved[2]))?;
+        self.held_before_end(&cast)?;
         knobs::release()?;
         whom(&cast).signal(Signal::SIGINT)?;
         cast.coordinator.expect(Err(Errno::EINTR))?;

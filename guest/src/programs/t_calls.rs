@@ -8,6 +8,7 @@
 use crate::edit::{file_of, put_words, word, Image};
 use crate::freezer;
 use crate::knobs;
+use crate::pattern::PAGE;
 use crate::procfs;
 use crate::puppet;
 use crate::stage::{self, expect, Stage};
@@ -36,8 +37,6 @@ fn at_once() -> Duration {
 }
 /// Longest delay at a point of a restart.
 const DELAY_US: u32 = 2_000;
-/// Bytes of a page, and of the smallest pipe.
-const PAGE: usize = 4096;
 /// A pid that nobody has.
 const NOBODY: i32 = 4_000_000;
 /// Offsets in the payload of HEAD.
