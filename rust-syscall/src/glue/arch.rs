@@ -3,7 +3,7 @@
 //! What differs between the architectures: how the general registers tell of an interrupted
 //! system call, and how they are set.
 //!
-//! Both modules have the same functions over the same [`Interrupted`].
+//! Both modules have the same constant and functions over the same [`Interrupted`].
 
 #[cfg(CONFIG_ARM64)]
 mod arm64;

@@ -3,6 +3,7 @@
 //! What a C library has told the kernel about a thread, and the system call that it is in the
 //! middle of: the THREAD record.
 
+use super::arch;
 use super::failure::{Context, Failure};
 use super::loader::Loader;
 use super::saver::Saver;
@@ -65,6 +66,11 @@ pub(crate) fn load(input: &mut Loader) -> Result<[u64; 4], Failure> {
             expected,
             body.robust_list_len,
         ));
+    }
+    for (word, most) in body.arch.into_iter().zip(arch::MOST) {
+        if word > most {
+            return Err(Failure::mismatch(EINVAL, "word of the architecture", most, word));
+        }
     }
     let rseq = Rseq {
         address: body.rseq,

@@ -87,6 +87,17 @@ impl Edits<'_> {
         });
     }
 
+    /// One of many of a kind, which are told in the same words.
+    fn told(&mut self, what: String, errno: Errno, says: &'static str, image: Image) {
+        self.cases.push(Case {
+            what: what.leak(),
+            outcome: errno.into(),
+            says: Some(says),
+            image,
+            no_new_privs: false,
+        });
+    }
+
     /// The first record of this kind with these words.
     fn words(
         &mut self,

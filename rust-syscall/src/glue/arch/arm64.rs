@@ -16,6 +16,9 @@ const X8: usize = 8;
 const PC: usize = 32;
 const WORDS: usize = 34;
 const NO_SYSCALL: i32 = -1;
+/// The most that each of THREAD's words can be: the first argument of the call that was cut short, and its
+/// number.
+pub(crate) const MOST: [u64; 4] = [u64::MAX, u32::MAX as u64, 0, 0];
 /// ERESTARTSYS, ERESTARTNOINTR, ERESTARTNOHAND and ERESTART_RESTARTBLOCK.
 const RESTARTED: [i64; 4] = [-512, -513, -514, RESTART_BLOCK];
 

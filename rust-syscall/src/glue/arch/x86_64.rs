@@ -12,6 +12,9 @@ const AX: usize = 10;
 const ORIG_AX: usize = 15;
 const WORDS: usize = 27;
 
+/// The most that each of THREAD's words can be: there are none.
+pub(crate) const MOST: [u64; 4] = [0; 4];
+
 /// Completes the general registers of a task that is being saved.
 pub(crate) fn saved(_task: &Task, note: &mut [u8]) -> Interrupted {
     let in_call = word(note, ORIG_AX) as i64 != -1;

@@ -4,6 +4,7 @@
 
 use super::{Case, Edits, Outcome, KERNEL_ADDRESS};
 use crate::edit::{double, put, put_doubles, put_words, word};
+use checkpoint::image::record::task::{TASK_CHILD_SUBREAPER, TASK_CONTINUED, TASK_NO_NEW_PRIVS};
 use checkpoint::image::Kind;
 use nix::errno::Errno;
 
@@ -17,13 +18,18 @@ pub(super) fn edit(edits: &mut Edits<'_>) -> Result<(), String> {
         ("the pid of another", Errno::EINVAL, 0, own + 1),
         ("an exit signal that kills", Errno::EPERM, exit_signal, 9),
         ("a parent's death signal that there is not", Errno::EINVAL, death_signal, 65),
-        ("flags of a task that there are not", Errno::EINVAL, flags, 1 << 31),
         ("a higher priority", Errno::EACCES, nice, negative(-20)),
         ("a nice value that there is not", Errno::EINVAL, nice, 20),
         ("safety from the OOM killer", Errno::EACCES, oom, negative(-1000)),
         ("memory for root's eyes only", Errno::EPERM, dumpable, 2),
     ] {
         edits.words(what, errno, Kind::Task, &[(at, value)])?;
+    }
+    let given = word(edits.image.payload(Kind::Task, 0)?, flags)?;
+    let known = TASK_NO_NEW_PRIVS | TASK_CHILD_SUBREAPER | TASK_CONTINUED;
+    for bit in (0..32).filter(|bit| known & 1 << bit == 0) {
+        let edited = edits.image.edited(Kind::Task, 0, |payload| put_words(payload, &[(flags, given | 1 << bit)]))?;
+        edits.told(format!("flag {bit} of a task"), Errno::EINVAL, "flags", edited);
     }
     edits.cases.push(Case {
         what: "new privileges, against a promise",
@@ -64,6 +70,15 @@ pub(super) fn edit(edits: &mut Edits<'_>) -> Result<(), String> {
         put_doubles(payload, &[(arguments, 1), (arguments + 8, 1), (arguments + 16, KERNEL_ADDRESS), (arguments + 24, 1)])
     })?;
     edits.image("a sleep that tells the kernel the time left", Errno::EINVAL, sleep);
+    // What the architecture has no use for; where it has, a number of a system call that there cannot be.
+    let (arch, none) = (104, cfg!(target_arch = "x86_64"));
+    for (number, value) in [(0, u64::from(none)), (1, 1 << 32), (2, 1), (3, 1)] {
+        if value == 0 {
+            continue;
+        }
+        let edited = edits.image.edited(Kind::Thread, 0, |payload| put_doubles(payload, &[(arch + 8 * number, value)]))?;
+        edits.told(format!("word {number} of the architecture"), Errno::EINVAL, "word of the architecture", edited);
+    }
     let unknown = edits.image.edited(Kind::Thread, 0, |payload| put(payload, kind, &9u32.to_le_bytes()))?;
     edits.image("a system call that is not carried", Errno::EINVAL, unknown);
     Ok(())

@@ -2,7 +2,7 @@
 
 //! Privileged registers: REGSET.
 
-use super::{Case, Edits};
+use super::Edits;
 #[cfg(target_arch = "x86_64")]
 use super::KERNEL_ADDRESS;
 use crate::edit::{double, put_doubles, put_words, word, Image};
@@ -10,10 +10,12 @@ use checkpoint::image::Kind;
 use nix::errno::Errno;
 
 /// Registers that are no program's own, by note type, with the bytes that a kernel that has them would
-/// take. The lab's kernels have neither shadow stacks nor debug registers, which are unknown to them.
+/// take. Of x86's debug registers there is no note: no image can have any.
 #[cfg(target_arch = "x86_64")]
 const NEVER_TAKEN: &[(&str, u32, usize)] = &[
     ("registers of no type", 0xdead, 8),
+    ("segments of the thread's table", 0x200, 48),
+    ("the right to use ports", 0x201, 8192),
     ("a shadow stack", 0x204, 8),
 ];
 #[cfg(target_arch = "aarch64")]
@@ -102,13 +104,7 @@ fn lengths(edits: &mut Edits<'_>, general: u32) -> Result<(), String> {
                 true => "setting the general registers",
                 false => "setting the registers of note type",
             };
-            edits.cases.push(Case {
-                what: format!("registers of note type {note:#x}, {how}").leak(),
-                image: edited,
-                outcome: Errno::EINVAL.into(),
-                says: Some(says),
-                no_new_privs: false,
-            });
+            edits.told(format!("registers of note type {note:#x}, {how}"), Errno::EINVAL, says, edited);
         }
         number += 1;
     }
