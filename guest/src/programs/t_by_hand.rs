@@ -14,6 +14,7 @@ use crate::edit::{word, Image};
 use crate::knobs::{self, COORDINATOR};
 use crate::procfs;
 use crate::puppet::{self, Puppet};
+use crate::restarts::patience;
 use crate::stage::{self, expect, Stage};
 use crate::sys;
 use crate::user::become_user;
@@ -255,6 +256,21 @@ impl Play<'_> {
         cast.strike()
     }
 
+    /// Who has left forks while another has not: the child has no part in the restart, which goes with the last one.
+    fn forks_when_it_has_left(&self) -> Result<(), String> {
+        let cast = self.cast(Flaw::None)?;
+        self.begin(&cast)?;
+        cast.first.order(self.saved[1]);
+        held_at(0, Point::Ended, cast.root, || cast.second.order(self.saved[2]))?;
+        cast.coordinator.expect(Ok(()))?;
+        cast.coordinator.obeys(Beginning::Fork as i32, Ok(()))?;
+        expect("restarts in the kernel, of which one has not left", 1, knobs::contexts()?)?;
+        knobs::release()?;
+        knobs::no_context(patience())?;
+        self.runs(&cast)?;
+        cast.strike()
+    }
+
     /// Who is to bring the image is one of those who wait for it: stuck, until a signal.
     fn feeds_itself(&self) -> Result<(), String> {
         let cast = self.cast(Flaw::FeedsItself)?;
@@ -290,7 +306,7 @@ fn run(stage: &Stage) -> Result<(), String> {
         saved: [saved(0)?, saved(1)?, saved(2)?],
     };
     type Scene<'a> = (&'static str, Box<dyn Fn() -> Result<(), String> + 'a>);
-    let scenes: [Scene<'_>; 18] = [
+    let scenes: [Scene<'_>; 19] = [
         ("P1: strangers and duplicates", Box::new(|| play.strangers())),
         ("P10: a task below the wrong parent", Box::new(|| play.refused_in_its_turn(Flaw::Misplaced, Errno::ESRCH))),
         ("a task of another user", Box::new(|| play.refused_in_its_turn(Flaw::OtherUser, Errno::EPERM))),
@@ -307,6 +323,7 @@ fn run(stage: &Stage) -> Result<(), String> {
         ("P5: a signal to the coordinator while a task restores", Box::new(|| play.interrupted_beside(|cast| cast.coordinator))),
         ("P5: Ctrl-C for a restored root", Box::new(|| play.interrupted_when_restored(|cast| cast.root))),
         ("P4: Ctrl-C for a restored task", Box::new(|| play.interrupted_when_restored(|cast| cast.second))),
+        ("P12: a fork by who has left", Box::new(|| play.forks_when_it_has_left())),
         ("P17: a failure before the image's end", Box::new(|| play.fails_before_end())),
         ("P17: a tree that feeds itself", Box::new(|| play.feeds_itself())),
     ];
