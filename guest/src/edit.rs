@@ -58,7 +58,8 @@ impl Image {
         Ok(word(self.payload(Kind::Tree, 0)?, 0)? as i32)
     }
 
-    fn index(&self, kind: Kind, number: usize) -> Result<usize, String> {
+    /// Where among all records the one with this number of its kind is.
+    pub fn index(&self, kind: Kind, number: usize) -> Result<usize, String> {
         let mut of_kind = self
             .records
             .iter()

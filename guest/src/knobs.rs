@@ -110,12 +110,16 @@ pub fn held(patience: Duration) -> Result<Option<i32>, String> {
     })
 }
 
-/// Waits until the kernel has no restart in memory; fails when that takes too long.
+/// Waits until the kernel has no restart in memory, and nobody in its list of them; fails when that takes
+/// too long.
 pub fn no_context(patience: Duration) -> Result<(), String> {
-    let mut left = 0;
+    let mut left = (0, 0);
     let gone = wait::answer(patience, || {
-        left = contexts()?;
-        Ok((left == 0).then_some(()))
+        left = (contexts()?, get("places")?);
+        Ok((left == (0, 0)).then_some(()))
     })?;
-    gone.ok_or_else(|| format!("restarts that the kernel still has in memory: {left}"))
+    let (contexts, places) = left;
+    gone.ok_or_else(|| {
+        format!("restarts that the kernel still has in memory: {contexts}; roots in its list of them: {places}")
+    })
 }

@@ -78,14 +78,10 @@ impl Puppet {
     /// argument of the order.
     pub fn make(
         self,
-        namespaces: u64,
+        birth: Birth<'_>,
         born: impl FnOnce() -> Result<(), String>,
         mut act: impl FnMut(i32) -> nix::Result<i64>,
     ) -> Result<(), String> {
-        let birth = Birth {
-            namespaces,
-            ..Birth::default()
-        };
         // SAFETY: test programs have one thread.
         match unsafe { sys::fork(birth) } {
             Err(err) => Err(format!("forking {}: {err}", self.name)),

@@ -3,14 +3,19 @@
 //! Restarting a tree again and again from a test: `mktree` started, its tasks
 //! found, ended and seen to be gone, from the kernel's memory too.
 
+use crate::edit::{word, Image};
 use crate::knobs;
 use crate::procfs::{self, Stat};
 use crate::wait;
+use checkpoint::image::list::Entry;
+use checkpoint::image::record::TreeEntry;
+use checkpoint::image::Kind;
 use nix::sys::prctl;
 use nix::sys::signal::{kill, Signal};
 use nix::sys::wait::{waitpid, WaitPidFlag, WaitStatus};
 use nix::unistd::Pid;
 use std::fs::File;
+use std::os::unix::process::CommandExt;
 use std::process::{Child, Command};
 use std::time::Duration;
 
@@ -46,10 +51,11 @@ impl Mode {
 }
 
 /// The tree that is restarted.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Tree {
     image: String,
-    comm: String,
+    /// The name of its tasks.
+    pub comm: String,
     /// How many tasks it has.
     pub tasks: u32,
     /// `--pids` or `--no-pids`.
@@ -75,19 +81,26 @@ impl Tree {
     }
 
     /// The same tree, restarted under new pids beside the caller.
-    pub fn beside(self) -> Tree {
+    pub fn beside(&self) -> Tree {
         Tree {
             pids: "--no-pids",
-            ..self
+            ..self.clone()
         }
     }
 
     /// Starts `mktree`, which ends when the tree runs.
     pub fn start(&self, mode: Mode) -> Result<Child, String> {
+        self.start_with(mode, &[])
+    }
+
+    /// The same with more options, in a process group of its own.
+    pub fn start_with(&self, mode: Mode, options: &[&str]) -> Result<Child, String> {
         let image = File::open(&self.image).map_err(|e| format!("{}: {e}", self.image))?;
         let errors = File::create(ERRORS).map_err(|e| format!("{ERRORS}: {e}"))?;
         Command::new("mktree")
             .args([mode.option(), self.pids, "--no-wait", "--log", LOG])
+            .args(options)
+            .process_group(0)
             .stdin(image)
             .stderr(errors)
             .spawn()
@@ -100,6 +113,49 @@ impl Tree {
         let ours = |comm: &str| comm == "mktree" || comm == self.comm;
         tasks.retain(|task| ours(&task.comm) && task.state != 'Z' && task.state != 'X');
         Ok(tasks)
+    }
+
+    /// The saved pid of a task.
+    pub fn saved(&self, slot: u32) -> Result<i32, String> {
+        let image = Image::read(&self.image)?;
+        let tree = image.payload(Kind::Tree, 0)?;
+        word(tree, slot as usize * TreeEntry::SIZE).map(|pid| pid as i32)
+    }
+
+    /// The pid of a participant of what this `mktree` restarts; `None` if it is not there yet. Beside the
+    /// caller, only the root and its coordinator can be told.
+    pub fn participant(&self, mktree: u32, slot: u32) -> Result<Option<i32>, String> {
+        let mktree = mktree as i32;
+        if slot == knobs::COORDINATOR {
+            return Ok(Some(mktree));
+        }
+        let saved = self.saved(slot)?;
+        let found = self.found()?.into_iter().find(|task| {
+            let pids = procfs::task(task.pid).map(|task| task.nspid);
+            let is_named = || matches!(pids.unwrap_or_default()[..], [_, pid] if pid == saved);
+            if slot == 0 {
+                task.ppid == mktree
+            } else {
+                is_named()
+            }
+        });
+        Ok(found.map(|task| task.pid))
+    }
+
+    /// Waits until it is known what a `mktree` that may have failed has left: the whole tree, which runs, but
+    /// for `lost` tasks that may have got a signal behind the restart; or nobody.
+    pub fn all_or_nobody(&self, lost: usize) -> Result<(), String> {
+        let whole = self.tasks as usize;
+        let mut found = Vec::new();
+        let settled = wait::answer(patience(), || {
+            bury();
+            found = self.found()?;
+            let many = (whole - lost..=whole).contains(&found.len());
+            let run = many && found.iter().all(|task| task.comm == self.comm);
+            Ok((found.is_empty() || run).then_some(()))
+        })?;
+        settled.ok_or_else(|| format!("expected the whole tree or nobody, found {found:?}"))?;
+        knobs::no_context(patience())
     }
 
     /// How many tasks of the tree there are, of all its restarts.

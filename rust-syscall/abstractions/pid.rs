@@ -144,8 +144,7 @@ impl Task {
     /// Collects the processes of the tree below and including this one, parents before their
     /// children, depth first.
     ///
-    /// Only children of thread group leaders are seen; the caller refuses threads. Fails only for
-    /// lack of memory.
+    /// Fails only for lack of memory.
     pub fn collect_tree(&self) -> Result<KVec<ARef<Task>>> {
         let mut room = 16;
         loop {
@@ -158,22 +157,88 @@ impl Task {
     }
 }
 
-impl Task {
-    /// How many processes of the tree below and including this one have not exited.
+impl Pid {
+    /// How many processes of the tree below and including the one that has this pid have a thread that has not
+    /// exited.
     pub fn count_living_tree(&self) -> usize {
         let _guard = TasklistGuard::new();
-        let (mut task, mut living) = (self.as_raw(), 0);
-        loop {
-            // SAFETY: `tasklist_lock` is held, and `task` lies in the tree of `self`.
+        // SAFETY: the pid is valid. The lock keeps its task from being reaped, and has it be the leader also
+        // while another thread takes the leader's place.
+        let root = unsafe { bindings::pid_task(self.0.get(), bindings::pid_type_PIDTYPE_TGID) };
+        let (mut next, mut living) = (NonNull::new(root), 0);
+        while let Some(task) = next {
+            // SAFETY: `tasklist_lock` is held, and `task` lies in the tree of `root`.
             unsafe {
-                living += usize::from((*task).exit_state == 0);
-                match successor(self.as_raw(), task) {
-                    Some(next) => task = next,
-                    None => return living,
-                }
+                living += usize::from(has_living_thread(task.as_ptr()));
+                next = successor(root, task.as_ptr()).and_then(NonNull::new);
             }
         }
+        living
     }
+}
+
+/// Whether a process has a thread that has not exited.
+///
+/// # Safety
+///
+/// `tasklist_lock` must be held, and the task must be valid.
+unsafe fn has_living_thread(task: *mut bindings::task_struct) -> bool {
+    // SAFETY: a task keeps a count of its `signal`, whose list is stable under the lock.
+    unsafe {
+        let head = ptr::addr_of_mut!((*(*task).signal).thread_head);
+        let mut node = (*head).next;
+        while node != head {
+            if (*thread_of(node)).exit_state == 0 {
+                return true;
+            }
+            node = (*node).next;
+        }
+    }
+    false
+}
+
+/// The thread that stands at this place of its process's list.
+///
+/// # Safety
+///
+/// `node` must be the `thread_node` of a task.
+unsafe fn thread_of(node: *mut bindings::list_head) -> *mut bindings::task_struct {
+    const NODE: usize = offset_of!(bindings::task_struct, thread_node);
+    // SAFETY: by the function's contract.
+    unsafe { node.byte_sub(NODE).cast() }
+}
+
+/// The first child of the threads from the one at `node` to the end of the list `head`.
+///
+/// # Safety
+///
+/// `tasklist_lock` must be held, and `node` must be `head`, a process's list of threads, or in it.
+unsafe fn first_child(
+    head: *mut bindings::list_head,
+    mut node: *mut bindings::list_head,
+) -> Option<*mut bindings::task_struct> {
+    // SAFETY: by the function's contract all links are valid and stable.
+    unsafe {
+        while node != head {
+            let children = ptr::addr_of_mut!((*thread_of(node)).children);
+            if (*children).next != children {
+                return Some(child_of((*children).next));
+            }
+            node = (*node).next;
+        }
+    }
+    None
+}
+
+/// The process that stands at this place among its parent's children.
+///
+/// # Safety
+///
+/// `sibling` must be that of a task.
+unsafe fn child_of(sibling: *mut bindings::list_head) -> *mut bindings::task_struct {
+    const SIBLING: usize = offset_of!(bindings::task_struct, sibling);
+    // SAFETY: by the function's contract.
+    unsafe { sibling.byte_sub(SIBLING).cast() }
 }
 
 // Fills `found` within its capacity; false if that does not do.
@@ -218,7 +283,8 @@ unsafe fn parent_of(task: *mut bindings::task_struct) -> Option<*mut bindings::t
     unsafe { (!(*task).thread_pid.is_null()).then(|| (*task).real_parent) }
 }
 
-/// The task behind `task` in depth-first order, inside the tree of `root`.
+/// The process behind `task` in depth-first order, inside the tree of `root`; both are processes' leaders, and
+/// children those of all threads.
 ///
 /// # Safety
 ///
@@ -227,21 +293,26 @@ unsafe fn successor(
     root: *mut bindings::task_struct,
     task: *mut bindings::task_struct,
 ) -> Option<*mut bindings::task_struct> {
-    const SIBLING: usize = offset_of!(bindings::task_struct, sibling);
-    // SAFETY: by the function's contract all links are valid and stable.
+    // SAFETY: by the function's contract all links are valid and stable. Who has children has not been reaped,
+    // and neither has the leader of its process.
     unsafe {
-        let children = ptr::addr_of_mut!((*task).children);
-        if (*children).next != children {
-            return Some((*children).next.byte_sub(SIBLING).cast());
+        let threads = ptr::addr_of_mut!((*(*task).signal).thread_head);
+        if let Some(child) = first_child(threads, (*threads).next) {
+            return Some(child);
         }
         let mut task = task;
-        while task != root {
+        while (*task).signal != (*root).signal {
+            // The thread that made it, or who took it over.
             let parent = (*task).real_parent;
             let next = (*task).sibling.next;
             if next != ptr::addr_of_mut!((*parent).children) {
-                return Some(next.byte_sub(SIBLING).cast());
+                return Some(child_of(next));
             }
-            task = parent;
+            let threads = ptr::addr_of_mut!((*(*parent).signal).thread_head);
+            if let Some(child) = first_child(threads, (*parent).thread_node.next) {
+                return Some(child);
+            }
+            task = (*parent).group_leader;
         }
         None
     }
@@ -276,12 +347,13 @@ impl Task {
         unsafe { (*self.as_raw()).signal == (*other.as_raw()).signal }
     }
 
-    /// Whether the task is `ancestor` or a descendant of it, by real parents.
+    /// Whether the task's process is `ancestor`'s or descends from it, by real parents.
     pub fn is_in_tree_of(&self, ancestor: &Task) -> bool {
         let _guard = TasklistGuard::new();
         let mut task = self.as_raw();
         loop {
-            if task == ancestor.as_raw() {
+            // SAFETY: as below; what the threads of a process share is set when a task is made.
+            if unsafe { (*task).signal == (*ancestor.as_raw()).signal } {
                 return true;
             }
             // SAFETY: `tasklist_lock` is held since before the first look: the task is valid, and so is

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 //! What is done wrong on purpose, to see how the kernel takes it: a task left
-//! out, a task that dies inside restart, a process that does not belong there.
+//! out, one that never calls restart, one that dies inside it, a process that does not belong there.
 
 use super::interrupt;
 use super::supervise::refusal;
 use super::task::{self, Site, PATIENCE, STRANGER};
 use crate::sys::{self, Birth, Forked};
 use nix::errno::Errno;
-use nix::unistd::getpid;
+use nix::unistd::{getpid, pause};
 use std::os::fd::AsFd;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -27,6 +27,8 @@ pub const ACCEPTED: u32 = u32::MAX;
 pub struct Faults {
     /// Leave out the task with this saved pid, and its descendants.
     pub without: Option<i32>,
+    /// This task lives, and does not call restart.
+    pub late: Option<i32>,
     /// This task dies while the others are inside restart.
     pub kill_midway: Option<i32>,
     /// A process outside the tree joins under this saved pid.
@@ -44,7 +46,13 @@ fn is_last(site: &Site, index: usize) -> bool {
 /// In a task that is about to call restart: waits, or prepares its death.
 pub fn before_restart(site: &Site, index: usize) -> Result<(), String> {
     let faults = &site.options.faults;
-    if faults.kill_midway == Some(site.plan.tasks[index].pid) {
+    let pid = Some(site.plan.tasks[index].pid);
+    if faults.late == pid {
+        loop {
+            pause();
+        }
+    }
+    if faults.kill_midway == pid {
         return die_soon();
     }
     if !is_last(site, index) {

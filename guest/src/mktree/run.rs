@@ -56,9 +56,14 @@ fn check_faults(
     tasks: &[checkpoint::image::record::TreeEntry],
 ) -> Result<(), Failure> {
     let faults = &options.faults;
-    for pid in [faults.without, faults.kill_midway, faults.stranger]
-        .into_iter()
-        .flatten()
+    for pid in [
+        faults.without,
+        faults.late,
+        faults.kill_midway,
+        faults.stranger,
+    ]
+    .into_iter()
+    .flatten()
     {
         if !tasks.iter().any(|task| task.pid == pid) {
             return Err(Failure::new(

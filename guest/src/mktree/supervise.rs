@@ -70,26 +70,36 @@ fn attend(site: &Site, root: i32, reports: &mut Reports) -> Result<(), Failure> 
         return Err(with_log(why, &site.log));
     }
     // The kernel logs a failure before it lets go of the reports.
-    if site.log.line().is_some() || was_killed(root)? {
-        return Err(with_log(
-            "the kernel ended the half-restored tree".to_owned(),
-            &site.log,
-        ));
-    }
-    Ok(())
+    let why = match was_ended(root)? {
+        Some(Signal::SIGKILL) => "the kernel ended the half-restored tree".to_owned(),
+        Some(signal) => format!("{signal} ended the root before it ran"),
+        None if site.log.line().is_some() => "the kernel ended the half-restored tree".to_owned(),
+        None => return Ok(()),
+    };
+    Err(with_log(why, &site.log))
 }
 
-/// Whether the root, which has let go of its end of the reports, was killed. A task that dies does
-/// so while it exits; one that has been restored may have run to its end since.
-fn was_killed(root: i32) -> Result<bool, Failure> {
+/// The signal by which the root, which has let go of its end of the reports, was ended, if it was by one
+/// that ends a restart. A task that dies lets go while it exits; one that has been restored may have run to its
+/// end since, and one that gets such a signal right then counts as ended before.
+fn was_ended(root: i32) -> Result<Option<Signal>, Failure> {
+    const ENDING: [Signal; 5] = [
+        Signal::SIGKILL,
+        Signal::SIGHUP,
+        Signal::SIGINT,
+        Signal::SIGQUIT,
+        Signal::SIGTERM,
+    ];
     if !procfs::is_exiting(root) {
-        return Ok(false);
+        return Ok(None);
     }
     let peek = WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT | WaitPidFlag::__WALL;
     loop {
         return match waitid(Id::Pid(Pid::from_raw(root)), peek) {
-            Ok(WaitStatus::Signaled(_, Signal::SIGKILL, _)) => Ok(true),
-            Ok(_) => Ok(false),
+            Ok(WaitStatus::Signaled(_, signal, _)) => {
+                Ok(ENDING.contains(&signal).then_some(signal))
+            }
+            Ok(_) => Ok(None),
             Err(Errno::EINTR) => continue,
             Err(err) => Err(Failure::new(
                 REFUSED,

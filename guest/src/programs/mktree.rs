@@ -30,6 +30,7 @@ SIGTERM is ignored: signal the tasks.
 
 To see how the kernel takes what is wrong:
   --without PID       leave out a task of the image, with its descendants
+  --late PID          a task lives, and does not call restart
   --kill-midway PID   a task dies while the others are inside restart
   --stranger PID      a process outside the tree joins in the place of a task,
                       while the tree is inside restart; what it is told goes to
@@ -74,6 +75,7 @@ fn parse() -> Result<Request, Failure> {
             Long("without") => {
                 options.faults.without = Some(number("--without", &parser.value()?)?)
             }
+            Long("late") => options.faults.late = Some(number("--late", &parser.value()?)?),
             Long("kill-midway") => {
                 options.faults.kill_midway = Some(number("--kill-midway", &parser.value()?)?);
             }

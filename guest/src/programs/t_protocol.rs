@@ -2,7 +2,7 @@
 
 //! The restart protocol under fire: `mktree` restarts a tree again and again,
 //! and at each point of the protocol one participant gets a signal there, or
-//! another one does while it is held. Whatever comes of the restart, nobody is
+//! one that sleeps does while the other is held. Whatever comes of the restart, nobody is
 //! left behind, the kernel has forgotten it, and the next one is good.
 //!
 //! Arguments: STATUS IMAGE COMM TASKS [SEED]. COMM: the name of the tree's tasks, TASKS: how many
@@ -10,8 +10,11 @@
 //! Runs as root outside any container.
 
 use crate::knobs;
+use crate::procfs;
 use crate::restarts::{ended, Mode, Tree, patience};
 use crate::stage::{self, Stage};
+use crate::sys;
+use crate::wait;
 use checkpoint::restart::Point;
 use nix::sys::signal::{kill, Signal};
 use nix::unistd::Pid;
@@ -26,6 +29,8 @@ const DELAY_US: u32 = 2_000;
 enum Victim {
     /// Who is held.
     Held,
+    /// This one, which sleeps in its call meanwhile.
+    Asleep(u32),
     /// `mktree` itself, whose user presses Ctrl-C while the restart is stuck.
     Mktree,
 }
@@ -33,6 +38,8 @@ enum Victim {
 /// One restart and what is done to it.
 #[derive(Debug, Clone, Copy)]
 struct Attack {
+    /// Under new pids beside the test, so that the root is no init.
+    beside: bool,
     mode: Mode,
     slot: u32,
     point: Point,
@@ -49,27 +56,36 @@ impl Attack {
             // restored, or reads a file that has END, may be released before it looks.
             Victim::Held => {
                 let own = [Point::Entered, Point::Turn, Point::Restoring].contains(&self.point);
-                own && ![0, knobs::COORDINATOR].contains(&self.slot)
+                own && self.slot != knobs::COORDINATOR && (self.slot != 0 || self.beside)
             }
+            // It is inside, and nobody is released before who is held goes on.
+            Victim::Asleep(slot) => self.signal == Signal::SIGKILL || slot != 0 || self.beside,
             // mktree's children go with it.
             Victim::Mktree => true,
         }
     }
 }
 
-/// Every point that a participant comes by, with each signal; then Ctrl-C while somebody is stuck.
+/// The participants that are looked at: the first task, one in the middle, the last, and a coordinator.
+fn participants(tree: &Tree, mode: Mode) -> Vec<u32> {
+    let mut slots = vec![0, tree.tasks / 2, tree.tasks - 1];
+    slots.dedup();
+    if mode == Mode::Coordinator {
+        slots.push(knobs::COORDINATOR);
+    }
+    slots
+}
+
+/// Every point that a participant comes by, with each signal, and Ctrl-C while somebody is stuck; then each
+/// signal to who sleeps while a task, or the owner with END in front of it, is at each point before the release.
 fn attacks(tree: &Tree) -> Vec<Attack> {
     let mut attacks = Vec::new();
     for mode in [Mode::Coordinator, Mode::Root] {
-        let mut slots = vec![0, tree.tasks / 2, tree.tasks - 1];
-        slots.dedup();
-        if mode == Mode::Coordinator {
-            slots.push(knobs::COORDINATOR);
-        }
-        for slot in slots {
+        for slot in participants(tree, mode) {
             for point in Point::ALL.into_iter().filter(|point| comes_by(mode, slot, *point)) {
                 for signal in [Signal::SIGKILL, Signal::SIGINT] {
                     attacks.push(Attack {
+                        beside: false,
                         mode,
                         slot,
                         point,
@@ -80,6 +96,7 @@ fn attacks(tree: &Tree) -> Vec<Attack> {
             }
             if slot != knobs::COORDINATOR {
                 attacks.push(Attack {
+                    beside: false,
                     mode,
                     slot,
                     point: Point::Turn,
@@ -87,6 +104,43 @@ fn attacks(tree: &Tree) -> Vec<Attack> {
                     signal: Signal::SIGINT,
                 });
             }
+        }
+        use Point::*;
+        for point in [Entered, Turn, Restoring, Restored, Verify, Verified] {
+            let task = tree.tasks / 2;
+            let slot = if comes_by(mode, task, point) { task } else { mode.owner() };
+            let sleepers = participants(tree, mode).into_iter().filter(|other| *other != slot);
+            for (sleeper, signal) in sleepers.flat_map(|other| [Signal::SIGKILL, Signal::SIGINT].map(|signal| (other, signal))) {
+                attacks.push(Attack {
+                    beside: false,
+                    mode,
+                    slot,
+                    point,
+                    victim: Victim::Asleep(sleeper),
+                    signal,
+                });
+            }
+        }
+        // SIGINT is nothing to a root that is an init and does not handle it.
+        for point in [Entered, Turn, Restoring, Restored, Ended] {
+            attacks.push(Attack {
+                beside: true,
+                mode,
+                slot: 0,
+                point,
+                victim: Victim::Held,
+                signal: Signal::SIGINT,
+            });
+        }
+        for point in [Entered, Turn, Restoring, Restored] {
+            attacks.push(Attack {
+                beside: true,
+                mode,
+                slot: tree.tasks / 2,
+                point,
+                victim: Victim::Asleep(0),
+                signal: Signal::SIGINT,
+            });
         }
     }
     attacks
@@ -101,17 +155,41 @@ fn comes_by(mode: Mode, slot: u32, point: Point) -> bool {
     }
 }
 
+/// Whether a process is inside restart: it has called, or is restored and not released.
+fn is_inside(tree: &Tree, pid: i32) -> bool {
+    let is_restored = || procfs::task(pid).is_some_and(|task| task.comm == tree.comm);
+    !procfs::is_exiting(pid) && (procfs::sleeps_in(pid, sys::SYS_RESTART) || is_restored())
+}
+
+/// The pid of a participant, once it is inside restart.
+fn inside(tree: &Tree, mktree: u32, slot: u32) -> Result<i32, String> {
+    let found = wait::answer(patience(), || {
+        Ok(tree.participant(mktree, slot)?.filter(|pid| is_inside(tree, *pid)))
+    })?;
+    found.ok_or_else(|| format!("participant {slot} does not come: {}", procfs::whereabouts()))
+}
+
 fn play(tree: &Tree, attack: &Attack) -> Result<(), String> {
     knobs::hold(attack.slot, attack.point as u32)?;
     let mut mktree = tree.start(attack.mode)?;
     let held = knobs::held(patience())?.ok_or("nobody came to the point")?;
     let victim = match attack.victim {
         Victim::Held => held,
+        Victim::Asleep(slot) => inside(tree, mktree.id(), slot)?,
         Victim::Mktree => mktree.id() as i32,
     };
     kill(Pid::from_raw(victim), attack.signal).map_err(|e| format!("kill {victim}: {e}"))?;
-    if attack.victim == Victim::Held {
-        knobs::release()?;
+    match attack.victim {
+        Victim::Held => knobs::release()?,
+        Victim::Asleep(_) => {
+            if attack.must_fail() {
+                // Nobody has to go on for it to leave.
+                let otherwise = format!("pid {victim} stays in restart");
+                wait::until(patience(), &otherwise, || !is_inside(tree, victim))?;
+            }
+            knobs::release()?;
+        }
+        Victim::Mktree => {}
     }
     let runs = ended(&mut mktree)?;
     if runs && attack.must_fail() {
@@ -119,10 +197,28 @@ fn play(tree: &Tree, attack: &Attack) -> Result<(), String> {
     }
     if !attack.must_fail() {
         // It may run although mktree, killed at the end, cannot say so.
+        let lost = usize::from(attack.slot != knobs::COORDINATOR);
+        tree.all_or_nobody(lost)?;
         tree.end()?;
     }
     tree.nobody_left()?;
     knobs::release()
+}
+
+/// Ctrl-C in the terminal of a restart for which one task, which lives, does not come.
+fn missing_task(tree: &Tree, mode: Mode) -> Result<(), String> {
+    let late = tree.saved(tree.tasks - 1)?.to_string();
+    let mut mktree = tree.start_with(mode, &["--late", &late])?;
+    for slot in participants(tree, mode).into_iter().filter(|slot| *slot != tree.tasks - 1) {
+        inside(tree, mktree.id(), slot)?;
+    }
+    let terminal = Pid::from_raw(-(mktree.id() as i32));
+    kill(terminal, Signal::SIGINT).map_err(|e| format!("kill {terminal}: {e}"))?;
+    if ended(&mut mktree)? {
+        return Err("the restart succeeded".into());
+    }
+    tree.nobody_left()?;
+    tree.restart_well(mode)
 }
 
 fn run(stage: &Stage) -> Result<(), String> {
@@ -133,9 +229,13 @@ fn run(stage: &Stage) -> Result<(), String> {
     let started = Instant::now();
     let attacks = attacks(&tree);
     for attack in &attacks {
+        let tree = if attack.beside { tree.beside() } else { tree.clone() };
         play(&tree, attack)
             .and_then(|()| tree.restart_well(attack.mode))
             .map_err(|why| format!("{attack:?}: {why}"))?;
+    }
+    for mode in [Mode::Coordinator, Mode::Root] {
+        missing_task(&tree, mode).map_err(|why| format!("{mode:?}, a task does not come: {why}"))?;
     }
     stage.say(&format!(
         "attacks {} in {} ms\n",

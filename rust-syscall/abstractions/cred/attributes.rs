@@ -56,6 +56,18 @@ impl Task {
     }
 }
 
+impl Task {
+    /// Whether the task may trace whoever has these credentials because it is privileged where they are from:
+    /// `CAP_SYS_PTRACE` in their user namespace. Security modules are asked about the capability alone.
+    pub fn may_trace_any(&self, other: &Credential) -> bool {
+        // SAFETY: the task is valid, and credentials hold a count of their user namespace.
+        unsafe {
+            let ns = (*other.as_ptr()).user_ns;
+            bindings::has_ns_capability(self.as_raw(), ns, bindings::CAP_SYS_PTRACE as i32)
+        }
+    }
+}
+
 impl Credential {
     /// Real, effective, saved and file system user id.
     pub fn uids(&self) -> [u32; 4] {

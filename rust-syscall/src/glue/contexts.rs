@@ -5,11 +5,11 @@
 //!
 //! Lock order: the list's lock is taken alone, and not held while a task restores.
 
-use super::debug;
-use super::failure::{numbers::ECANCELED, Failure};
-use super::monitor::{error, Context};
+use super::debug::{self, Listed};
+use super::failure::Failure;
+use super::monitor::{error, for_those_outside, Context};
 use crate::restart::registry::{self, Entry, Missed, Refused, Registry};
-use kernel::alloc::{flags::GFP_KERNEL, KVec};
+use kernel::alloc::{flags::GFP_KERNEL_ACCOUNT, KVVec};
 use kernel::boot_once::BootOnce;
 use kernel::error::{code::*, Error, Result};
 use kernel::pid::Pid;
@@ -42,7 +42,7 @@ struct Contexts {
 
 struct List {
     /// A place that is empty is used again.
-    places: KVec<Option<Place>>,
+    places: KVVec<Option<Place>>,
     /// How restarts ended, the oldest forgotten first: for those who come late. Of the root it keeps a number,
     /// since a reference would keep its pid namespace.
     ended: [Option<Ended>; REMEMBERED],
@@ -55,6 +55,7 @@ struct Place {
     state: State,
     /// How many wait for a restart of it. For them its end is kept here.
     seekers: usize,
+    _listed: Listed,
 }
 
 enum State {
@@ -62,7 +63,7 @@ enum State {
     Awaited,
     Tried,
     Begun(Arc<Context>),
-    Over(i32),
+    Over(Ended),
 }
 
 /// A restart that is over.
@@ -95,7 +96,7 @@ impl Sought {
 pub(crate) fn init() -> Result {
     debug::init();
     let list = List {
-        places: KVec::new(),
+        places: KVVec::new(),
         ended: [None; REMEMBERED],
         next: 0,
     };
@@ -123,7 +124,7 @@ impl List {
                 let free = self.places.iter().position(Option::is_none);
                 let at = free.unwrap_or(self.places.len());
                 if free.is_none() {
-                    self.places.push(None, GFP_KERNEL)?;
+                    self.places.push(None, GFP_KERNEL_ACCOUNT)?;
                 }
                 at
             }
@@ -133,6 +134,7 @@ impl List {
             root: root.clone(),
             state: State::Awaited,
             seekers: 0,
+            _listed: Listed::new(),
         }))
     }
 
@@ -151,15 +153,15 @@ impl List {
 
     /// Keeps how a restart ended.
     fn end(&mut self, root: &Pid, errno: i32) {
-        if let Some(place) = self.place(root) {
-            place.state = State::Over(errno);
-        }
-        self.tidy(root);
         let ended = Ended {
             root: root.serial(),
             errno,
             at_ns: now_ns(),
         };
+        if let Some(place) = self.place(root) {
+            place.state = State::Over(ended);
+        }
+        self.tidy(root);
         self.forget(ended.root);
         if let Some(place) = self.ended.get_mut(self.next) {
             *place = Some(ended);
@@ -190,17 +192,17 @@ impl Registry for Contexts {
         let root = &sought.root;
         let mut places = list.places.iter().flatten();
         let place = places.find(|place| core::ptr::eq::<Pid>(&*place.root, &**root));
-        match place.map(|place| &place.state) {
+        let kept = match place.map(|place| &place.state) {
             Some(State::Tried) => return Some(Entry::Tried),
             Some(State::Begun(context)) => return Some(Entry::Begun(context.clone())),
-            Some(State::Over(errno)) => return Some(Entry::Over(*errno)),
-            Some(State::Awaited) | None => {}
-        }
-        // Who was made since is there for the next one.
+            Some(State::Over(ended)) => Some(*ended),
+            Some(State::Awaited) | None => None,
+        };
         let (root, since) = (root.serial(), kernel::current!().start_ns());
         let mut ended = list.ended.iter().flatten();
-        let ended = ended.find(|ended| ended.root == root && since <= ended.at_ns);
-        ended.map(|ended| Entry::Over(ended.errno))
+        let ended = kept.or_else(|| ended.find(|ended| ended.root == root).copied())?;
+        // Who was made since is there for the next one.
+        (since <= ended.at_ns).then_some(Entry::Over(ended.errno))
     }
 
     fn set(list: &mut Self::List<'_>, sought: &Sought, entry: Entry<Arc<Context>>) -> Result {
@@ -301,15 +303,6 @@ pub(crate) fn find(root: &ARef<Pid>, is_root: bool) -> Result<Arc<Context>, Fail
         Missed::Signal => waiting(EINTR),
         Missed::Over(errno) => Failure::told(error(errno)),
     })
-}
-
-/// What they get who did not take part in a restart that ended with `errno`, positive: no signal has
-/// interrupted them.
-fn for_those_outside(errno: i32) -> i32 {
-    match -errno {
-        interrupted if interrupted == EINTR.to_errno() => -ECANCELED,
-        _ => errno,
-    }
 }
 
 /// The restart is over: nobody finds it any more, and those who come late get `errno`.

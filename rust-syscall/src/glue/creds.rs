@@ -22,15 +22,17 @@ use kernel::current;
 use kernel::error::code::*;
 use kernel::task::Task;
 
-/// Whether the caller has all that `other` has: ids and capabilities. Other than for a debugger it does not
+/// Whether `owner`, who has brought an image, may say what becomes of `other`: it has all of its ids and
+/// capabilities, or the capability of a debugger where `other` is from. Other than for a debugger it does not
 /// matter whether `other` can be dumped.
-pub(crate) fn caller_has_rights_of(other: &Task) -> bool {
-    let (own, its) = (current!().credentials(), other.credentials());
+pub(crate) fn may_replace(owner: &Task, other: &Task) -> bool {
+    let (own, its) = (owner.credentials(), other.credentials());
     let is_one_of = |own: [u32; 4]| move |id: &u32| *id != UNMAPPED && own.contains(id);
-    own.shares_user_ns_with(&its)
+    let has_all = own.shares_user_ns_with(&its)
         && its.uids().iter().all(is_one_of(own.uids()))
         && its.gids().iter().all(is_one_of(own.gids()))
-        && its.capabilities().permitted & !own.capabilities().permitted == 0
+        && its.capabilities().permitted & !own.capabilities().permitted == 0;
+    has_all || owner.may_trace_any(&its)
 }
 
 /// Writes the task's credentials, as its user namespace sees them.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! For tests of restart: how many contexts there are, and with CONFIG_CHECKPOINT_DEBUG a hand on
+//! For tests of restart: how many contexts and places there are, and with CONFIG_CHECKPOINT_DEBUG a hand on
 //! those who take part, and a record of what they do. Files in debugfs, `checkpoint/`; which, is in
 //! the modules.
 
@@ -14,6 +14,8 @@ use crate::restart::Actor;
 use core::sync::atomic::{AtomicU32, Ordering};
 
 static CONTEXTS: AtomicU32 = AtomicU32::new(0);
+/// Roots in the list of restarts.
+static PLACES: AtomicU32 = AtomicU32::new(0);
 /// Restarts since boot.
 static RESTARTS: AtomicU32 = AtomicU32::new(0);
 
@@ -59,6 +61,22 @@ impl Counted {
         Self {
             number: RESTARTS.fetch_add(1, Ordering::Relaxed).wrapping_add(1),
         }
+    }
+}
+
+/// Part of a root's place in the list of restarts: counts it for as long as it is there.
+pub(crate) struct Listed(());
+
+impl Listed {
+    pub(crate) fn new() -> Self {
+        PLACES.fetch_add(1, Ordering::SeqCst);
+        Self(())
+    }
+}
+
+impl Drop for Listed {
+    fn drop(&mut self) {
+        PLACES.fetch_sub(1, Ordering::SeqCst);
     }
 }
 

@@ -12,7 +12,7 @@ use crate::image::reader::{Limits, Record as View};
 use crate::image::record::{Body, Shmem};
 use crate::image::sequence::OrderChecker;
 use crate::image::HEADER_SIZE;
-use kernel::alloc::{flags::GFP_KERNEL, KVVec};
+use kernel::alloc::{flags::GFP_KERNEL_ACCOUNT, KVVec};
 use kernel::error::code::*;
 use kernel::fs::File;
 use kernel::mm::pages::Pages;
@@ -150,7 +150,7 @@ impl Loader {
         let place = header.place(place);
         let mut payload = KVVec::new();
         payload
-            .extend_with(header.padded_len(), 0, GFP_KERNEL)
+            .extend_with(header.padded_len(), 0, GFP_KERNEL_ACCOUNT)
             .doing("allocating a record's payload")?;
         self.fill(&mut payload, place)?;
         let view = View::new(&header, &payload, place.seq, place.offset)?;
@@ -238,7 +238,7 @@ impl Loader {
         let (file, replaced) = (file.clone(), *replaced);
         if replaced {
             self.replaced
-                .push(file.clone(), GFP_KERNEL)
+                .push(file.clone(), GFP_KERNEL_ACCOUNT)
                 .doing("remembering a file that was replaced")?;
         }
         Ok(file)
@@ -286,7 +286,7 @@ impl Loader {
             return Err(Failure::mismatch(EINVAL, "objref", expected, objref.into()));
         }
         self.objects
-            .push(object, GFP_KERNEL)
+            .push(object, GFP_KERNEL_ACCOUNT)
             .doing("remembering an object")
     }
 

@@ -6,7 +6,7 @@
 //! Lock order: a context's `state` is taken alone, and not held while a task restores.
 
 use super::debug::{self, Counted};
-use super::failure::Failure;
+use super::failure::{numbers::ECANCELED, Failure};
 use super::loader::Loader;
 use crate::image::record::TreeEntry;
 use crate::image::tree;
@@ -15,8 +15,8 @@ use crate::restart::{
     Actor, Effect, Event, Failure as FirstFailure, Mode, Monitor, Phase, Point, ProtocolError,
     Restart, Slot, Turn, Wake,
 };
-use kernel::alloc::{flags::GFP_KERNEL, KBox, KVVec};
-use kernel::error::{Error, Result};
+use kernel::alloc::{flags::GFP_KERNEL_ACCOUNT, KBox, KVVec};
+use kernel::error::{code::EINTR, Error, Result};
 use kernel::pid::Pid;
 use kernel::pid_namespace::PidNamespace;
 use kernel::prelude::*;
@@ -56,6 +56,8 @@ pub(crate) struct Context {
     pub(crate) ns: ARef<PidNamespace>,
     pub(crate) plan: Plan,
     counted: Counted,
+    /// Who has begun it.
+    pub(crate) owner: ARef<Task>,
     /// Whether who began the restart logs how it failed; then nobody else does.
     pub(crate) owner_logs: bool,
     #[pin]
@@ -86,7 +88,7 @@ struct Sleeper {
 fn new_sleeper() -> Result<Arc<Sleeper>> {
     Arc::pin_init(
         pin_init!(Sleeper { woken <- new_condvar!("checkpoint::sleeper") }),
-        GFP_KERNEL,
+        GFP_KERNEL_ACCOUNT,
     )
 }
 
@@ -98,8 +100,17 @@ pub(crate) fn error(errno: i32) -> Error {
 fn refused(refusal: ProtocolError) -> Failure {
     let errno = error(refusal.errno());
     match refusal {
-        ProtocolError::TooLate { .. } => Failure::told(errno),
+        ProtocolError::TooLate { .. } => Failure::told(error(for_those_outside(refusal.errno()))),
         _ => Failure::doing(errno, "joining the restart"),
+    }
+}
+
+/// What they get who did not take part in a restart that ended with `errno`, positive: no signal has
+/// interrupted them.
+pub(crate) fn for_those_outside(errno: i32) -> i32 {
+    match -errno {
+        interrupted if interrupted == EINTR.to_errno() => -ECANCELED,
+        _ => errno,
     }
 }
 
@@ -116,12 +127,12 @@ impl Context {
         let begin = || -> Result<State> {
             let nr = plan.entries.len();
             let mut slots = KVVec::new();
-            slots.extend_with(nr, Slot::Absent, GFP_KERNEL)?;
+            slots.extend_with(nr, Slot::Absent, GFP_KERNEL_ACCOUNT)?;
             let restart = Restart::new(mode, &mut slots).map_err(|e| error(e.errno()))?;
             let (mut sleepers, mut members) = (KVVec::new(), KVVec::new());
             for _ in 0..=nr {
-                sleepers.push(None, GFP_KERNEL)?;
-                members.push(None, GFP_KERNEL)?;
+                sleepers.push(None, GFP_KERNEL_ACCOUNT)?;
+                members.push(None, GFP_KERNEL_ACCOUNT)?;
             }
             let owner = match mode {
                 Mode::Root => 0,
@@ -151,10 +162,11 @@ impl Context {
                 ns,
                 plan,
                 counted: Counted::new(),
+                owner: current_task(),
                 owner_logs,
                 state <- new_mutex!(state, "checkpoint::context"),
             }),
-            GFP_KERNEL,
+            GFP_KERNEL_ACCOUNT,
         )
         .map_err(doing)
     }
@@ -242,10 +254,7 @@ impl Context {
         if state.restart.phase() != Phase::Gathering || actor != state.restart.owner() {
             return None;
         }
-        let living = self
-            .root
-            .process()
-            .map_or(0, |root| root.count_living_tree());
+        let living = self.root.count_living_tree();
         if living > state.restart.entered() {
             return None;
         }

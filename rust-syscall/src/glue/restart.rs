@@ -14,7 +14,7 @@ use crate::image::tree;
 use crate::restart::monitor::take_part;
 use crate::restart::trace::Place;
 use crate::restart::{Actor, Mode, Monitor as _, Point, Turn, Work};
-use kernel::alloc::{flags::GFP_KERNEL, KBox, KVVec};
+use kernel::alloc::{flags::GFP_KERNEL_ACCOUNT, KBox, KVVec};
 use kernel::error::code::*;
 use kernel::fs::File;
 use kernel::page::PAGE_SIZE;
@@ -155,8 +155,8 @@ impl Call {
     fn join(self, logs: bool) -> Result<(Arc<Context>, Actor), Failure> {
         let current: ARef<Task> = current_task();
         let root = self.root.process().ok_or(ESRCH).doing("finding the root")?;
-        if self.image.is_some() {
-            return self.begin(&root, logs);
+        if let Some(file) = self.image.clone() {
+            return self.begin(&root, file, logs);
         }
         may_be_replaced()?;
         if !current.is_in_tree_of(&root) {
@@ -165,6 +165,11 @@ impl Call {
         let is_root = core::ptr::eq::<Task>(&*current, &*root);
         let context = contexts::find(&self.root, is_root)?;
         let slot = self.slot_in(&context)?;
+        // Inside nobody gets more rights, or other ones.
+        if !creds::may_replace(&context.owner, &current) {
+            let what = "joining the restart: the caller has rights that who began it lacks";
+            return Err(Failure::doing(EPERM, what));
+        }
         if (slot == 0) != is_root {
             let what = "joining the restart: the first task of the image is the root, and nobody else";
             return Err(Failure::doing(EINVAL, what));
@@ -194,35 +199,35 @@ impl Call {
             .doing_on("finding in the image the task", pid as u64)
     }
 
-    /// Begins the restart. From here on those who wait for it, and those who come, learn it if it cannot.
-    fn begin(self, root: &ARef<Task>, logs: bool) -> Result<(Arc<Context>, Actor), Failure> {
-        let is_child = || root.real_parent().is_some_and(|parent| parent.is_current());
+    /// Begins the restart. Once it is announced, those who wait for it, and those who come, learn it if it cannot.
+    fn begin(self, root: &ARef<Task>, file: ARef<File>, logs: bool) -> Result<(Arc<Context>, Actor), Failure> {
+        let current: ARef<Task> = current_task();
+        let is_child = || root.real_parent().is_some_and(|parent| parent.is_of_same_process(&current));
         if self.mode == Mode::Coordinator && !is_child() {
             return Err(Failure::doing(ESRCH, "coordinating: the root is no child of the caller"));
         }
         // A child may have come by more rights than its parent, who is not to say what becomes of it.
-        let may = || creds::caller_has_rights_of(root) || root.may_attach();
-        if self.mode == Mode::Coordinator && !may() {
+        if self.mode == Mode::Coordinator && !creds::may_replace(&current, root) {
             return Err(Failure::doing(EPERM, "coordinating: the root has rights that the caller lacks"));
         }
+        if self.mode == Mode::Root {
+            may_be_replaced()?;
+        }
+        let loader = Loader::new(file)?;
         contexts::announce(&self.root)?;
         let pid = self.root.clone();
-        self.begin_announced(root, logs).inspect_err(|failure| {
+        self.begin_announced(root, loader, logs).inspect_err(|failure| {
             let errno = -(failure.result() as i32);
             contexts::abandon(&pid, errno);
         })
     }
 
-    fn begin_announced(self, root: &ARef<Task>, logs: bool) -> Result<(Arc<Context>, Actor), Failure> {
-        if self.mode == Mode::Root {
-            may_be_replaced()?;
-        }
-        let current: ARef<Task> = current_task();
-        let file = self
-            .image
-            .as_ref()
-            .ok_or(Failure::doing(EBADF, "taking the image's file from fd"))?;
-        let mut loader = Loader::new(file.clone())?;
+    fn begin_announced(
+        self,
+        root: &ARef<Task>,
+        mut loader: Loader,
+        logs: bool,
+    ) -> Result<(Arc<Context>, Actor), Failure> {
         let plan = read_plan(&mut loader, self.new_pids)?;
         let ns = root
             .get_pid_ns()
@@ -231,14 +236,14 @@ impl Call {
         let first = plan.entries.first().map_or(0, |entry| entry.pid);
         let own = match (self.mode, self.new_pids) {
             (Mode::Root, true) => self.saved_pid,
-            (Mode::Root, false) => current.numbers_in(&ns).pid,
+            (Mode::Root, false) => kernel::current!().numbers_in(&ns).pid,
             (Mode::Coordinator, true) => first,
             (Mode::Coordinator, false) => root.numbers_in(&ns).pid,
         };
         if own != first {
             return Err(Failure::mismatch(EINVAL, "pid of the root", first as u64, own as u64));
         }
-        let loader = KBox::new(loader, GFP_KERNEL).doing("keeping the image")?;
+        let loader = KBox::new(loader, GFP_KERNEL_ACCOUNT).doing("keeping the image")?;
         let actor = match self.mode {
             Mode::Root => Actor::Slot(0),
             Mode::Coordinator => Actor::Coordinator,
@@ -289,12 +294,12 @@ fn read_plan(loader: &mut Loader, new_pids: bool) -> Result<Plan, Failure> {
         last = loader.take(Kind::Tree)?;
         let tree: Tree<'_> = last.body(loader.limits)?;
         for entry in &tree.entries {
-            entries.push(entry, GFP_KERNEL).doing("listing the tree")?;
+            entries.push(entry, GFP_KERNEL_ACCOUNT).doing("listing the tree")?;
         }
     }
     let mut index = KVVec::new();
     index
-        .extend_with(entries.len(), 0u32, GFP_KERNEL)
+        .extend_with(entries.len(), 0u32, GFP_KERNEL_ACCOUNT)
         .doing("listing the tree")?;
     tree::check(&entries, &mut index).map_err(|(_, fault)| last.fault(fault))?;
     Ok(Plan {

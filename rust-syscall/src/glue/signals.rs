@@ -94,13 +94,15 @@ pub(crate) struct Mask(Masks);
 /// that can be blocked is, but for signals that end the restart, which interrupt its waits.
 pub(crate) fn load(input: &mut Loader) -> Result<Mask, Failure> {
     let ending = ENDING & !unwanted().doing("reading what the caller does about signals")?;
-    sighand::block_all();
+    sighand::block_all_but(ending);
+    // Before they are forgotten: who reads a stream may sleep.
+    let actions = input.take(Kind::SignalActions)?;
     // What was sent to the program that called restart(2) is nothing to the restored one.
     let forgotten = sighand::flush_current().doing("forgetting pending signals")?;
     if forgotten & ending != 0 {
         return Err(Failure::doing(EINTR, "restoring signals: one has come that ends the restart"));
     }
-    load_actions(input)?;
+    load_actions(actions.body(input.limits)?)?;
     let record = input.take(Kind::SignalState)?;
     let state: SignalState = record.body(input.limits)?;
     sighand::set_current_signal_stack(&SignalStack {
@@ -132,9 +134,7 @@ fn unwanted() -> Result<u64> {
     Ok(ignored | current.signal_masks()?.blocked)
 }
 
-fn load_actions(input: &mut Loader) -> Result<(), Failure> {
-    let record = input.take(Kind::SignalActions)?;
-    let body: SignalActions<'_> = record.body(input.limits)?;
+fn load_actions(body: SignalActions<'_>) -> Result<(), Failure> {
     for (signo, saved) in (1..).zip(body.actions.iter()) {
         let action = Action {
             handler: saved.handler,

@@ -6,8 +6,8 @@ use crate::edit::{file_of, put_words, word, Image};
 use crate::knobs;
 use crate::procfs;
 use crate::puppet::{self, Puppet};
-use crate::restarts::{bury, patience};
-use crate::sys::{self, RESTART_COORDINATOR};
+use crate::restarts::{bury, patience, Mode};
+use crate::sys::{self, Birth, RESTART_COORDINATOR};
 use crate::tree;
 use crate::user::become_user;
 use crate::wait;
@@ -21,7 +21,7 @@ use nix::sys::wait::{waitpid, WaitStatus};
 use nix::unistd::{pipe2, setsid, Pid};
 use std::fs::File;
 use std::io::Write;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 
 /// Size of an entry of TREE, which begins with the pid.
 pub const ENTRY: usize = TreeEntry::SIZE;
@@ -30,9 +30,38 @@ pub const USER: u32 = 1000;
 /// What a pipe has to take of an image at once, in bytes.
 const PIPE: i32 = 1 << 20;
 
+/// What is restarted, and how.
+#[derive(Debug, Clone, Copy)]
+pub struct Setting<'a> {
+    /// Of a root and its two children.
+    pub image: &'a Image,
+    /// Their saved pids.
+    pub saved: [i32; 3],
+    /// Who begins.
+    pub mode: Mode,
+    /// Whether they have their saved pids; otherwise each says who it is to become.
+    pub own_pids: bool,
+}
+
+impl Setting<'_> {
+    /// The flags of restart for who is to become the task saved under this pid.
+    fn flags(&self, saved: i32) -> u64 {
+        if self.own_pids { 0 } else { sys::restart_as(saved) }
+    }
+
+    /// How the task with this number is made.
+    fn birth(&self, number: usize) -> Birth<'_> {
+        Birth {
+            pids: if self.own_pids { &self.saved[number..=number] } else { &[] },
+            ..Birth::default()
+        }
+    }
+}
+
 /// The processes of one restart.
 #[derive(Clone, Copy)]
 pub struct Cast {
+    /// The root's parent, which begins the restart in coordinator mode only.
     pub coordinator: Puppet,
     pub root: Puppet,
     pub first: Puppet,
@@ -51,30 +80,35 @@ pub enum Flaw {
     OtherUser,
     /// The coordinator is another user's.
     LesserCoordinator,
+    /// All but the second child are another user's.
+    PrivilegedTask,
     /// The image comes through a pipe from the first child.
     FeedsItself,
     /// The image comes through a pipe that nobody closes, without END.
     Endless,
+    /// It comes through a pipe that is closed in the middle of the first child.
+    ClosesEarly,
+    /// It comes through a pipe that nobody closes, up to this record of the first child.
+    StallsAt(Kind),
 }
 
-/// What a coordinator can be ordered to begin with.
+/// What the owner can be ordered to begin with, other than a saved pid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(i32)]
 pub enum Beginning {
     /// The image.
-    Image,
+    Image = -2,
     /// An image of which two tasks have one pid.
-    Twice,
+    Twice = -3,
     /// A pipe that has nothing to say.
-    Silence,
+    Silence = -4,
     /// No restart: it forks a child that ends at once.
-    Fork,
+    Fork = -5,
 }
 
 impl Cast {
-    /// Makes the coordinator and, below it, the root with its tree. The image is of a root, whose pid was
-    /// `root`, and its two children.
-    pub fn make(image: &Image, root_was: i32, flaw: Flaw) -> Result<Cast, String> {
+    /// Makes the coordinator and, below it, the root with its tree.
+    pub fn make(setting: &Setting<'_>, flaw: Flaw) -> Result<Cast, String> {
         let names = ["coordinator", "root", "first child", "second child", "extra task"];
         let [coordinator, root, first, second, extra] = puppet::prepare(names)?;
         let cast = Cast {
@@ -84,72 +118,113 @@ impl Cast {
             second,
             extra,
         };
+        let image = setting.image;
         let bytes = image.bytes();
         let (whole, write) = match flaw {
             Flaw::FeedsItself => pipe_with(&[])?,
             Flaw::Endless => pipe_with(&image.without_end().bytes())?,
+            Flaw::ClosesEarly => {
+                let some = image.index(Kind::Creds, 1)?;
+                (pipe_with(&image.beginning(some).bytes())?.0, None)
+            }
+            Flaw::StallsAt(kind) => {
+                let some = image.index(kind, 1)?;
+                pipe_with(&image.beginning(some).bytes())?
+            }
             _ => (file_of(&bytes)?, None),
         };
         let twice = file_of(&with_one_pid_twice(image)?.bytes())?;
         let (silence, silent) = pipe_with(&[])?;
-        let flags = sys::restart_as(root_was) | RESTART_COORDINATOR;
         let begin = |beginning: i32| {
-            if beginning == Beginning::Fork as i32 {
-                return fork_and_reap();
-            }
-            let file = [&whole, &twice, &silence][beginning as usize];
+            let file = match beginning {
+                _ if beginning == Beginning::Fork as i32 => return fork_and_reap(),
+                _ if beginning == Beginning::Twice as i32 => &twice,
+                _ if beginning == Beginning::Silence as i32 => &silence,
+                _ => &whole,
+            };
+            let flags = setting.flags(setting.saved[0]);
+            let flags = match setting.mode {
+                Mode::Coordinator => flags | RESTART_COORDINATOR,
+                Mode::Root => flags,
+            };
             sys::restart(root.pid().unwrap_or(0), Some(file.as_fd()), flags, None)
         };
+        // Who would write to the pipe is to know when nobody reads any more. A pipe that nobody closes is
+        // held open by who reads it.
+        let endless = write.as_ref().filter(|_| flaw != Flaw::FeedsItself);
+        let images = [Some(&whole), Some(&twice), Some(&silence), silent.as_ref(), endless];
+        let images = images.map(|file| file.map(AsFd::as_fd));
+        let feed = write.as_ref().filter(|_| flaw == Flaw::FeedsItself);
         let born = || {
-            let feed = write.as_ref().filter(|_| flaw == Flaw::FeedsItself);
-            cast.tree(flaw, feed, &bytes)?;
-            // Who would write to the pipe is to know when nobody reads any more. A pipe that nobody closes is
-            // held open by who reads it.
-            let endless = write.as_ref().filter(|_| flaw == Flaw::Endless);
-            let open = [Some(&whole), Some(&twice), Some(&silence), silent.as_ref(), endless];
-            sys::close_all_but(&open.map(|file| file.map(AsFd::as_fd)));
+            cast.tree(setting, flaw, (feed, &bytes), &images, begin)?;
+            sys::close_all_but(&images);
             match flaw {
-                Flaw::LesserCoordinator => become_user(USER),
+                Flaw::LesserCoordinator | Flaw::PrivilegedTask => become_user(USER),
                 _ => Ok(()),
             }
         };
-        coordinator.make(0, born, begin)?;
+        coordinator.make(Birth::default(), born, begin)?;
         for puppet in cast.all() {
             puppet.pid()?;
         }
         Ok(cast)
     }
 
+    /// Who begins the restart.
+    pub fn owner(&self, mode: Mode) -> Puppet {
+        match mode {
+            Mode::Coordinator => self.coordinator,
+            Mode::Root => self.root,
+        }
+    }
+
     pub fn all(&self) -> [Puppet; 5] {
         [self.coordinator, self.root, self.first, self.second, self.extra]
     }
 
-    /// In the coordinator: forks the root, and it its children.
-    fn tree(self, flaw: Flaw, feed: Option<&File>, bytes: &[u8]) -> Result<(), String> {
-        let join = move |claim: i32| sys::restart(self.root.pid().unwrap_or(0), None, sys::restart_as(claim), None);
-        let second = move || {
+    /// In the coordinator: forks the root, and it its children. Of the images only a root that begins needs any;
+    /// of the first child's pipe, and what to write, only that.
+    fn tree(
+        self,
+        setting: &Setting<'_>,
+        flaw: Flaw,
+        (feed, bytes): (Option<&File>, &[u8]),
+        images: &[Option<BorrowedFd<'_>>],
+        begin: impl Fn(i32) -> nix::Result<i64>,
+    ) -> Result<(), String> {
+        let join = |claim: i32| sys::restart(self.root.pid().unwrap_or(0), None, setting.flags(claim), None);
+        let lesser = || if flaw == Flaw::PrivilegedTask { become_user(USER) } else { Ok(()) };
+        let second = || {
             let born = || if flaw == Flaw::OtherUser { become_user(USER) } else { Ok(()) };
-            self.second.make(0, born, join)
+            self.second.make(setting.birth(2), born, join)
         };
+        let images = if setting.mode == Mode::Root { images } else { &[] };
         let born = || {
             // The saved root leads its session.
             setsid().map_err(|e| format!("setsid: {e}"))?;
-            sys::close_all_but(&[feed.map(AsFd::as_fd)]);
-            let born = || if flaw == Flaw::Misplaced { second() } else { Ok(()) };
-            self.first.make(0, born, |claim| {
+            let feed_too: Vec<_> = images.iter().copied().chain([feed.map(AsFd::as_fd)]).collect();
+            sys::close_all_but(&feed_too);
+            let born = || {
+                if flaw == Flaw::Misplaced {
+                    second()?;
+                }
+                lesser()
+            };
+            self.first.make(setting.birth(1), born, |claim| {
                 if let Some(mut feed) = feed {
                     feed.write_all(bytes).map_err(|_| Errno::EPIPE)?;
                 }
                 join(claim)
             })?;
             // From here on the first child alone can write.
-            sys::close_all_but(&[]);
+            sys::close_all_but(images);
             if flaw != Flaw::Misplaced {
                 second()?;
             }
-            self.extra.make(0, || Ok(()), join)
+            self.extra.make(Birth::default(), || Ok(()), join)?;
+            lesser()
         };
-        self.root.make(0, born, join)
+        self.root.make(setting.birth(0), born, |order| if order < 0 { begin(order) } else { join(order) })
     }
 
     /// Fails unless these processes end, or have ended.

@@ -5,6 +5,7 @@
 //! | file | meaning |
 //! | --- | --- |
 //! | `contexts` | contexts in memory; 0 when no restart is going on |
+//! | `places` | roots of which a restart is going on or waited for; 0 when nobody is in restart(2) |
 //! | `delay_us` | at each [`Point`] a participant is delayed by up to that many microseconds |
 //! | `seed` | state of the generator that chooses the delays; write it to begin a sequence |
 //! | `hold_point` | number of the [`Point`] at which a participant is held; 0: none |
@@ -14,7 +15,7 @@
 //!
 //! Whoever is held goes on when `hold_point` changes, or when a signal comes.
 
-use super::CONTEXTS;
+use super::{CONTEXTS, PLACES};
 use crate::restart::{Actor, Point};
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use kernel::current;
@@ -36,6 +37,7 @@ static PANIC_POINT: AtomicU32 = AtomicU32::new(0);
 /// Makes the files; once, at boot.
 pub(super) fn init(dir: &Dir) {
     dir.read_only_u32(c"contexts", &CONTEXTS);
+    dir.read_only_u32(c"places", &PLACES);
     dir.read_write_u32(c"delay_us", &DELAY_US);
     dir.read_write_u64(c"seed", &SEED);
     dir.read_write_u32(c"hold_point", &HOLD_POINT);

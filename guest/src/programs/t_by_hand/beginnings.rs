@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Restarts that nobody begins, or that cannot begin.
+
+use super::cast::{asleep, entered, Beginning, Flaw};
+use super::play::Play;
+use crate::knobs;
+use crate::restarts::Mode;
+use nix::errno::Errno;
+use nix::sys::signal::Signal;
+
+impl Play<'_> {
+    /// A restart that nobody begins: who looks for it can be interrupted, and learns of the root's death.
+    pub fn nobody_begins(&self) -> Result<(), String> {
+        let cast = self.cast(Flaw::None)?;
+        cast.first.order(self.setting.saved[1]);
+        cast.second.order(self.setting.saved[2]);
+        asleep(&[cast.first, cast.second])?;
+        cast.first.signal(Signal::SIGUSR1)?;
+        cast.first.expect(Err(Errno::EINTR))?;
+        cast.root.signal(Signal::SIGKILL)?;
+        cast.second.expect(Err(Errno::ESRCH))?;
+        cast.strike()
+    }
+
+    /// The image cannot be begun with: all who wait for that learn it, who comes late too. A right one can be
+    /// tried at once.
+    pub fn begins_wrongly(&self) -> Result<(), String> {
+        let cast = self.cast(Flaw::None)?;
+        let [_, of_first, of_second] = self.setting.saved;
+        let waiting = self.all_wait(&cast)?;
+        cast.owner(self.setting.mode).obeys(Beginning::Twice as i32, Err(Errno::EINVAL))?;
+        for puppet in waiting {
+            puppet.expect(Err(Errno::EINVAL))?;
+        }
+        cast.extra.obeys(of_first, Err(Errno::EINVAL))?;
+        self.begin(&cast)?;
+        cast.first.order(of_first);
+        cast.second.order(of_second);
+        self.runs(&cast)?;
+        cast.strike()
+    }
+
+    /// Who is to begin it ends while it reads: no signal has interrupted those who wait.
+    pub fn owner_ends_reading(&self) -> Result<(), String> {
+        let cast = self.cast(Flaw::None)?;
+        let waiting = self.all_wait(&cast)?;
+        let owner = cast.owner(self.setting.mode);
+        owner.order(Beginning::Silence as i32);
+        asleep(&[owner])?;
+        owner.signal(Signal::SIGKILL)?;
+        for puppet in waiting {
+            puppet.expect(Err(Errno::ECANCELED))?;
+        }
+        cast.strike()
+    }
+
+    /// The coordinator ends before it begins.
+    pub fn coordinator_ends(&self) -> Result<(), String> {
+        let cast = self.cast(Flaw::None)?;
+        self.all_wait(&cast)?;
+        cast.coordinator.signal(Signal::SIGKILL)?;
+        // The others wait for the root, which could go on.
+        cast.root.expect(Err(Errno::ESRCH))?;
+        cast.root.signal(Signal::SIGKILL)?;
+        cast.first.expect(Err(Errno::ESRCH))?;
+        cast.second.expect(Err(Errno::ESRCH))?;
+        cast.strike()
+    }
+
+    /// Who is to bring the image is one of those who wait for it: stuck, until a signal.
+    pub fn feeds_itself(&self) -> Result<(), String> {
+        let cast = self.cast(Flaw::FeedsItself)?;
+        let owner = cast.owner(self.setting.mode);
+        // Nobody can enter before the image begins to come.
+        owner.order(Beginning::Image as i32);
+        if self.setting.mode == Mode::Coordinator {
+            cast.root.order(self.setting.saved[0]);
+        }
+        cast.first.order(self.setting.saved[1]);
+        entered(2, cast.second, || cast.second.order(self.setting.saved[2]))?;
+        knobs::release()?;
+        owner.signal(Signal::SIGUSR1)?;
+        self.coordinator_learns(&cast, Err(Errno::EINTR))?;
+        cast.root.expect(Err(Errno::EINTR))?;
+        cast.second.expect(Err(Errno::EINTR))?;
+        owner.dismiss();
+        cast.first.expect(Err(Errno::EPIPE))?;
+        cast.strike()
+    }
+}
