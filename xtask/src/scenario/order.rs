@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 //! The rules of a restart that the kernel's own record of it can show to be broken: invariants 1, 2, 4 and 5 of
-//! `docs/restart.md`, and 10 but for whether the image's end was right. Every restart that the kernel has kept is
-//! held against them.
+//! `docs/restart.md`, and 10 but for whether the image's end was right; and that whoever came in has left, as 14 and
+//! 18 have it. Every restart that the kernel has kept is held against them.
 
 use crate::report::timeline::{Participant, Place, Restart, Restarts};
 
@@ -11,11 +11,38 @@ use crate::report::timeline::{Participant, Place, Restart, Restarts};
 pub fn breach(all: &Restarts) -> Option<String> {
     all.restarts.iter().find_map(|restart| {
         let why = broken(restart, all.moments_lost > 0)?;
-        Some(format!(
-            "the restart at {:.6} s broke the protocol: {why}",
-            restart.began_s
-        ))
+        Some(told(restart, &why))
     })
+}
+
+/// Who came into a restart and never left it, if nothing of the record is missing. To be asked of a record that
+/// was read when all who took part were gone, killed ones too: these leave before they die. Only who died inside the
+/// kernel, of an oops, may have had no chance to.
+pub fn never_left(all: &Restarts) -> Option<String> {
+    if all.moments_lost > 0 {
+        return None;
+    }
+    all.restarts.iter().find_map(|restart| {
+        let who = restart
+            .participants
+            .iter()
+            .find(|who| who.left().is_none())?;
+        let task = who.slot.map_or("", |_| "task ");
+        let why = format!(
+            "{task}{} of restart {} came to {:?} and never left",
+            who.name(),
+            restart.number,
+            who.path.last()?.place
+        );
+        Some(told(restart, &why))
+    })
+}
+
+fn told(restart: &Restart, why: &str) -> String {
+    format!(
+        "the restart at {:.6} s broke the protocol: {why}",
+        restart.began_s
+    )
 }
 
 fn broken(restart: &Restart, in_part: bool) -> Option<String> {
@@ -158,8 +185,30 @@ mod tests {
     fn good_restarts_and_failed_ones_keep_the_rules() {
         assert_eq!(broken(&restart(0), false), None);
         assert_eq!(broken(&restart(4), false), None);
-        let all = Restarts::of(&words(3), 0);
-        assert_eq!(breach(&all), None);
+        for errno in [0, 3, 4] {
+            let all = Restarts::of(&words(errno), 0);
+            assert_eq!((breach(&all), never_left(&all)), (None, None));
+        }
+    }
+
+    #[test]
+    fn who_never_left_is_told_unless_that_may_be_lost() {
+        let why = |moments: &[_], lost| never_left(&Restarts::of(moments, lost));
+        for (errno, left, expected) in [
+            (0, 11, "coordinator 100 of restart 4 came to Ended"),
+            (0, 13, "task 1 (now 101) of restart 4 came to Ended"),
+            (0, 15, "task 2 (now 102) of restart 4 came to Ended"),
+            (4, 13, "task 2 (now 102) of restart 4 came to Ended"),
+        ] {
+            let mut moments = words(errno);
+            moments.remove(left);
+            let expected =
+                format!("the restart at 2.000000 s broke the protocol: {expected} and never left");
+            assert_eq!(why(&moments, 0), Some(expected));
+            assert_eq!(why(&moments, 1), None);
+        }
+        let stuck = why(&words(0)[..6], 0).unwrap();
+        assert!(stuck.contains("coordinator 100 of restart 4 came to Entered and never left"));
     }
 
     #[test]

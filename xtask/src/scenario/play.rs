@@ -171,7 +171,8 @@ fn clean_up(case: &mut Case, judgement: &Judgement) -> StepResult<Left> {
         } => {
             let all = Restarts::of(&restarts, restarts_lost);
             all.write(&case.folder)?;
-            (tasks, taint, order::breach(&all))
+            let breach = order::breach(&all).or_else(|| never_left(&all, taint));
+            (tasks, taint, breach)
         }
         other => return super::case::unexpected("cleaning up the guest", &other),
     };
@@ -189,6 +190,14 @@ fn clean_up(case: &mut Case, judgement: &Judgement) -> StepResult<Left> {
         leaks,
         breach,
     })
+}
+
+/// Who has not left a restart, though the guest has seen all tasks go. One that died inside the kernel could not.
+fn never_left(all: &Restarts, taint: u64) -> Option<String> {
+    match taint & TAINT_DIE {
+        0 => order::never_left(all),
+        _ => None,
+    }
 }
 
 /// Memory that the kernel lost is a failure of its own, whatever else was found or expected; the report
@@ -289,7 +298,17 @@ pub fn interruption(halt: Halt) -> std::result::Result<Halt, Error> {
 
 #[cfg(test)]
 mod tests {
-    use super::{leak_words, with_leaks, Judgement, LEAKS, TAINT_DIE};
+    use super::{leak_words, never_left, with_leaks, Judgement, Restarts, LEAKS, TAINT_DIE};
+    use crate::report::timeline::tests::words;
+
+    #[test]
+    fn who_never_left_counts_unless_a_task_died_inside_the_kernel() {
+        let mut moments = words(4);
+        moments.pop();
+        let all = Restarts::of(&moments, 0);
+        assert_eq!(never_left(&all, TAINT_DIE), None);
+        assert!(never_left(&all, 1 << 9).is_some());
+    }
 
     #[test]
     fn leaks_count_unless_a_task_died_with_what_it_held() {
