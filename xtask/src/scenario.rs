@@ -264,6 +264,8 @@ pub fn list_json(scenarios: &[Scenario]) -> serde_json::Value {
 
 #[cfg(test)]
 mod examples;
+#[cfg(test)]
+mod faults;
 
 #[cfg(test)]
 mod tests {

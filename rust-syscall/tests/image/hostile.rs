@@ -82,6 +82,7 @@ fn bytes_behind_the_end_are_refused() {
     assert_eq!(error.what, Fault::LeftOver { found: 1 });
 }
 
+/// P15: padding carries nothing.
 #[test]
 fn padding_and_reserved_must_be_zero_even_with_right_checksums() {
     let image = chain(1);

@@ -90,6 +90,7 @@ fn task_records_of_another_task_are_refused() {
     assert_eq!(error.kind, Kind::End.number());
 }
 
+/// P13: an object cannot be taken for another one.
 #[test]
 fn objects_are_numbered_in_order_and_before_use() {
     let fs = |root| Fs {
@@ -152,6 +153,7 @@ fn check(entries: &[TreeEntry]) -> Result<(), tree::TreeFault> {
     Ok(())
 }
 
+/// P7: the root comes first, and no pid twice.
 #[test]
 fn trees_have_parents_first_and_pids_once() {
     let whole: Vec<TreeEntry> = (0..5).map(tree_entry).collect();

@@ -106,6 +106,7 @@ fn a_header_that_promises_too_much_is_refused() {
     assert!(matches!(error.what, Fault::TooLarge { field: "len", .. }));
 }
 
+/// P21: what is full refuses, and does not panic.
 #[test]
 fn a_full_payload_takes_no_more() {
     let mut buffer = vec![0; RECORD_BUFFER + 100];

@@ -63,6 +63,7 @@ fn check(edit: &Edit) {
     }
 }
 
+/// P7: counts that cannot be.
 #[test]
 fn of_the_whole() {
     use Kind::{End, Head, Tree};
@@ -164,6 +165,7 @@ fn of_tasks() {
     }
 }
 
+/// P13: objects out of order, or of the wrong kind. P14: open flags that no open file keeps.
 #[test]
 fn of_files() {
     use Kind::{Fds, File, Fs};

@@ -49,8 +49,9 @@ fn caught(mutation: Mutation, mode: Mode, nr: usize, fault: Fault, how: Caught) 
 
 /// One test for each line: the mutation, the story that catches it, and how.
 macro_rules! mutants {
-    ($($name:ident: $mutation:expr, $mode:ident of $nr:literal, $fault:expr => $how:ident;)*) => {
+    ($($(#[$about:meta])* $name:ident: $mutation:expr, $mode:ident of $nr:literal, $fault:expr => $how:ident;)*) => {
         $(
+            $(#[$about])*
             #[test]
             fn $name() {
                 caught($mutation, Mode::$mode, $nr, $fault, Caught::$how);
@@ -86,6 +87,7 @@ mutants! {
         Mutation::Forget(Cause::Interrupted), Root of 3, Fault::Late(2, ONE) => Deadlock;
     nobody_woken_after_a_death:
         Mutation::Forget(Cause::Missing), Root of 3, Fault::Dies(2) => Deadlock;
+    /// P11: whose turn it is is woken, and no other would do.
     wrong_one_woken:
         Mutation::WakeNeighbour, Root of 2, Fault::None => Deadlock;
     woken_before_the_step:

@@ -15,6 +15,7 @@ fn refused(restart: &mut Restart, slots: &mut [Slot], event: Event) -> ProtocolE
     refusal
 }
 
+/// P7: from one task to 32,768.
 #[test]
 fn trees_without_tasks_or_with_too_many_are_refused() {
     for mode in [Mode::Root, Mode::Coordinator] {
@@ -27,6 +28,7 @@ fn trees_without_tasks_or_with_too_many_are_refused() {
     }
 }
 
+/// P1: a duplicate is refused and counts for nothing.
 #[test]
 fn entering_twice_is_busy_and_counts_once() {
     let mut slots = [Slot::Absent; 3];
@@ -128,7 +130,7 @@ fn a_signal_after_the_release_changes_nothing() {
     assert_eq!(restart.phase(), Phase::Done);
 }
 
-/// Who the image does not know has no slot, and so nothing to tell the machine:
+/// P2: who the image does not know has no slot, and so nothing to tell the machine:
 /// the kernel looks the pid up before it enters.
 #[test]
 fn a_process_that_the_image_does_not_know_has_no_slot() {

@@ -4,6 +4,9 @@
 //! one, those who begin one or fail to, one that ends, a root that dies and a
 //! signal. Each single thing that can be left out or done in the wrong place
 //! makes a story fail.
+//!
+//! P3: who waits for a restart that cannot be begun learns it, and so does who
+//! comes late.
 
 use checkpoint::restart::registry::{
     abandon, announce, end, find, publish, Entry, Missed, Refused, Registry,

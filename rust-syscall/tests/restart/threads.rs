@@ -15,6 +15,7 @@ fn passes(mode: Mode, nr: usize, fault: Fault) {
     Story { mode, nr, fault }.check(Mutation::None);
 }
 
+/// P8: nobody goes on before all are restored.
 #[test]
 fn all_are_restored_in_order_and_released() {
     passes(Mode::Root, 1, Fault::None);
@@ -24,6 +25,7 @@ fn all_are_restored_in_order_and_released() {
     passes(Mode::Coordinator, 2, Fault::None);
 }
 
+/// P4: whoever fails, all are woken.
 #[test]
 fn one_failure_reaches_everyone() {
     passes(Mode::Root, 2, Fault::Fails(0));
@@ -35,6 +37,7 @@ fn one_failure_reaches_everyone() {
     passes(Mode::Coordinator, 1, Fault::BadEnd);
 }
 
+/// P5: the owner's signal is a failure like any other.
 #[test]
 fn a_signal_ends_it_for_all_or_comes_too_late() {
     passes(Mode::Root, 2, Fault::Signal(ROOT));
@@ -53,6 +56,7 @@ fn a_signal_that_comes_with_the_turn_is_none() {
     passes(Mode::Coordinator, 1, with);
 }
 
+/// P3: a task that lives and does not come holds nobody whom a signal reaches.
 #[test]
 fn who_waits_for_a_task_that_does_not_come_can_be_interrupted() {
     passes(Mode::Root, 3, Fault::Late(2, ROOT));
@@ -61,6 +65,7 @@ fn who_waits_for_a_task_that_does_not_come_can_be_interrupted() {
     passes(Mode::Coordinator, 2, Fault::Late(1, ROOT));
 }
 
+/// P3: nobody goes on to wait for a task that cannot come.
 #[test]
 fn a_task_that_dies_before_it_comes_ends_it_for_all() {
     passes(Mode::Root, 2, Fault::Dies(1));
