@@ -128,12 +128,28 @@ impl Image {
                 bulk: Vec::new(),
             },
         );
-        for (seq, record) in image.records.iter_mut().enumerate() {
+        image.renumbered()
+    }
+
+    /// The image without any record of a kind; those behind them, and what END counts, follow.
+    pub fn without(&self, kind: Kind) -> Result<Image, String> {
+        let mut image = self.clone();
+        image.records.retain(|record| record.kind != kind);
+        image.renumbered()
+    }
+
+    /// The image with its records numbered in their order, and END with what it counts.
+    fn renumbered(mut self) -> Result<Image, String> {
+        for (seq, record) in self.records.iter_mut().enumerate() {
             record.header.seq = seq as u64;
         }
-        let end = image.index(Kind::End, 0)?;
-        put_doubles(&mut image.records[end].payload, &[(0, end as u64)])?;
-        Ok(image)
+        let bulk = self.records.iter().map(|record| record.header.bulk).sum();
+        let end = self.index(Kind::End, 0)?;
+        put_doubles(
+            &mut self.records[end].payload,
+            &[(0, end as u64), (8, bulk)],
+        )?;
+        Ok(self)
     }
 
     /// The first `records` records and nothing behind them.

@@ -2,7 +2,8 @@
 
 //! A user restarts a real image, edited to ask for what that user may not
 //! have: each is refused with its errno, and nobody is left. The image as it was,
-//! and edits that ask for no more than anyone may have, are restarted.
+//! and edits that ask for no more than anyone may have, are restarted. So it is after every tenth of them:
+//! no refusal spoils the next restart.
 //!
 //! Arguments: STATUS IMAGE UID SAVED-STATUS [SEED]. IMAGE: of one task of the user UID, which has the file
 //! SAVED-STATUS open.
@@ -17,6 +18,7 @@ use crate::stage::{self, Stage};
 use crate::sys::{self, RESTART_COORDINATOR};
 use crate::tree;
 use crate::user::become_user;
+use crate::wait;
 use edits::{Case, Files, Outcome};
 use nix::errno::Errno;
 use nix::sys::prctl;
@@ -36,7 +38,7 @@ const RESTARTED: u8 = 0;
 const NOT_TRIED: u8 = 255;
 /// It was refused, and yet the task did not end as one that is refused.
 const RUNS_ON: u8 = 254;
-/// It went well, but the task does not show what was asked for.
+/// It went well, but the task does not show what was asked for, or does not end as it has to.
 const NOT_SHOWN: u8 = 253;
 
 /// In the user's process: restarts the image as a coordinator does; the exit status.
@@ -59,14 +61,14 @@ fn coordinate(case: &Case, saved: i32, image: &File, log: &File, user: u32) -> u
     let found = sys::restart(root.pid, Some(image.as_fd()), flags | RESTART_COORDINATOR, Some(log.as_fd()));
     let pid = Pid::from_raw(root.pid);
     let shown = found != Ok(0) || shows(root.pid, &case.outcome);
-    if found == Ok(0) {
+    if found == Ok(0) && !matches!(case.outcome, Outcome::Dies(_)) {
         // Ends the restored task; nothing else can have ended it meanwhile.
         let _ = kill(pid, Signal::SIGKILL);
     }
     let ended = waitpid(pid, None);
     match (found, ended) {
-        (Ok(0), Ok(WaitStatus::Signaled(_, Signal::SIGKILL, _))) if shown => RESTARTED,
-        (Ok(0), Ok(WaitStatus::Signaled(_, Signal::SIGKILL, _))) => NOT_SHOWN,
+        (Ok(0), Ok(WaitStatus::Signaled(_, signal, _))) if shown && signal == case.outcome.end() => RESTARTED,
+        (Ok(0), Ok(WaitStatus::Signaled(..))) => NOT_SHOWN,
         // Killed if it had begun to restore; told the same errno if not.
         (Err(errno), Ok(WaitStatus::Signaled(_, Signal::SIGKILL, _))) => errno as i32 as u8,
         (Err(errno), Ok(WaitStatus::Exited(_, told))) if told == errno as i32 => errno as i32 as u8,
@@ -76,10 +78,23 @@ fn coordinate(case: &Case, saved: i32, image: &File, log: &File, user: u32) -> u
 
 /// Whether a restarted task shows in /proc what it should.
 fn shows(pid: i32, outcome: &Outcome) -> bool {
-    let Outcome::Shows(file, text) = outcome else {
-        return true;
-    };
-    fs::read_to_string(format!("/proc/{pid}/{file}")).is_ok_and(|found| found.contains(text))
+    let read = |file: &str| fs::read_to_string(format!("/proc/{pid}/{file}"));
+    match outcome {
+        Outcome::Shows(file, text) => read(file).is_ok_and(|found| found.contains(text)),
+        Outcome::Works => {
+            let ticks = || read("stat").ok().and_then(|stat| user_ticks(&stat));
+            let before = ticks();
+            let worked = || before.is_some() && ticks() > before;
+            wait::until(patience(), "the task does not go on", worked).is_ok()
+        }
+        Outcome::Refused(_) | Outcome::Runs | Outcome::Dies(_) => true,
+    }
+}
+
+/// How long a task has been in user space, from its /proc/PID/stat; its name has no spaces.
+fn user_ticks(stat: &str) -> Option<u64> {
+    const UTIME: usize = 14;
+    stat.split_whitespace().nth(UTIME - 1)?.parse().ok()
 }
 
 /// How the user's process ended.
@@ -88,7 +103,7 @@ fn words_of(ended: WaitStatus) -> String {
         WaitStatus::Exited(_, code) => match u8::try_from(code) {
             Ok(RESTARTED) => "a restart".to_owned(),
             Ok(NOT_TRIED) => "no try".to_owned(),
-            Ok(NOT_SHOWN) => "another task".to_owned(),
+            Ok(NOT_SHOWN) => "a restart, but another task or another end".to_owned(),
             Ok(RUNS_ON) => "refused, but the task ran on".to_owned(),
             _ => Errno::from_raw(code).to_string(),
         },
@@ -105,7 +120,7 @@ fn attempt(case: &Case, user: u32) -> Result<(), String> {
     let ended = waitpid(Pid::from_raw(child.pid), None).map_err(|e| format!("waitpid: {e}"))?;
     let expected = match case.outcome {
         Outcome::Refused(errno) => errno as i32,
-        Outcome::Runs | Outcome::Shows(..) => i32::from(RESTARTED),
+        Outcome::Runs | Outcome::Shows(..) | Outcome::Works | Outcome::Dies(_) => i32::from(RESTARTED),
     };
     let mut said = String::new();
     log.rewind()

@@ -2,8 +2,8 @@
 
 //! A root with many children, each with a page of its own and its number in it.
 //!
-//! Arguments: STATUS [TASKS] [--deep]. With --deep the last one is not the root's child but that of the
-//! one before it, which says `grown` when it has it.
+//! Arguments: STATUS [TASKS] [--deep] [--new-pids]. With --deep the last one is not the root's child but that
+//! of the one before it, which says `grown` when it has it. With --new-pids all may have other pids in the end.
 
 use crate::pattern::{Memory, Pages, PAGE};
 use crate::stage::{self, expect, Stage};
@@ -22,9 +22,16 @@ fn child(stage: &Stage, number: u64, numbers: Range<u64>) -> Result<(), String> 
     let (pid, parent) = (getpid(), getppid());
     stage::wait_for_term()?;
     memory.verify()?;
-    expect("pid", pid, getpid())?;
-    expect("parent", parent, getppid())?;
-    end(&children)
+    if same_pids(stage) {
+        expect("pid", pid, getpid())?;
+        expect("parent", parent, getppid())?;
+    }
+    end(&children, same_pids(stage))
+}
+
+/// Whether all have to keep the pids that they have.
+fn same_pids(stage: &Stage) -> bool {
+    !stage.args.iter().any(|arg| arg == "--new-pids")
 }
 
 /// Forks children with these numbers, of whom the last one has those of `below` itself.
@@ -40,13 +47,13 @@ fn have(stage: &Stage, numbers: Range<u64>, below: Range<u64>) -> Result<Vec<Chi
     numbers.map(fork).collect()
 }
 
-fn end(children: &[Child]) -> Result<(), String> {
+fn end(children: &[Child], same_pids: bool) -> Result<(), String> {
     if children.is_empty() {
         return Ok(());
     }
-    tree::expect_children(children, true)?;
+    tree::expect_children(children, same_pids)?;
     tree::terminate_children()?;
-    tree::reap(children, true)
+    tree::reap(children, same_pids)
 }
 
 fn run(stage: &Stage) -> Result<(), String> {
@@ -56,7 +63,7 @@ fn run(stage: &Stage) -> Result<(), String> {
     let children = have(stage, 1..below, below..tasks)?;
     stage.ready()?;
     stage::wait_for_term()?;
-    end(&children)
+    end(&children, same_pids(stage))
 }
 
 /// Runs with the arguments of the process.

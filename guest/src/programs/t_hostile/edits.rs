@@ -13,11 +13,12 @@ mod said;
 use crate::edit::{put_doubles, put_words, Image};
 use checkpoint::image::Kind;
 use nix::errno::Errno;
+use nix::sys::signal::Signal;
 use std::fmt;
 
 pub use files::Files;
 
-/// An image, and what becomes of it: an errno, or a restart.
+/// An image, and what becomes of it: an errno, or a restart and perhaps more.
 pub struct Case {
     /// What is asked for.
     pub what: &'static str,
@@ -40,6 +41,20 @@ pub enum Outcome {
     Runs,
     /// It is restarted, and a file of the task's folder in /proc has a text in it.
     Shows(&'static str, String),
+    /// It is restarted, and the task, which never sleeps, is seen to go on.
+    Works,
+    /// It is restarted, and the task is killed by this signal as it goes on.
+    Dies(Signal),
+}
+
+impl Outcome {
+    /// By which signal a restarted task ends: the test's, unless it dies by itself.
+    pub fn end(&self) -> Signal {
+        match self {
+            Outcome::Dies(signal) => *signal,
+            Outcome::Refused(_) | Outcome::Runs | Outcome::Shows(..) | Outcome::Works => Signal::SIGKILL,
+        }
+    }
 }
 
 impl fmt::Display for Outcome {
@@ -48,6 +63,8 @@ impl fmt::Display for Outcome {
             Outcome::Refused(errno) => write!(to, "{errno}"),
             Outcome::Runs => write!(to, "a restart"),
             Outcome::Shows(file, text) => write!(to, "a restart, and {text:?} in {file}"),
+            Outcome::Works => write!(to, "a restart, and the task at work"),
+            Outcome::Dies(signal) => write!(to, "a restart, and death by {signal}"),
         }
     }
 }
@@ -74,6 +91,7 @@ mod mm {
     pub const ARG_END: usize = 64;
     pub const EXE: usize = 88;
     pub const NR_VMAS: usize = 92;
+    pub const VDSO: usize = 96;
 }
 
 impl Edits<'_> {
@@ -138,5 +156,25 @@ pub fn all(image: &Image, made: &Files, status: &str) -> Result<Vec<Case>, Strin
     registers::edit(&mut edits)?;
     attributes::edit(&mut edits)?;
     edits.image("the image as it was, once more", Outcome::Runs, image.clone());
-    Ok(edits.cases)
+    Ok(with_good_ones(edits.cases, image))
+}
+
+/// The cases, and after every tenth the image as it was.
+fn with_good_ones(cases: Vec<Case>, image: &Image) -> Vec<Case> {
+    const TENTH: usize = 9;
+    let mut all = Vec::new();
+    for (number, case) in cases.into_iter().enumerate() {
+        let what = format!("a good restart right after: {}", case.what);
+        all.push(case);
+        if number % 10 == TENTH {
+            all.push(Case {
+                what: what.leak(),
+                image: image.clone(),
+                outcome: Outcome::Runs,
+                says: None,
+                no_new_privs: false,
+            });
+        }
+    }
+    all
 }

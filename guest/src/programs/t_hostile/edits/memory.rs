@@ -2,6 +2,8 @@
 
 //! Memory that nobody, or not this user, may have: MM, VMA, PAGES and SHMEM.
 
+mod low;
+
 use super::files::status_file;
 use super::{mm, Edits, Outcome, KERNEL_HALF};
 use crate::edit::{double, put_doubles, put_words, word, Image};
@@ -9,6 +11,7 @@ use checkpoint::image::list::Entry;
 use checkpoint::image::record::{VmaEntry, VmaKind};
 use checkpoint::image::Kind;
 use nix::errno::Errno;
+use nix::sys::signal::Signal;
 
 const PAGE: u64 = 0x1000;
 /// Where nothing is mapped.
@@ -176,6 +179,17 @@ fn pages(edits: &mut Edits<'_>) -> Result<(), String> {
     edits.words("pages of an object", Errno::EINVAL, Kind::Pages, &[(target, 1)])
 }
 
+/// A task without a single mapping: one that has nothing to go on with, and one that has pages all the same.
+fn nothing(edits: &mut Edits<'_>) -> Result<(), String> {
+    let unmapped = edits
+        .image
+        .without(Kind::Vma)?
+        .edited(Kind::Mm, 0, |payload| put_words(payload, &[(mm::NR_VMAS, 0)]))?;
+    edits.image("no memory at all", Outcome::Dies(Signal::SIGSEGV), unmapped.without(Kind::Pages)?);
+    edits.image("pages of no memory at all", Errno::EINVAL, unmapped);
+    Ok(())
+}
+
 fn shared(edits: &mut Edits<'_>) -> Result<(), String> {
     let image = edits.image;
     edits.image("an exabyte of shared memory", Errno::ENOMEM, with_shared(image, 1 << 60)?.0);
@@ -186,7 +200,9 @@ fn shared(edits: &mut Edits<'_>) -> Result<(), String> {
 /// Adds the cases about memory; the task has the file `status` open for writing.
 pub(super) fn edit(edits: &mut Edits<'_>, status: &str) -> Result<(), String> {
     mappings(edits, status)?;
+    low::edit(edits)?;
     layout(edits)?;
     pages(edits)?;
+    nothing(edits)?;
     shared(edits)
 }

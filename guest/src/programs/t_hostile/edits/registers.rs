@@ -2,15 +2,16 @@
 
 //! Privileged registers: REGSET.
 
-use super::Edits;
 #[cfg(target_arch = "x86_64")]
 use super::KERNEL_ADDRESS;
+use super::{Edits, Outcome};
 use crate::edit::{double, put_doubles, put_words, word, Image};
 use checkpoint::image::Kind;
 use nix::errno::Errno;
 
 /// Registers that are no program's own, by note type, with the bytes that a kernel that has them would
-/// take. Of x86's debug registers there is no note: no image can have any.
+/// take. Of x86's debug registers there is no note: no image can have any. The mask of pointer authentication
+/// is the kernel's: it can be read, and not set.
 #[cfg(target_arch = "x86_64")]
 const NEVER_TAKEN: &[(&str, u32, usize)] = &[
     ("registers of no type", 0xdead, 8),
@@ -24,11 +25,28 @@ const NEVER_TAKEN: &[(&str, u32, usize)] = &[
     ("hardware breakpoints", 0x402, 24),
     ("hardware watchpoints", 0x403, 24),
     ("the number of a system call", 0x404, 4),
+    ("the mask of pointer authentication", 0x406, 16),
+];
+
+/// Words of which every bit has a meaning, by note type, with one that has none. A kernel without tagged addresses
+/// does not have the first at all.
+#[cfg(target_arch = "aarch64")]
+const NO_SUCH_BIT: &[(&str, u32, u64)] = &[
+    ("tagged addresses of a kind that there is not", 0x409, 1 << 40),
+    ("a key of pointer authentication that there is not", 0x40a, 1 << 4),
 ];
 
 /// The registers of a note type.
 fn registers(image: &Image, note: u32) -> Result<usize, String> {
     image.find(Kind::Regset, |payload| word(payload, 0) == Ok(note))
+}
+
+/// The image with registers of one more note type, behind all others.
+fn with_registers(image: &Image, note: u32, registers: &[u8]) -> Result<Image, String> {
+    let mut payload = vec![0; 8];
+    put_words(&mut payload, &[(0, note)])?;
+    payload.extend_from_slice(registers);
+    image.inserted((Kind::Thread, 0), Kind::Regset, payload)
 }
 
 /// Adds the cases about registers.
@@ -53,7 +71,10 @@ pub(super) fn edit(edits: &mut Edits<'_>) -> Result<(), String> {
             ("a segment of the thread's table", Errno::EINVAL, with(26, 0x63)?),
             ("the kernel's stack segment", Errno::EINVAL, with(20, 0x18)?),
             ("the right to do I/O (IOPL 3)", Errno::EPERM, with(18, flags | 0x3000)?),
-            ("virtual 8086 mode", Errno::EPERM, with(18, flags | 0x2_0000)?),
+            ("virtual 8086 mode", Errno::EPERM, with(18, flags | 1 << 17)?),
+            ("interrupts of virtual 8086 mode (VIF)", Errno::EPERM, with(18, flags | 1 << 19)?),
+            ("a pending interrupt of virtual 8086 mode (VIP)", Errno::EPERM, with(18, flags | 1 << 20)?),
+            ("a flag that there is not", Errno::EPERM, with(18, flags | 1 << 15)?),
             ("an instruction pointer in the kernel", Errno::EINVAL, with(16, KERNEL_ADDRESS)?),
             ("a stack in the kernel", Errno::EINVAL, with(19, KERNEL_ADDRESS)?),
             ("TLS in the kernel", Errno::EPERM, with(21, KERNEL_ADDRESS)?),
@@ -62,6 +83,15 @@ pub(super) fn edit(edits: &mut Edits<'_>) -> Result<(), String> {
             ("compacted vector state", Errno::EINVAL, vector(520, 1 << 63)?),
             ("reserved bits of MXCSR", Errno::EINVAL, vector(24, u64::MAX)?),
         ]);
+        // What any program may set, and what is set whatever the image says.
+        for (what, flags) in [
+            ("interrupts off (IF), which no program has", flags & !(1 << 9)),
+            ("a nested task (NT)", flags | 1 << 14),
+            ("the next breakpoint passed over (RF)", flags | 1 << 16),
+            ("alignment checks (AC)", flags | 1 << 18),
+        ] {
+            edits.image(what, Outcome::Works, with(18, flags)?);
+        }
     }
     #[cfg(target_arch = "aarch64")]
     {
@@ -71,13 +101,19 @@ pub(super) fn edit(edits: &mut Edits<'_>) -> Result<(), String> {
             ("interrupts masked", Errno::EINVAL, with(33, state | 0x3c0)?),
             ("32-bit state", Errno::EINVAL, with(33, state | 0x10)?),
         ]);
+        // What the kernel clears, whatever the image says.
+        for (what, state) in [
+            ("a single step (SS), which only a debugger has", state | 1 << 21),
+            ("bits of the state that there are not", state | 1 << 40 | 1 << 13),
+        ] {
+            edits.image(what, Outcome::Works, with(33, state)?);
+        }
+        for (what, note, word) in NO_SUCH_BIT {
+            privileged.push((what, Errno::EINVAL, with_registers(image, *note, &word.to_le_bytes())?));
+        }
     }
     for (what, note, len) in NEVER_TAKEN {
-        let mut payload = vec![0; 8 + len];
-        put_words(&mut payload, &[(0, *note)])?;
-        // Behind all others, and in front of the record that follows them.
-        let edited = image.inserted((Kind::Thread, 0), Kind::Regset, payload)?;
-        privileged.push((what, Errno::EINVAL, edited));
+        privileged.push((what, Errno::EINVAL, with_registers(image, *note, &vec![0; *len])?));
     }
     for (what, errno, edited) in privileged {
         edits.image(what, errno, edited);
