@@ -341,6 +341,15 @@ impl Task {
         unsafe { bindings::set_notify_signal(self.as_raw()) };
     }
 
+    /// Whether something like [`Task::interrupt_wait`] was done to the current task since it came from user space.
+    pub fn is_current_wait_interrupted() -> bool {
+        // SAFETY: the current task's own word, which others change bit by bit.
+        let flags = unsafe {
+            ptr::addr_of!((*bindings::get_current()).thread_info.flags).read_volatile()
+        };
+        flags & (1 << bindings::TIF_NOTIFY_SIGNAL) != 0
+    }
+
     /// Whether both are threads of one process.
     pub fn is_of_same_process(&self, other: &Task) -> bool {
         // SAFETY: both tasks are valid; what their threads share is set when a task is made.

@@ -310,6 +310,24 @@ pub fn is_current_dying() -> bool {
     pending & KILL != 0
 }
 
+/// Whether a signal has come to the current task that it does not block, or it is being killed. Interruptible
+/// waits end for others too: a freezer, a debugger, a live patch.
+pub fn has_signal() -> bool {
+    let task = crate::current!();
+    let Ok(guard) = SighandGuard::new(task) else {
+        return true;
+    };
+    // SAFETY: `siglock` is held; the masks are the current task's own. What says that it has a signal is taken
+    // back if there is no reason left for it.
+    unsafe {
+        let thread = (*guard.pending(Target::Thread)).signal.sig[0];
+        let process = (*guard.pending(Target::Process)).signal.sig[0];
+        let blocked = (*task.as_raw()).blocked.sig[0];
+        bindings::recalc_sigpending();
+        (thread | process) & !blocked != 0
+    }
+}
+
 /// Forgets what is pending for the current task and its process, but not that it is being killed; the
 /// signals that it has forgotten, as a mask.
 pub fn flush_current() -> Result<u64> {

@@ -19,6 +19,19 @@ pub fn sleep_a_tick() {
     unsafe { bindings::schedule_timeout_interruptible(1) };
 }
 
+/// Lets a freezer have the current task, which must hold no lock, if one wants it; and then sleeps until the next
+/// tick of the timer, or until it is killed.
+pub fn stand_still() {
+    // SAFETY: the current task may sleep, and holds no lock by the function's contract. Without a freezer that
+    // wants it the function does nothing.
+    #[cfg(CONFIG_FREEZER)]
+    unsafe {
+        bindings::__refrigerator(false)
+    };
+    // SAFETY: the current task may sleep.
+    unsafe { bindings::schedule_timeout_killable(1) };
+}
+
 /// Sleeps for so many microseconds, or a little longer.
 pub fn sleep_us(us: u32) {
     // SAFETY: the current task may sleep; TASK_IDLE does not count as load.

@@ -23,3 +23,4 @@ pub(crate) mod signals;
 pub(crate) mod task;
 pub(crate) mod thread;
 pub(crate) mod vdso;
+pub(crate) mod wait;

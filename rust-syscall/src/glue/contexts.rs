@@ -8,6 +8,7 @@
 use super::debug::{self, Listed};
 use super::failure::Failure;
 use super::monitor::{error, for_those_outside, Context};
+use super::wait;
 use crate::restart::registry::{self, Entry, Missed, Refused, Registry};
 use kernel::alloc::{flags::GFP_KERNEL_ACCOUNT, KVVec};
 use kernel::boot_once::BootOnce;
@@ -251,6 +252,10 @@ impl Registry for Contexts {
     fn sleep(&self, list: &mut Self::List<'_>) -> bool {
         let end = self.changed.wait_interruptible_timeout(list, LOOK_AGAIN);
         matches!(end, CondVarTimeoutResult::Signal { .. })
+    }
+
+    fn goes_on(&self) -> bool {
+        wait::goes_on()
     }
 
     fn wake(&self) {

@@ -2,6 +2,7 @@
 
 //! Why a checkpoint or restart failed: an errno for the caller, and one line for the log.
 
+use super::wait;
 use crate::image::error::ImageError;
 use core::fmt;
 use kernel::error::{code::*, Error, Result};
@@ -103,13 +104,10 @@ impl Failure {
     /// The errno as a system call's result, where a restart of the call must not happen: the
     /// stream is half used.
     pub(crate) fn result(&self) -> isize {
-        /// The kernel's own codes for "call again": ERESTARTSYS and its kind.
-        const RESTART_CODES: core::ops::RangeInclusive<i32> = -516..=-512;
-        let errno = self.errno.to_errno();
-        if RESTART_CODES.contains(&errno) {
+        if wait::is_interruption(self.errno) {
             return EINTR.to_errno() as isize;
         }
-        errno as isize
+        self.errno.to_errno() as isize
     }
 }
 

@@ -4,7 +4,7 @@
 //! it is has it in its hands.
 
 use super::failure::{Context, Failure};
-use super::{files, pages};
+use super::{files, pages, wait};
 use crate::image::checksum::Xxh64;
 use crate::image::error::{Fault, ImageError, Place};
 use crate::image::header::{Kind, RecordHeader};
@@ -169,9 +169,7 @@ impl Loader {
         let expected = to.len() as u64;
         let mut found = 0;
         while !to.is_empty() {
-            let n = self
-                .file
-                .read(to, &mut self.pos)
+            let n = wait::for_signals_only(|| self.file.read(to, &mut self.pos))
                 .doing("reading the image")?;
             if n == 0 {
                 return Err(truncated(place, expected, found));
@@ -186,9 +184,8 @@ impl Loader {
     pub(crate) fn read_batch(&mut self, record: &Record, sum: &mut Xxh64) -> Result<(), Failure> {
         let mut done = 0;
         while done < self.pages.bytes() {
-            let n = self
-                .file
-                .read_pages(&mut self.pages, done, &mut self.pos)
+            let Self { file, pages, pos, .. } = self;
+            let n = wait::for_signals_only(|| file.read_pages(pages, done, pos))
                 .doing("reading page data from the image")?;
             if n == 0 {
                 return Err(truncated(

@@ -8,6 +8,7 @@
 use super::debug::{self, Counted};
 use super::failure::{numbers::ECANCELED, Failure};
 use super::loader::Loader;
+use super::wait;
 use crate::image::record::TreeEntry;
 use crate::image::tree;
 use crate::restart::trace::Place;
@@ -314,7 +315,14 @@ impl Monitor for Context {
             };
             if signalled {
                 let turn = state.restart.turn(&state.slots, actor);
-                return (turn != Turn::Wait).then_some(turn);
+                if turn != Turn::Wait {
+                    return Some(turn);
+                }
+                drop(state);
+                if !wait::goes_on() {
+                    return None;
+                }
+                state = self.state.lock();
             }
         }
     }

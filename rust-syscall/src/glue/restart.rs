@@ -130,6 +130,9 @@ impl Call {
         if !is_coordinator && new_pids != (saved_pid > 0) {
             return Err(Failure::mismatch(EINVAL, "saved pid in the flags", new_pids.into(), flags >> 32));
         }
+        if fd < -1 {
+            return Err(Failure::doing(EBADF, "taking the image's file from fd"));
+        }
         let root = Pid::find(pid).ok_or(ESRCH).doing("finding the root")?;
         let own = kernel::current!().pid_struct();
         let is_root = own.is_some_and(|own| core::ptr::eq::<Pid>(&*own, &*root));

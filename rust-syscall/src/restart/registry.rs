@@ -59,10 +59,13 @@ pub trait Registry {
     /// Whether the root is there and could begin a restart, or have one begun.
     fn may_begin(&self, root: &Self::Root) -> bool;
 
-    /// Sleeps without the lock until [`Self::wake`], a signal, or for a while;
-    /// whether a signal has come. No wake-up between the last look at the list
+    /// Sleeps without the lock until [`Self::wake`], an interruption, or for a while;
+    /// whether it was interrupted. No wake-up between the last look at the list
     /// and the sleep is lost.
     fn sleep(&self, list: &mut Self::List<'_>) -> bool;
+
+    /// Whether who was interrupted sleeps again: no signal has come. Called without the lock.
+    fn goes_on(&self) -> bool;
 
     /// Wakes all who sleep; called without the lock.
     fn wake(&self);
@@ -105,7 +108,12 @@ pub fn find<R: Registry>(registry: &R, root: &R::Root) -> Result<R::Restart, Mis
             break Err(Missed::NoRoot);
         }
         if registry.sleep(&mut list) {
-            break Err(Missed::Signal);
+            drop(list);
+            let goes_on = registry.goes_on();
+            list = registry.lock();
+            if !goes_on {
+                break Err(Missed::Signal);
+            }
         }
     };
     R::leave(&mut list, root);

@@ -37,6 +37,8 @@ enum Mutation {
     SleepOn,
     /// Signals are not looked at.
     Deaf,
+    /// Whatever interrupts is taken for a signal.
+    AnySignal,
     /// Nobody looks whether the root lives.
     WaitForTheDead,
     /// Whoever is in the list is taken for the restart that is looked for.
@@ -64,6 +66,8 @@ struct State {
     /// Whether somebody waited when that of [`ROOT`] ended.
     waited: bool,
     signalled: bool,
+    /// Something else interrupts, once.
+    interrupted: bool,
 }
 
 struct Hall {
@@ -83,6 +87,12 @@ impl Hall {
     /// after it has queued itself, the lock does here.
     fn signal(&self) {
         self.state.lock().unwrap().signalled = true;
+        self.bed.notify_all();
+    }
+
+    /// Interrupts who looks for a restart, and sends no signal.
+    fn interrupt(&self) {
+        self.state.lock().unwrap().interrupted = true;
         self.bed.notify_all();
     }
 
@@ -193,15 +203,19 @@ impl Registry for Hall {
         }
         let deaf = self.is(Mutation::Deaf);
         let mut state = list.state.take().unwrap();
-        if deaf || !state.signalled {
+        if deaf || !(state.signalled || state.interrupted) {
             state = list.hall.bed.wait(state).unwrap();
         }
         if self.is(Mutation::SleepOn) {
             state = list.hall.bed.wait(state).unwrap();
         }
-        let signalled = state.signalled && !deaf;
+        let interrupted = std::mem::take(&mut state.interrupted) || state.signalled;
         list.state = Some(state);
-        signalled
+        interrupted && !deaf
+    }
+
+    fn goes_on(&self) -> bool {
+        !self.state.lock().unwrap().signalled && !self.is(Mutation::AnySignal)
     }
 
     fn wake(&self) {
@@ -228,6 +242,8 @@ enum Story {
     Signal,
     /// A signal comes, and the restart too.
     SignalAndPublished,
+    /// Something interrupts that is no signal, and the restart comes.
+    InterruptedAndPublished,
     /// The root dies.
     RootDies,
     /// The root dies, and another begins a restart.
@@ -259,6 +275,7 @@ impl Story {
     fn beside(self, hall: &Hall) -> Result<(), Refused<()>> {
         match self {
             Story::Signal | Story::SignalAndPublished => hall.signal(),
+            Story::InterruptedAndPublished => hall.interrupt(),
             Story::RootDies | Story::OtherPublished => hall.root_dies(),
             Story::Again => end(hall, &ROOT, &(ROOT, 1), LEFT).unwrap(),
             Story::Forgotten => {}
@@ -299,7 +316,7 @@ impl Story {
             // Who came too late may not learn it.
             Story::Forgotten if !waited && found == Err(Missed::NoRoot) => true,
             Story::Forgotten => found == Err(Missed::Over(BROKEN)),
-            Story::Published { .. } => found == Ok((ROOT, 1)),
+            Story::Published { .. } | Story::InterruptedAndPublished => found == Ok((ROOT, 1)),
             Story::Abandoned { .. } => found == Err(Missed::Over(BROKEN)),
             Story::Again => match found {
                 Ok((root, _)) => root == ROOT,
@@ -381,6 +398,7 @@ fn who_looks_finds_the_restart_or_learns_that_there_will_be_none() {
         Story::Again,
         Story::Signal,
         Story::SignalAndPublished,
+        Story::InterruptedAndPublished,
         Story::RootDies,
         Story::OtherPublished,
         Story::TwoBegin,
@@ -400,6 +418,11 @@ fn everything_left_out_is_noticed() {
         (Mutation::SleepOutsideLock, ONE, "deadlock"),
         (Mutation::SleepOn, ONE, "deadlock"),
         (Mutation::Deaf, Story::Signal, "deadlock"),
+        (
+            Mutation::AnySignal,
+            Story::InterruptedAndPublished,
+            "InterruptedAndPublished: found",
+        ),
         (Mutation::WaitForTheDead, Story::RootDies, "deadlock"),
         (Mutation::ForgetTheEnd, BROKEN_TWO, "deadlock"),
         (Mutation::DoNotAttend, Story::Forgotten, "Forgotten: found"),

@@ -2,8 +2,9 @@
 
 //! Restarts that have begun, and what ends them.
 
-use super::cast::{entered, held_at, Beginning, Cast, Flaw};
+use super::cast::{asleep, entered, held_at, Beginning, Cast, Flaw};
 use super::play::Play;
+use crate::freezer;
 use crate::knobs;
 use crate::procfs;
 use crate::puppet::Puppet;
@@ -13,7 +14,15 @@ use crate::wait;
 use checkpoint::image::Kind;
 use checkpoint::restart::Point;
 use nix::errno::Errno;
+use nix::sys::ptrace;
 use nix::sys::signal::Signal;
+use nix::unistd::Pid;
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+/// How long a task is left to find that it is to be frozen, or to stop.
+const FROZEN: Duration = Duration::from_millis(50);
 
 impl Play<'_> {
     /// One never comes although it could: a signal to anyone who waits releases all.
@@ -77,11 +86,49 @@ impl Play<'_> {
             asleep = if sleeps { asleep + 1 } else { 0 };
             asleep == LOOKS
         })?;
+        // A debugger that wants it to stop has to wait.
+        let traced = Pid::from_raw(pid);
+        ptrace::seize(traced, ptrace::Options::empty()).map_err(|e| format!("PTRACE_SEIZE {pid}: {e}"))?;
+        ptrace::interrupt(traced).map_err(|e| format!("PTRACE_INTERRUPT {pid}: {e}"))?;
+        std::thread::sleep(FROZEN);
+        asleep(&[cast.first])?;
         cast.first.signal(Signal::SIGINT)?;
         self.coordinator_learns(&cast, Err(Errno::EINTR))?;
         cast.second.expect(Err(Errno::EINTR))?;
         cast.ended(&[cast.root, cast.first])?;
         cast.strike()
+    }
+
+    /// Who waits, for its turn or for the image, is in a cgroup that is frozen, which is no signal: it waits on, and
+    /// the restart goes well.
+    pub fn frozen(&self) -> Result<(), String> {
+        let cast = self.cast(Flaw::None)?;
+        let cgroup = Path::new(freezer::MOUNT).join("by-hand");
+        let failed = |what: &str, e: std::io::Error| format!("{what} {}: {e}", cgroup.display());
+        let set = |file: &str, value: &str| {
+            fs::write(cgroup.join(file), value).map_err(|e| failed("writing to a file of", e))
+        };
+        fs::create_dir_all(&cgroup).map_err(|e| failed("making", e))?;
+        for puppet in cast.all() {
+            set("cgroup.procs", &puppet.pid()?.to_string())?;
+        }
+        // One looks for the restart, before anybody has begun.
+        cast.first.order(self.setting.saved[1]);
+        asleep(&[cast.first])?;
+        let freeze_and_thaw = |who: &[Puppet]| {
+            set("cgroup.freeze", "1")?;
+            std::thread::sleep(FROZEN);
+            asleep(who)?;
+            set("cgroup.freeze", "0")
+        };
+        freeze_and_thaw(&[cast.first])?;
+        // All wait but one, which is not there yet.
+        self.begin(&cast)?;
+        freeze_and_thaw(&[cast.owner(self.setting.mode), cast.root, cast.first])?;
+        cast.second.order(self.setting.saved[2]);
+        self.runs(&cast)?;
+        cast.strike()?;
+        wait::until(patience(), "a cgroup of tasks that have ended cannot be removed", || fs::remove_dir(&cgroup).is_ok())
     }
 
     /// A task dies when the owner is told to read END, which never comes: the owner does not wait for it.
