@@ -58,7 +58,7 @@ impl Image {
         Ok(word(self.payload(Kind::Tree, 0)?, 0)? as i32)
     }
 
-    /// Where among all records the one with this number of its kind is.
+    /// The place among all records, from 0, of record `number` of this kind.
     pub fn index(&self, kind: Kind, number: usize) -> Result<usize, String> {
         let mut of_kind = self
             .records

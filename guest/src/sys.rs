@@ -66,8 +66,8 @@ pub fn restart_as(pid: i32) -> u64 {
     RESTART_NEW_PIDS | (pid as u64) << 32
 }
 
-fn raw_fd(fd: Option<BorrowedFd<'_>>) -> libc::c_long {
-    fd.map_or(-1, |fd| libc::c_long::from(fd.as_raw_fd()))
+fn raw_fd(fd: Option<BorrowedFd<'_>>) -> i32 {
+    fd.map_or(-1, |fd| fd.as_raw_fd())
 }
 
 /// Saves the tree rooted at `pid` (0: the caller) to `image`; the image's id,
@@ -78,14 +78,19 @@ pub fn checkpoint(
     flags: u64,
     log: Option<BorrowedFd<'_>>,
 ) -> nix::Result<i64> {
-    // SAFETY: the call takes no pointers; the descriptors are borrowed for its duration.
+    checkpoint_by_number(pid, image.as_raw_fd(), flags, raw_fd(log))
+}
+
+/// As [`checkpoint`], by numbers that may be no descriptors.
+pub fn checkpoint_by_number(pid: i32, image: i32, flags: u64, log: i32) -> nix::Result<i64> {
+    // SAFETY: the call takes no pointers, and refuses numbers that are no descriptors.
     let id = unsafe {
         libc::syscall(
             SYS_CHECKPOINT,
             libc::c_long::from(pid),
-            libc::c_long::from(image.as_raw_fd()),
+            libc::c_long::from(image),
             flags,
-            raw_fd(log),
+            libc::c_long::from(log),
         )
     };
     Errno::result(id)
@@ -99,15 +104,21 @@ pub fn restart(
     flags: u64,
     log: Option<BorrowedFd<'_>>,
 ) -> nix::Result<i64> {
-    // SAFETY: the call takes no pointers. When it succeeds for a task that is
-    // restored, this program's memory is gone with everything that refers to it.
+    restart_by_number(root, raw_fd(image), flags, raw_fd(log))
+}
+
+/// As [`restart`], by numbers that may be no descriptors.
+pub fn restart_by_number(root: i32, image: i32, flags: u64, log: i32) -> nix::Result<i64> {
+    // SAFETY: the call takes no pointers, and refuses numbers that are no descriptors. When it
+    // succeeds for a task that is restored, this program's memory is gone with everything that
+    // refers to it.
     let result = unsafe {
         libc::syscall(
             SYS_RESTART,
             libc::c_long::from(root),
-            raw_fd(image),
+            libc::c_long::from(image),
             flags,
-            raw_fd(log),
+            libc::c_long::from(log),
         )
     };
     Errno::result(result)

@@ -80,11 +80,11 @@ impl Play<'_> {
         })?;
         knobs::release()?;
         let pid = cast.first.pid()?;
-        let mut asleep = 0;
+        let mut looks = 0;
         wait::until(patience(), "the first child does not wait for the image", || {
             let sleeps = procfs::task(pid).is_some_and(|task| task.state == 'S');
-            asleep = if sleeps { asleep + 1 } else { 0 };
-            asleep == LOOKS
+            looks = if sleeps { looks + 1 } else { 0 };
+            looks == LOOKS
         })?;
         // A debugger that wants it to stop has to wait.
         let traced = Pid::from_raw(pid);
