@@ -310,13 +310,15 @@ pub fn is_current_dying() -> bool {
     pending & KILL != 0
 }
 
-/// Whether a signal has come to the current task that it does not block, or it is being killed. Interruptible
-/// waits end for others too: a freezer, a debugger, a live patch.
+/// Whether a signal has come to the current task that it does not block, or it is being killed, or its process is
+/// being stopped by a signal that another thread has got. Interruptible waits end for others too: a freezer, a
+/// debugger, a live patch.
 pub fn has_signal() -> bool {
     let task = crate::current!();
     let Ok(guard) = SighandGuard::new(task) else {
         return true;
     };
+    const STOPPED: c_ulong = 1 << bindings::JOBCTL_STOP_PENDING_BIT;
     // SAFETY: `siglock` is held; the masks are the current task's own. What says that it has a signal is taken
     // back if there is no reason left for it.
     unsafe {
@@ -324,7 +326,7 @@ pub fn has_signal() -> bool {
         let process = (*guard.pending(Target::Process)).signal.sig[0];
         let blocked = (*task.as_raw()).blocked.sig[0];
         bindings::recalc_sigpending();
-        (thread | process) & !blocked != 0
+        (thread | process) & !blocked != 0 || (*task.as_raw()).jobctl & STOPPED != 0
     }
 }
 

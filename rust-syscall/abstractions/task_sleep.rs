@@ -6,6 +6,8 @@
 //! [`include/linux/sched.h`](srctree/include/linux/sched.h) and
 //! [`include/linux/timekeeping.h`](srctree/include/linux/timekeeping.h).
 
+use crate::ffi::{c_long, c_ulong};
+
 /// Nanoseconds of CLOCK_MONOTONIC.
 pub fn now_ns() -> u64 {
     // SAFETY: the current task may sleep, so this is no NMI, in which it must not be called; tasks
@@ -19,17 +21,42 @@ pub fn sleep_a_tick() {
     unsafe { bindings::schedule_timeout_interruptible(1) };
 }
 
-/// Lets a freezer have the current task, which must hold no lock, if one wants it; and then sleeps until the next
-/// tick of the timer, or until it is killed.
-pub fn stand_still() {
+/// Lets a freezer have the current task, which must hold no lock, if one wants it: for a suspend as long as that
+/// takes; with its cgroup as long as that is to be frozen and `goes_on` says so. Then sleeps for a moment, or until
+/// it is killed.
+pub fn stand_still(goes_on: impl Fn() -> bool) {
+    // Some ten milliseconds.
+    let moment = bindings::HZ as c_long / 64 + 1;
+    // SAFETY: the current task may sleep.
+    let sleep = || unsafe { bindings::schedule_timeout_killable(moment) };
     // SAFETY: the current task may sleep, and holds no lock by the function's contract. Without a freezer that
     // wants it the function does nothing.
     #[cfg(CONFIG_FREEZER)]
     unsafe {
         bindings::__refrigerator(false)
     };
-    // SAFETY: the current task may sleep.
-    unsafe { bindings::schedule_timeout_killable(1) };
+    #[cfg(CONFIG_CGROUPS)]
+    if is_to_freeze() {
+        // SAFETY: what counts as frozen until the second call does nothing but sleep in between, as one does that
+        // waits for its vfork child (`wait_for_vfork_done`).
+        unsafe { bindings::cgroup_enter_frozen() };
+        while is_to_freeze() && goes_on() {
+            sleep();
+        }
+        // SAFETY: as above.
+        unsafe { bindings::cgroup_leave_frozen(true) };
+        return;
+    }
+    sleep();
+}
+
+/// Whether the current task's cgroup is to be frozen.
+#[cfg(CONFIG_CGROUPS)]
+fn is_to_freeze() -> bool {
+    const FREEZE: c_ulong = 1 << bindings::JOBCTL_TRAP_FREEZE_BIT;
+    // SAFETY: the current task's own word; others change it under `siglock`.
+    let jobctl = unsafe { core::ptr::addr_of!((*bindings::get_current()).jobctl).read_volatile() };
+    jobctl & FREEZE != 0
 }
 
 /// Sleeps for so many microseconds, or a little longer.

@@ -45,6 +45,7 @@ fn scenes<'a>(play: &'a Play<'a>) -> Vec<Scene<'a>> {
         ("P5: an owner that dies while it reads", Box::new(|| play.owner_ends_reading())),
         ("P5: a signal to the root", Box::new(|| play.interrupted(|cast| cast.root))),
         ("P4: a signal to a task", Box::new(|| play.interrupted(|cast| cast.first))),
+        ("a signal that the image has for a task", Box::new(|| play.pending())),
         ("a cgroup that is frozen while its tasks wait", Box::new(|| play.frozen())),
         ("P4: a signal to a task while another restores", Box::new(|| play.interrupted_beside(|cast| cast.second))),
         ("P5: Ctrl-C for a restored root", Box::new(|| play.interrupted_when_restored(|cast| cast.root))),

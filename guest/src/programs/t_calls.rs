@@ -38,8 +38,14 @@ fn at_once() -> Duration {
 /// Longest delay at a point of a restart.
 const DELAY_US: u32 = 2_000;
 
-/// Checks one refusal.
+/// Checks one refusal, behind which nothing is left in the kernel.
 fn refused(what: &str, expected: Errno, call: impl FnOnce() -> nix::Result<i64>) -> Result<(), String> {
+    refused_beside(what, expected, call)?;
+    knobs::no_context(at_once()).map_err(|why| format!("{what}: {why}"))
+}
+
+/// Checks one refusal while others are in restart(2).
+fn refused_beside(what: &str, expected: Errno, call: impl FnOnce() -> nix::Result<i64>) -> Result<(), String> {
     let start = Instant::now();
     let found = call();
     if found != Err(expected) {
@@ -48,7 +54,7 @@ fn refused(what: &str, expected: Errno, call: impl FnOnce() -> nix::Result<i64>)
     if start.elapsed() > at_once() {
         return Err(format!("{what}: refused after {:?}", start.elapsed()));
     }
-    knobs::no_context(at_once()).map_err(|why| format!("{what}: {why}"))
+    Ok(())
 }
 
 /// As [`refused`]; and the log, which the call is given, gives this for the reason.

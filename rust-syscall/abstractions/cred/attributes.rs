@@ -57,14 +57,21 @@ impl Task {
 }
 
 impl Task {
-    /// Whether the task may trace whoever has these credentials because it is privileged where they are from:
-    /// `CAP_SYS_PTRACE` in their user namespace. Security modules are asked about the capability alone.
-    pub fn may_trace_any(&self, other: &Credential) -> bool {
-        // SAFETY: the task is valid, and credentials hold a count of their user namespace.
-        unsafe {
-            let ns = (*other.as_ptr()).user_ns;
+    /// Whether the task may trace `other` because it is privileged where that one is from: `CAP_SYS_PTRACE` in
+    /// its user namespace, and in the first one if `other` keeps its memory to itself, as one does that has
+    /// entered its user namespace. Security modules are asked about the capability alone.
+    pub fn may_trace_as_privileged(&self, other: &Task) -> bool {
+        /// Its owner may look into its memory (SUID_DUMP_USER).
+        const BY_OWNER: u32 = 1;
+        // SAFETY: the task is valid; the namespaces are.
+        let may = |ns| unsafe {
             bindings::has_ns_capability(self.as_raw(), ns, bindings::CAP_SYS_PTRACE as i32)
-        }
+        };
+        let credentials = other.credentials();
+        let is_open = || other.address_space().is_some_and(|mm| other.dumpable(&mm) == BY_OWNER);
+        // SAFETY: credentials hold a count of their user namespace.
+        may(unsafe { (*credentials.as_ptr()).user_ns })
+            && (is_open() || may(ptr::addr_of_mut!(bindings::init_user_ns)))
     }
 }
 

@@ -32,7 +32,7 @@ pub(crate) fn may_replace(owner: &Task, other: &Task) -> bool {
         && its.uids().iter().all(is_one_of(own.uids()))
         && its.gids().iter().all(is_one_of(own.gids()))
         && its.capabilities().permitted & !own.capabilities().permitted == 0;
-    has_all || owner.may_trace_any(&its)
+    has_all || owner.may_trace_as_privileged(other)
 }
 
 /// Writes the task's credentials, as its user namespace sees them.

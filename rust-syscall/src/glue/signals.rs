@@ -99,8 +99,9 @@ pub(crate) fn load(input: &mut Loader) -> Result<Mask, Failure> {
     let actions = input.take(Kind::SignalActions)?;
     // What was sent to the program that called restart(2) is nothing to the restored one.
     let forgotten = sighand::flush_current().doing("forgetting pending signals")?;
-    if forgotten & ending != 0 {
-        return Err(Failure::doing(EINTR, "restoring signals: one has come that ends the restart"));
+    // Who has sent SIGSTOP, a debugger maybe, waits for the stop.
+    if forgotten & (ending | sighand::bit(SIGSTOP)) != 0 {
+        return Err(came());
     }
     load_actions(actions.body(input.limits)?)?;
     let record = input.take(Kind::SignalState)?;
@@ -114,15 +115,22 @@ pub(crate) fn load(input: &mut Loader) -> Result<Mask, Failure> {
     let mut pending = 0;
     while let Some(record) = input.take_if(Kind::Pending)? {
         let signal: Pending = record.body(input.limits)?;
-        load_pending(&signal)?;
+        // From here on one like it is the image's own, and no sign that somebody wants an end.
+        if sighand::has_signal() {
+            return Err(came());
+        }
         pending |= sighand::bit(signal.signo);
+        sighand::block_all_but(ending & !pending);
+        load_pending(&signal)?;
     }
-    // One of the image's own is no sign that somebody wants an end.
-    sighand::block_all_but(ending & !pending);
     Ok(Mask(Masks {
         blocked: state.blocked,
         saved: state.saved,
     }))
+}
+
+fn came() -> Failure {
+    Failure::doing(EINTR, "restoring signals: one has come that ends the restart")
 }
 
 /// The signals that the program which called restart(2) blocks or ignores: `nohup` is good for a restart too.

@@ -84,6 +84,8 @@ impl Play<'_> {
         self.coordinator_learns(&cast, Err(Errno::EINTR))?;
         cast.root.expect(Err(Errno::EINTR))?;
         cast.second.expect(Err(Errno::EINTR))?;
+        // Both can read from the pipe.
+        cast.coordinator.dismiss();
         owner.dismiss();
         cast.first.expect(Err(Errno::EPIPE))?;
         cast.strike()

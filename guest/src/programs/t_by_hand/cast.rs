@@ -22,6 +22,7 @@ use nix::unistd::{pipe2, setsid, Pid};
 use std::fs::File;
 use std::io::Write;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Duration;
 
 /// Size of an entry of TREE, which begins with the pid.
 pub const ENTRY: usize = TreeEntry::SIZE;
@@ -90,6 +91,8 @@ pub enum Flaw {
     ClosesEarly,
     /// It comes through a pipe that nobody closes, up to this record of the first child.
     StallsAt(Kind),
+    /// It comes through a pipe, and what is from this record of the first child on comes late.
+    Pauses(Kind),
 }
 
 /// What the owner can be ordered to begin with, other than a saved pid.
@@ -130,6 +133,10 @@ impl Cast {
             Flaw::StallsAt(kind) => {
                 let some = image.index(kind, 1)?;
                 pipe_with(&image.beginning(some).bytes())?
+            }
+            Flaw::Pauses(kind) => {
+                let some = image.index(kind, 1)?;
+                (pausing(&bytes, image.offset(some))?, None)
             }
             _ => (file_of(&bytes)?, None),
         };
@@ -195,7 +202,10 @@ impl Cast {
         let join = |claim: i32| sys::restart(self.root.pid().unwrap_or(0), None, setting.flags(claim), None);
         let lesser = || if flaw == Flaw::PrivilegedTask { become_user(USER) } else { Ok(()) };
         let second = || {
-            let born = || if flaw == Flaw::OtherUser { become_user(USER) } else { Ok(()) };
+            let born = || {
+                sys::close_all_but(&[]);
+                if flaw == Flaw::OtherUser { become_user(USER) } else { Ok(()) }
+            };
             self.second.make(setting.birth(2), born, join)
         };
         let images = if setting.mode == Mode::Root { images } else { &[] };
@@ -205,6 +215,7 @@ impl Cast {
             let feed_too: Vec<_> = images.iter().copied().chain([feed.map(AsFd::as_fd)]).collect();
             sys::close_all_but(&feed_too);
             let born = || {
+                sys::close_all_but(&[feed.map(AsFd::as_fd)]);
                 if flaw == Flaw::Misplaced {
                     second()?;
                 }
@@ -221,7 +232,11 @@ impl Cast {
             if flaw != Flaw::Misplaced {
                 second()?;
             }
-            self.extra.make(Birth::default(), || Ok(()), join)?;
+            let born = || {
+                sys::close_all_but(&[]);
+                Ok(())
+            };
+            self.extra.make(Birth::default(), born, join)?;
             lesser()
         };
         self.root.make(setting.birth(0), born, |order| if order < 0 { begin(order) } else { join(order) })
@@ -271,6 +286,19 @@ fn pipe_with(bytes: &[u8]) -> Result<(File, Option<File>), String> {
         write.write_all(bytes).map_err(|e| failed("pipe", &e))?;
     }
     Ok((File::from(read), Some(write)))
+}
+
+/// A pipe into which a process writes these bytes, what is from byte `late` on a while later.
+fn pausing(bytes: &[u8], late: usize) -> Result<File, String> {
+    /// Long enough for who reads to sleep.
+    const PAUSE: Duration = Duration::from_millis(100);
+    let (read, write) = pipe_with(&bytes[..late])?;
+    let mut write = write.ok_or("a pipe without an end to write to")?;
+    tree::spawn("writer", || {
+        std::thread::sleep(PAUSE);
+        u8::from(write.write_all(&bytes[late..]).is_err())
+    })?;
+    Ok(read)
 }
 
 /// The image with the pid of the second task for the third.

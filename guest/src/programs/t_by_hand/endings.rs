@@ -2,8 +2,9 @@
 
 //! Restarts that have begun, and what ends them.
 
-use super::cast::{asleep, entered, held_at, Beginning, Cast, Flaw};
+use super::cast::{asleep, entered, held_at, Beginning, Cast, Flaw, Setting};
 use super::play::Play;
+use crate::edit::{put_doubles, put_words};
 use crate::freezer;
 use crate::knobs;
 use crate::procfs;
@@ -96,6 +97,31 @@ impl Play<'_> {
         self.coordinator_learns(&cast, Err(Errno::EINTR))?;
         cast.second.expect(Err(Errno::EINTR))?;
         cast.ended(&[cast.root, cast.first])?;
+        cast.strike()
+    }
+
+    /// A signal that the image has for a task is not one that has come, also while that task waits for what follows.
+    pub fn pending(&self) -> Result<(), String> {
+        let hangup = Signal::SIGHUP as u32;
+        // It ignores it, so that it lives on once it has taken it.
+        let (action, ignored) = ((hangup as usize - 1) * 32, 1);
+        let image = self.setting.image;
+        let image = image.edited(Kind::SignalActions, 1, |payload| put_doubles(payload, &[(action, ignored)]))?;
+        // Of the process or not, the number, and the siginfo, which begins with it.
+        let mut record = vec![0; 8 + 48];
+        put_words(&mut record, &[(4, hangup), (8, hangup)])?;
+        let image = image.inserted((Kind::Rlimits, 1), Kind::Pending, record)?;
+        let setting = Setting {
+            image: &image,
+            ..self.setting
+        };
+        let play = Play { setting, ..*self };
+        let cast = play.cast(Flaw::Pauses(Kind::Rlimits))?;
+        play.begin(&cast)?;
+        cast.first.order(self.setting.saved[1]);
+        cast.second.order(self.setting.saved[2]);
+        play.runs(&cast)?;
+        expect("whether the task has ended", false, procfs::is_exiting(cast.first.pid()?))?;
         cast.strike()
     }
 

@@ -2,13 +2,14 @@
 
 //! Arguments that are wrong: flags, pids, descriptors and numbers that are none.
 
-use super::{asleep, end, lead_session, refused, sleep};
+use super::{asleep, end, lead_session, refused, refused_beside, sleep};
 use crate::edit::{file_of, Image};
 use crate::puppet;
 use crate::stage::expect;
-use crate::sys::{self, RESTART_COORDINATOR, RESTART_NEW_PIDS};
+use crate::sys::{self, Birth, RESTART_COORDINATOR, RESTART_NEW_PIDS};
 use crate::tree;
 use nix::errno::Errno;
+use nix::sys::signal::Signal;
 use nix::sys::wait::{waitpid, WaitStatus};
 use nix::unistd::{getpid, Pid};
 use std::fs::File;
@@ -91,7 +92,7 @@ pub(super) fn descriptors(image: &Image) -> Result<(), String> {
     let child = tree::spawn("child", sleep)?;
     let out = File::create("t_calls.out").map_err(|e| format!("t_calls.out: {e}"))?;
     let out = out.as_raw_fd();
-    for number in [CLOSED, i32::MAX] {
+    for number in [CLOSED, i32::MAX, -2, i32::MIN] {
         refused(&format!("fd {number}"), Errno::EBADF, || sys::restart_by_number(me, number, own, -1))?;
     }
     for number in [CLOSED, i32::MAX, -1, -2, i32::MIN] {
@@ -115,35 +116,36 @@ pub(super) fn descriptors(image: &Image) -> Result<(), String> {
     Ok(())
 }
 
-/// A root waits for its coordinator, whose calls are wrong: of one that is wrong by itself it learns nothing. A
-/// descriptor that the kernel has taken and cannot read is the end of an attempt, for both.
+/// A root waits for its coordinator, whose calls are wrong by themselves: it learns nothing of them.
 pub(super) fn beside_a_root_that_waits(image: &Image) -> Result<(), String> {
     let whole = file_of(&image.bytes())?;
     let flags = sys::restart_as(image.root()?);
     let coordinate = flags | RESTART_COORDINATOR;
     let [root] = puppet::prepare(["root"])?;
-    root.make(0, lead_session, |_| sys::restart(getpid().as_raw(), None, flags, None))?;
+    root.make(Birth::default(), lead_session, |_| sys::restart(getpid().as_raw(), None, flags, None))?;
     let pid = root.pid()?;
     root.order(0);
     asleep("a root without a coordinator", pid)?;
     let fd = whole.as_raw_fd();
+    let write_only = File::create("t_calls.out").map_err(|e| format!("t_calls.out: {e}"))?;
+    let unread = File::open("/proc/self/mem").map_err(|e| format!("/proc/self/mem: {e}"))?;
     for (what, expected, fd, flags, logfd) in [
         ("unknown flags", Errno::EINVAL, fd, coordinate | 1 << 7, -1),
         ("a closed fd", Errno::EBADF, CLOSED, coordinate, -1),
         ("no fd", Errno::EBADF, -1, coordinate, -1),
+        ("a negative fd", Errno::EBADF, -2, coordinate, -1),
+        ("an fd that is not readable", Errno::EBADF, write_only.as_raw_fd(), coordinate, -1),
+        ("an fd that the kernel does not read", Errno::EINVAL, unread.as_raw_fd(), coordinate, -1),
         ("a closed logfd", Errno::EBADF, fd, coordinate, CLOSED),
         ("a negative logfd", Errno::EBADF, fd, coordinate, -2),
     ] {
         let what = format!("{what}, while the root waits");
-        refused(&what, expected, || sys::restart_by_number(pid, fd, flags, logfd))?;
+        refused_beside(&what, expected, || sys::restart_by_number(pid, fd, flags, logfd))?;
         // Who has been told of an attempt does not sleep in restart again.
         asleep(&format!("{what}: it"), pid)?;
     }
-    let write_only = File::create("t_calls.out").map_err(|e| format!("t_calls.out: {e}"))?;
-    refused("an image that is not readable, while the root waits", Errno::EBADF, || {
-        sys::restart(pid, Some(write_only.as_fd()), coordinate, None)
-    })?;
-    root.expect(Err(Errno::EBADF))?;
+    root.signal(Signal::SIGUSR1)?;
+    root.expect(Err(Errno::EINTR))?;
     root.dismiss();
     let ended = waitpid(Pid::from_raw(pid), None).map_err(|e| format!("waitpid: {e}"))?;
     expect("the end of the root", WaitStatus::Exited(Pid::from_raw(pid), 0), ended)

@@ -9,7 +9,7 @@ use crate::knobs;
 use crate::procfs;
 use crate::puppet::{self, Puppet};
 use crate::stage::expect;
-use crate::sys::{self, RESTART_COORDINATOR};
+use crate::sys::{self, Birth, RESTART_COORDINATOR};
 use crate::wait;
 use checkpoint::image::HEADER_SIZE;
 use nix::errno::Errno;
@@ -45,7 +45,7 @@ impl Pair {
             let pid = root.pid().unwrap_or(0);
             sys::restart(pid, Some(pipe.as_fd()), flags | RESTART_COORDINATOR, None)
         };
-        coordinator.make(0, || root.make(0, lead_session, join), begin)?;
+        coordinator.make(Birth::default(), || root.make(Birth::default(), lead_session, join), begin)?;
         root.pid()?;
         Ok(Pair { coordinator, root })
     }

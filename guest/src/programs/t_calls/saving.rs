@@ -126,15 +126,15 @@ fn leave_to_thread() -> u8 {
     1
 }
 
-/// Who has ended and is not reaped, or has ended but for its threads: it is not saved, and nobody can be
-/// put in its place.
+/// Who has ended and is not reaped, or has ended but for its threads: it is not saved. In the place of the former
+/// nobody can be put; the latter could still execute a program that calls restart.
 pub(super) fn ended(image: &Image) -> Result<(), String> {
     let out = File::create("t_calls.out").map_err(|e| format!("t_calls.out: {e}"))?;
     let whole = file_of(&image.bytes())?;
     let coordinate = sys::restart_as(image.root()?) | RESTART_COORDINATOR;
-    for (what, body) in [
-        ("a zombie", (|| 0) as fn() -> u8),
-        ("a process whose first thread has ended", leave_to_thread),
+    for (what, body, lives) in [
+        ("a zombie", (|| 0) as fn() -> u8, false),
+        ("a process whose first thread has ended", leave_to_thread, true),
     ] {
         let child = tree::spawn(what, body)?;
         let is_zombie = || procfs::task(child.pid).is_some_and(|task| task.state == 'Z');
@@ -143,10 +143,12 @@ pub(super) fn ended(image: &Image) -> Result<(), String> {
         refused_saying(&format!("checkpoint: {what}"), Errno::EOPNOTSUPP, &says, |log| {
             sys::checkpoint(child.pid, out.as_fd(), 0, Some(log))
         })?;
-        let says = "waiting for the task: nobody is left who could become it";
-        refused_saying(&format!("coordinating {what}"), Errno::ESRCH, says, |log| {
-            sys::restart(child.pid, Some(whole.as_fd()), coordinate, Some(log))
-        })?;
+        if !lives {
+            let says = "waiting for the task: nobody is left who could become it";
+            refused_saying(&format!("coordinating {what}"), Errno::ESRCH, says, |log| {
+                sys::restart(child.pid, Some(whole.as_fd()), coordinate, Some(log))
+            })?;
+        }
         expect(&format!("{what}: whether it is as it was"), true, is_zombie())?;
         end(child.pid);
     }
