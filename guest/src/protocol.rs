@@ -7,6 +7,7 @@
 //! Owns the words only; the ports are in `init/port.rs` and the host's `qemu/`.
 
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 /// Names of the virtio-serial ports, as given to QEMU and found under
 /// `/dev/virtio-ports/` or `/sys/class/virtio-ports/*/name`.
@@ -19,6 +20,9 @@ pub const FILES_PORT: &str = "lab.files";
 /// Folder in the guest that belongs to the running case: working directory of
 /// its programs, emptied by [`Op::Reset`].
 pub const CASE_DIR: &str = "/run/case";
+
+/// How old leaked memory has to be to be told of: kmemleak's MSECS_MIN_AGE, and some more.
+pub const LEAK_AGE: Duration = Duration::from_millis(5_200);
 
 /// One request; `id` comes back in the reply.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -98,7 +102,10 @@ pub enum Op {
     Store { path: String, len: u64, mode: u32 },
     /// Kills and removes what the case left; [`Answer::Leftovers`].
     Reset,
-    /// Looks for leaked kernel memory, which takes some seconds; [`Answer::Text`], empty if there is none.
+    /// Has the kernel note what memory it has; [`Answer::Done`].
+    NoteMemory,
+    /// Looks for memory that has leaked before [`Op::NoteMemory`], and waits until that is [`LEAK_AGE`] ago;
+    /// [`Answer::Text`], empty if there is none.
     Leaks,
     /// Powers the guest off; no reply.
     Shutdown,

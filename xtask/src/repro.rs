@@ -155,7 +155,16 @@ pub fn run(flags: &flags::Repro) -> Result<i32> {
             };
             let count = scenario.file.step.len();
             let watch = |number: usize, title: &str| eprintln!("{}/{count} {title}", number + 1);
-            play(&scenario, &bench, bundle.seed, &again, guest, &watch)?.judgement
+            play(
+                &scenario,
+                &bench,
+                bundle.seed,
+                &again,
+                guest,
+                &watch,
+                &std::thread::sleep,
+            )?
+            .judgement
         }
         Err(halt) => not_booted(&scenario, &interruption(halt)?),
     };

@@ -95,7 +95,11 @@ impl Server {
                 self.pending.clear();
                 reset::reset(&mut self.traced, &self.surroundings)?
             }
-            Op::Leaks => leaks::find()?,
+            Op::NoteMemory => {
+                self.noted = Some(leaks::note()?);
+                Answer::Done
+            }
+            Op::Leaks => leaks::find(self.noted.take())?,
             Op::Shutdown => return Ok(None),
         };
         Ok(Some(answer))

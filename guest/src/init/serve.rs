@@ -55,6 +55,8 @@ pub struct Server {
     pub(super) programs: BTreeMap<String, Program>,
     pub(super) pending: Vec<Pending>,
     pub(super) traced: Traced,
+    /// Since the last [`crate::protocol::Op::NoteMemory`].
+    pub(super) noted: Option<leaks::Noted>,
     pub(super) surroundings: Surroundings,
     ktap: Ktap,
 }
@@ -103,6 +105,7 @@ impl Server {
             programs: BTreeMap::new(),
             pending: Vec::new(),
             traced: Traced::default(),
+            noted: None,
             surroundings,
             ktap: Ktap::default(),
         })

@@ -6,8 +6,10 @@
 //! of the one before it, which says `grown` when it has it. With --new-pids all may have other pids in the end.
 
 use crate::pattern::{Memory, Pages, PAGE};
+use crate::procfs;
 use crate::stage::{self, expect, Stage};
 use crate::tree::{self, Child};
+use crate::wait;
 use nix::unistd::{getpid, getppid};
 use std::ops::Range;
 use std::process::ExitCode;
@@ -34,7 +36,8 @@ fn same_pids(stage: &Stage) -> bool {
     !stage.args.iter().any(|arg| arg == "--new-pids")
 }
 
-/// Forks children with these numbers, of whom the last one has those of `below` itself.
+/// Forks children with these numbers, of whom the last one has those of `below` itself, and waits until all have
+/// what they are to have: they wait for their end.
 fn have(stage: &Stage, numbers: Range<u64>, below: Range<u64>) -> Result<Vec<Child>, String> {
     let last = numbers.end.saturating_sub(1);
     let fork = |number: u64| {
@@ -44,7 +47,12 @@ fn have(stage: &Stage, numbers: Range<u64>, below: Range<u64>) -> Result<Vec<Chi
             Err(why) => stage.verdict(Err(format!("child {number}: {why}"))),
         })
     };
-    numbers.map(fork).collect()
+    let children: Vec<Child> = numbers.map(fork).collect::<Result<_, _>>()?;
+    for child in &children {
+        let otherwise = format!("{} does not wait for its end", child.name);
+        wait::until(tree::patience(), &otherwise, || procfs::sleeps_in(child.pid, libc::SYS_rt_sigsuspend))?;
+    }
+    Ok(children)
 }
 
 fn end(children: &[Child], same_pids: bool) -> Result<(), String> {

@@ -97,7 +97,15 @@ fn bare(
     let guest = Guest::boot(&bench.spec, &folder.join("guest"), bench.boot_limit)
         .map_err(|halt| Error::lab("measuring a boot", Judgement::of_halt(&halt, true).why))?;
     let (boot, kernel) = (guest.hello().boot, guest.hello().kernel_boot);
-    let played = play(scenario, &bench, 0, &folder, guest, &|_, _| {})?;
+    let played = play(
+        scenario,
+        &bench,
+        0,
+        &folder,
+        guest,
+        &|_, _| {},
+        &std::thread::sleep,
+    )?;
     if played.judgement.verdict != Verdict::Pass {
         return Err(Error::lab(
             "measuring",

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Deref;
 use std::sync::{Condvar, Mutex, MutexGuard};
+use std::time::Duration;
 
 use crate::arch::Arch;
 use crate::qemu::BootSpec;
@@ -67,6 +68,8 @@ struct State {
     aborted: bool,
     /// Virtual processors in use.
     used: u32,
+    /// Jobs that want theirs back: they go before all that have not begun.
+    resting: usize,
     /// Jobs at work on each architecture.
     busy: BTreeMap<Arch, usize>,
 }
@@ -82,6 +85,25 @@ impl Deref for Taken<'_> {
 
     fn deref(&self) -> &Job {
         &self.job
+    }
+}
+
+impl Taken<'_> {
+    /// Waits so long, while others may have the job's processors, and until it has them back.
+    pub fn rest(&self, time: Duration) {
+        let (queue, share) = (self.queue, self.queue.share(&self.job));
+        queue.lock().used -= share;
+        queue.ended.notify_all();
+        std::thread::sleep(time);
+        let mut state = queue.lock();
+        state.resting += 1;
+        while state.used + share > queue.cpus {
+            state = queue.wait(state);
+        }
+        state.resting -= 1;
+        state.used += share;
+        // There may be room for others.
+        queue.ended.notify_all();
     }
 }
 
@@ -110,6 +132,7 @@ impl Queue {
                 closed: false,
                 aborted: false,
                 used: 0,
+                resting: 0,
                 busy: BTreeMap::new(),
             }),
             ended: Condvar::new(),
@@ -128,16 +151,19 @@ impl Queue {
         let mut state = self.lock();
         while self.has_more(&mut state) {
             let free = self.cpus - state.used;
-            if let Some(at) = state.choose(guest, |job| self.share(job) <= free) {
+            let room = |job: &Job| self.share(job) <= free;
+            let chosen = if state.resting > 0 {
+                None
+            } else {
+                state.choose(guest, room)
+            };
+            if let Some(at) = chosen {
                 let job = state.left.remove(at)?;
                 state.used += self.share(&job);
                 *state.busy.entry(job.spec.arch).or_default() += 1;
                 return Some(Taken { queue: self, job });
             }
-            state = self
-                .ended
-                .wait(state)
-                .unwrap_or_else(|poisoned| poisoned.into_inner());
+            state = self.wait(state);
         }
         None
     }
@@ -190,6 +216,12 @@ impl Queue {
     /// The virtual processors that are set aside for a job.
     fn share(&self, job: &Job) -> u32 {
         job.spec.cpus.min(self.cpus)
+    }
+
+    fn wait<'a>(&self, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+        self.ended
+            .wait(state)
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -321,6 +353,31 @@ mod tests {
             assert_eq!(other.join().unwrap(), "a");
         });
         assert_eq!(name(&queue.take(None)), "b");
+    }
+
+    #[test]
+    fn who_rests_lets_others_work_and_goes_on_before_any_begins() {
+        let x = Arch::X86_64;
+        let jobs = ["a", "b", "c"].map(|name| job(name, x, 8, false));
+        let queue = Queue::new(jobs.to_vec(), 4, ONCE);
+        let one = queue.take(None).unwrap();
+        let order = Mutex::new(Vec::new());
+        let note = &|what: &str| order.lock().unwrap().push(what.to_owned());
+        std::thread::scope(|scope| {
+            scope.spawn(move || {
+                one.rest(Duration::from_millis(20));
+                note("a again");
+                drop(one);
+            });
+            let two = queue.take(None);
+            note(name(&two));
+            // Long enough for the other to want its processors back.
+            std::thread::sleep(Duration::from_millis(100));
+            drop(two);
+            let three = queue.take(None);
+            note(name(&three));
+        });
+        assert_eq!(order.into_inner().unwrap(), ["b", "a again", "c"]);
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::qemu::args::CONSOLE_LOG;
 use crate::qemu::guest::{Guest, Halt, Limit};
 use crate::report::{folder_of, RunEvent, ScenarioReport};
 use crate::repro;
-use crate::run::queue::{Job, Queue};
+use crate::run::queue::{Job, Queue, Taken};
 use crate::run::{reference_boot, Ready};
 use crate::scenario::case::Bench;
 use crate::scenario::play::{interruption, not_booted, play, Played};
@@ -58,7 +58,7 @@ pub fn work(
 /// used again.
 fn work_on(
     worker: usize,
-    job: &Job,
+    job: &Taken<'_>,
     kept: Option<Kept>,
     ready: &Ready,
     guests: &AtomicUsize,
@@ -163,7 +163,7 @@ fn guest_folder(ready: &Ready, arch: Arch, number: usize) -> PathBuf {
 fn play_one(
     worker: usize,
     ready: &Ready,
-    job: &Job,
+    job: &Taken<'_>,
     kept: Kept,
     folder: &Path,
     sink: &dyn Sink,
@@ -184,7 +184,8 @@ fn play_one(
         boot_limit: boot_limit(job.scenario.file.boot_timeout_s, ready.slowdown),
         ..bench
     };
-    let played = play(&scenario, &bench, job.seed, folder, guest, &watch)?;
+    let rest = |time| job.rest(time);
+    let played = play(&scenario, &bench, job.seed, folder, guest, &watch, &rest)?;
     Ok((played, Some(bench)))
 }
 

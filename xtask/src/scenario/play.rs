@@ -6,7 +6,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use guest::protocol::{Answer, Op, Task};
+use guest::protocol::{Answer, Op, Task, LEAK_AGE};
 
 use crate::error::{AtPath, Error, Result};
 use crate::layout::{copy_whole, write_whole};
@@ -36,7 +36,8 @@ pub struct Played {
     pub guest: Option<Guest>,
 }
 
-/// Runs a scenario on a guest; chance in it follows `seed`. `watch` sees each step's number, from 0, and title.
+/// Runs a scenario on a guest; chance in it follows `seed`. `watch` sees each step's number, from 0, and title;
+/// `rest` waits, while the guest has nothing to do.
 pub fn play(
     scenario: &Scenario,
     bench: &Bench,
@@ -44,6 +45,7 @@ pub fn play(
     folder: &Path,
     mut guest: Guest,
     watch: &dyn Fn(usize, &str),
+    rest: &dyn Fn(Duration),
 ) -> Result<Played> {
     let started = Instant::now();
     guest.console().advance()?;
@@ -59,7 +61,7 @@ pub fn play(
     let mut alive = judgement.verdict.leaves_guest_sound() || judgement.verdict == Verdict::Timeout;
     let (mut taint, mut leaks, mut breach) = (0, String::new(), None);
     if alive {
-        match clean_up(&mut case, &judgement) {
+        match clean_up(&mut case, &judgement, rest) {
             Ok(left) => {
                 taint = left.taint;
                 leaks = left.leaks;
@@ -159,7 +161,7 @@ struct Left {
 }
 
 /// Keeps what was written, and has the guest remove what is left and look for what is lost.
-fn clean_up(case: &mut Case, judgement: &Judgement) -> StepResult<Left> {
+fn clean_up(case: &mut Case, judgement: &Judgement, rest: &dyn Fn(Duration)) -> StepResult<Left> {
     case.keep_artifacts(!judgement.verdict.is_good())?;
     let time = Duration::from_secs(10).mul_f64(case.bench.scale);
     let (tasks, taint, breach) = match case.ask_within(Op::Reset, time)? {
@@ -179,6 +181,10 @@ fn clean_up(case: &mut Case, judgement: &Judgement) -> StepResult<Left> {
     let mut leaks = String::new();
     if case.guest()?.hello().finds_leaks {
         let time = LEAKS_TIME.mul_f64(case.bench.scale);
+        match case.ask_within(Op::NoteMemory, time)? {
+            Answer::Done => rest(LEAK_AGE),
+            other => return super::case::unexpected("noting what memory there is", &other),
+        }
         leaks = match case.ask_within(Op::Leaks, time)? {
             Answer::Text { text, .. } => text,
             other => return super::case::unexpected("looking for leaks", &other),
