@@ -330,6 +330,17 @@ pub fn has_signal() -> bool {
     }
 }
 
+/// Whether one of these signals, a mask, has come to the current task, blocked or not.
+pub fn is_pending(signals: u64) -> bool {
+    let task = crate::current!();
+    let Ok(guard) = SighandGuard::new(task) else {
+        return false;
+    };
+    // SAFETY: `siglock` is held.
+    let of = |target| unsafe { (*guard.pending(target)).signal.sig[0] as u64 };
+    (of(Target::Thread) | of(Target::Process)) & signals != 0
+}
+
 /// Forgets what is pending for the current task and its process, but not that it is being killed; the
 /// signals that it has forgotten, as a mask.
 pub fn flush_current() -> Result<u64> {

@@ -8,6 +8,9 @@
 
 use crate::ffi::{c_long, c_ulong};
 
+/// In jiffies; what is called HZ there is user space's.
+const SECOND: c_long = bindings::CONFIG_HZ as c_long;
+
 /// Nanoseconds of CLOCK_MONOTONIC.
 pub fn now_ns() -> u64 {
     // SAFETY: the current task may sleep, so this is no NMI, in which it must not be called; tasks
@@ -25,29 +28,31 @@ pub fn sleep_a_tick() {
 /// takes; with its cgroup as long as that is to be frozen and `goes_on` says so. Then sleeps for a moment, or until
 /// it is killed.
 pub fn stand_still(goes_on: impl Fn() -> bool) {
-    // Some ten milliseconds.
-    let moment = bindings::HZ as c_long / 64 + 1;
+    // Not interruptible: so checkpoint(2) does not take the task for one that was frozen on its way to user space.
     // SAFETY: the current task may sleep.
-    let sleep = || unsafe { bindings::schedule_timeout_killable(moment) };
+    let sleep = |jiffies| unsafe { bindings::schedule_timeout_killable(jiffies) };
     // SAFETY: the current task may sleep, and holds no lock by the function's contract. Without a freezer that
     // wants it the function does nothing.
     #[cfg(CONFIG_FREEZER)]
-    unsafe {
-        bindings::__refrigerator(false)
-    };
+    let suspended = || unsafe { bindings::__refrigerator(false) };
+    #[cfg(not(CONFIG_FREEZER))]
+    let suspended = || false;
+    suspended();
     #[cfg(CONFIG_CGROUPS)]
     if is_to_freeze() {
         // SAFETY: what counts as frozen until the second call does nothing but sleep in between, as one does that
         // waits for its vfork child (`wait_for_vfork_done`).
         unsafe { bindings::cgroup_enter_frozen() };
+        // The end of the frost wakes it.
         while is_to_freeze() && goes_on() {
-            sleep();
+            suspended();
+            sleep(SECOND / 2);
         }
         // SAFETY: as above.
         unsafe { bindings::cgroup_leave_frozen(true) };
         return;
     }
-    sleep();
+    sleep(SECOND / 50);
 }
 
 /// Whether the current task's cgroup is to be frozen.

@@ -116,11 +116,12 @@ pub(crate) fn load(input: &mut Loader) -> Result<Mask, Failure> {
     while let Some(record) = input.take_if(Kind::Pending)? {
         let signal: Pending = record.body(input.limits)?;
         // From here on one like it is the image's own, and no sign that somebody wants an end.
-        if sighand::has_signal() {
+        let own = sighand::bit(signal.signo) & !pending;
+        pending |= own;
+        sighand::block_all_but(ending & !pending);
+        if sighand::is_pending(own & ending) || sighand::has_signal() {
             return Err(came());
         }
-        pending |= sighand::bit(signal.signo);
-        sighand::block_all_but(ending & !pending);
         load_pending(&signal)?;
     }
     Ok(Mask(Masks {
