@@ -76,74 +76,86 @@ fn participants(tree: &Tree, mode: Mode) -> Vec<u32> {
     slots
 }
 
-/// Every point that a participant comes by, with each signal, and Ctrl-C while somebody is stuck; then each
-/// signal to who sleeps while a task, or the owner with END in front of it, is at each point before the release.
+const SIGNALS: [Signal; 2] = [Signal::SIGKILL, Signal::SIGINT];
+
+/// All attacks, in both modes.
 fn attacks(tree: &Tree) -> Vec<Attack> {
+    let both = [Mode::Coordinator, Mode::Root];
+    let of = |mode| [on_held(tree, mode), on_mktree(tree, mode), on_sleepers(tree, mode), on_no_init(tree, mode)];
+    both.into_iter().flat_map(of).flatten().collect()
+}
+
+/// Each signal to each participant, held at every point that it comes by.
+fn on_held(tree: &Tree, mode: Mode) -> Vec<Attack> {
     let mut attacks = Vec::new();
-    for mode in [Mode::Coordinator, Mode::Root] {
-        for slot in participants(tree, mode) {
-            for point in Point::ALL.into_iter().filter(|point| comes_by(mode, slot, *point)) {
-                for signal in [Signal::SIGKILL, Signal::SIGINT] {
-                    attacks.push(Attack {
-                        beside: false,
-                        mode,
-                        slot,
-                        point,
-                        victim: Victim::Held,
-                        signal,
-                    });
-                }
-            }
-            if slot != knobs::COORDINATOR {
-                attacks.push(Attack {
-                    beside: false,
-                    mode,
-                    slot,
-                    point: Point::Turn,
-                    victim: Victim::Mktree,
-                    signal: Signal::SIGINT,
-                });
-            }
-        }
-        use Point::*;
-        for point in [Entered, Turn, Restoring, Restored, Verify, Verified] {
-            let task = tree.tasks / 2;
-            let slot = if comes_by(mode, task, point) { task } else { mode.owner() };
-            let sleepers = participants(tree, mode).into_iter().filter(|other| *other != slot);
-            for (sleeper, signal) in sleepers.flat_map(|other| [Signal::SIGKILL, Signal::SIGINT].map(|signal| (other, signal))) {
-                attacks.push(Attack {
-                    beside: false,
-                    mode,
-                    slot,
-                    point,
-                    victim: Victim::Asleep(sleeper),
-                    signal,
-                });
-            }
-        }
-        // SIGINT is nothing to a root that is an init and does not handle it.
-        for point in [Entered, Turn, Restoring, Restored, Ended] {
-            attacks.push(Attack {
-                beside: true,
+    for slot in participants(tree, mode) {
+        for point in Point::ALL.into_iter().filter(|point| comes_by(mode, slot, *point)) {
+            let attack = |signal| Attack {
+                beside: false,
                 mode,
-                slot: 0,
+                slot,
                 point,
                 victim: Victim::Held,
-                signal: Signal::SIGINT,
-            });
-        }
-        for point in [Entered, Turn, Restoring, Restored] {
-            attacks.push(Attack {
-                beside: true,
-                mode,
-                slot: tree.tasks / 2,
-                point,
-                victim: Victim::Asleep(0),
-                signal: Signal::SIGINT,
-            });
+                signal,
+            };
+            attacks.extend(SIGNALS.map(attack));
         }
     }
     attacks
+}
+
+/// Ctrl-C for `mktree` while a task is stuck.
+fn on_mktree(tree: &Tree, mode: Mode) -> Vec<Attack> {
+    let slots = participants(tree, mode).into_iter();
+    let tasks = slots.filter(|slot| *slot != knobs::COORDINATOR);
+    let attack = |slot| Attack {
+        beside: false,
+        mode,
+        slot,
+        point: Point::Turn,
+        victim: Victim::Mktree,
+        signal: Signal::SIGINT,
+    };
+    tasks.map(attack).collect()
+}
+
+/// Each signal to each who sleeps while a task, or the owner with END in front of it, is at a point before the
+/// release.
+fn on_sleepers(tree: &Tree, mode: Mode) -> Vec<Attack> {
+    let mut attacks = Vec::new();
+    for point in Point::ALL.into_iter().filter(|point| *point != Point::Ended) {
+        let task = tree.tasks / 2;
+        let slot = if comes_by(mode, task, point) { task } else { mode.owner() };
+        for sleeper in participants(tree, mode).into_iter().filter(|other| *other != slot) {
+            let attack = |signal| Attack {
+                beside: false,
+                mode,
+                slot,
+                point,
+                victim: Victim::Asleep(sleeper),
+                signal,
+            };
+            attacks.extend(SIGNALS.map(attack));
+        }
+    }
+    attacks
+}
+
+/// SIGINT to a root that is no init, to which it would be nothing: held, and asleep while a task is.
+fn on_no_init(tree: &Tree, mode: Mode) -> Vec<Attack> {
+    let attack = |point, slot, victim| Attack {
+        beside: true,
+        mode,
+        slot,
+        point,
+        victim,
+        signal: Signal::SIGINT,
+    };
+    let held = [Point::Entered, Point::Turn, Point::Restoring, Point::Restored, Point::Ended];
+    let beside = [Point::Entered, Point::Turn, Point::Restoring, Point::Restored];
+    let held = held.map(|point| attack(point, 0, Victim::Held));
+    let asleep = beside.map(|point| attack(point, tree.tasks / 2, Victim::Asleep(0)));
+    held.into_iter().chain(asleep).collect()
 }
 
 /// Whether a participant passes that point.

@@ -5,7 +5,6 @@
 use super::cast::{asleep, entered, Beginning, Flaw};
 use super::play::Play;
 use crate::knobs;
-use crate::restarts::Mode;
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
 
@@ -73,11 +72,8 @@ impl Play<'_> {
         let cast = self.cast(Flaw::FeedsItself)?;
         let owner = cast.owner(self.setting.mode);
         // Nobody can enter before the image begins to come.
-        owner.order(Beginning::Image as i32);
-        if self.setting.mode == Mode::Coordinator {
-            cast.root.order(self.setting.saved[0]);
-        }
         cast.first.order(self.setting.saved[1]);
+        self.begin(&cast)?;
         entered(2, cast.second, || cast.second.order(self.setting.saved[2]))?;
         knobs::release()?;
         owner.signal(Signal::SIGUSR1)?;
