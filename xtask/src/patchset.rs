@@ -21,6 +21,7 @@ pub mod prefix;
 pub mod rebase;
 pub mod refresh;
 pub mod series;
+pub mod unseen;
 
 use std::path::{Path, PathBuf};
 

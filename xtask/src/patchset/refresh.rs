@@ -18,6 +18,7 @@ use crate::patchset::commit::{self, Commit, Laid, Source};
 use crate::patchset::list;
 use crate::patchset::origin::Origin;
 use crate::patchset::overlay::{self, Division};
+use crate::patchset::unseen;
 
 /// The list of a series, beside its patches.
 const SERIES: &str = "series";
@@ -71,6 +72,7 @@ pub fn compare(layout: &Layout, dir: &Path) -> Result<Changes> {
     commit::refuse_unfinished(&doing, &dir)?;
     commit::refuse_detached(&doing, &dir)?;
     let source = Source::of(&dir, origin.has_overlay()?)?;
+    unseen::refuse(&doing, &dir, &source)?;
     origin.refuse_other(&doing, &source)?;
     base::refuse_other(layout, &doing, &origin)?;
     let commits = commit::read_all(&dir, &source)?;
@@ -80,6 +82,11 @@ pub fn compare(layout: &Layout, dir: &Path) -> Result<Changes> {
             "a series was being carried to this source, and no patch of it is here",
         )
         .hint("the rebase was given up: make the tree again by `cargo xtask patchset rebase`"));
+    }
+    if commits.is_empty() && source.has_overlay() {
+        return Err(Error::usage(doing, "nothing of the series or the overlay is here").hint(
+            "make the tree again by `cargo xtask patchset apply`; who wants to be rid of all of it removes the files of the project",
+        ));
     }
     let mut refresh = Refresh {
         layout,

@@ -66,6 +66,12 @@ impl Series {
             err.hint("it says for which version of the source the patches were made, in one line")
         })?;
         let base = base.trim().to_string();
+        if base.is_empty() || base.contains(char::is_whitespace) {
+            return Err(Error::usage(
+                format!("reading {}", dir.join("base").display()),
+                format!("expected a version of the source, as 6.12.117, found {base:?}"),
+            ));
+        }
         Ok(Series {
             dir: dir.to_path_buf(),
             base,
@@ -203,6 +209,8 @@ impl Patch {
                     Error::usage(format!("reading {name}"), format!("not a hunk: {line}"))
                 })?;
                 if let Some(file) = files.last_mut() {
+                    // A file that has no line before need not be called /dev/null.
+                    file.created |= file.hunks == 0 && line.starts_with("@@ -0,0 ");
                     file.hunks += 1;
                 }
             } else if let Some(header) = &mut git {
@@ -356,6 +364,8 @@ mod tests {
             .map(|file| (file.path.as_str(), file.added))
             .collect();
         assert_eq!(found, [("kernel/fork.c", 2), ("kernel/new.c", 1)]);
+        let created: Vec<bool> = patch.files.iter().map(|file| file.created).collect();
+        assert_eq!(created, [false, true]);
     }
 
     #[test]

@@ -121,6 +121,41 @@ fn a_patch_is_begun_by_its_subject_and_is_one_when_it_changes_something() {
 }
 
 #[test]
+fn new_files_that_git_ignores_are_told_of() {
+    let Some(worked) = Worked::new() else { return };
+    // What an ignored file would do: Debian's source ignores all that is new.
+    write(&worked.0.path("tree/.git/info/exclude"), "/*\n");
+    write(&worked.0.path("tree/kernel/new.c"), "new\n");
+    let found = worked.refresh().unwrap_err().to_string();
+    assert!(
+        found.contains("not committed, and ignored by git: kernel/new.c"),
+        "{found}"
+    );
+    std::fs::remove_file(worked.0.path("tree/kernel/new.c")).unwrap();
+    // Products of a build, and what lies elsewhere, are nothing.
+    write(&worked.0.path("tree/kernel/new.o"), "new\n");
+    write(&worked.0.path("tree/generated/new.h"), "new\n");
+    assert!(worked.refresh().unwrap().starts_with("0 to write"));
+}
+
+#[test]
+fn a_tree_that_has_lost_everything_is_refused() {
+    let Some(worked) = Worked::new() else { return };
+    let first = std::process::Command::new("git")
+        .args(["rev-list", "--max-parents=0", "HEAD"])
+        .current_dir(worked.0.path("tree"))
+        .output()
+        .unwrap();
+    let first = String::from_utf8(first.stdout).unwrap();
+    worked.git(&["reset", "-q", "--hard", first.trim()]);
+    let found = worked.refresh().unwrap_err().to_string();
+    assert!(
+        found.contains("nothing of the series or the overlay is here"),
+        "{found}"
+    );
+}
+
+#[test]
 fn what_cannot_be_taken_back_is_refused() {
     let Some(worked) = Worked::new() else { return };
     let refused = |words: &str| {
