@@ -12,6 +12,7 @@ use crate::kernel::source;
 use crate::kernel::tree::{overlay_of, OverlayFile, State};
 use crate::layout::{read_text, Layout};
 use crate::patchset::checkpatch;
+use crate::patchset::commit::is_misread;
 use crate::patchset::overlay::{self, Division};
 use crate::patchset::prefix::{self, Built};
 use crate::patchset::series::{is_patch_name, Patch, Series};
@@ -172,6 +173,21 @@ fn lint_patch(patch: &Patch) -> Vec<String> {
         .skip_while(|line| !line.trim().is_empty())
         // What git writes below it says how much, not why.
         .take_while(|line| *line != "---");
+    if let Some(line) = reason.clone().find(|line| is_misread(line)) {
+        wrong(format!(
+            "git am would not take this for a line of its message: {line}"
+        ));
+    }
+    let mut body = reason.clone().skip_while(|line| line.trim().is_empty());
+    let fields = ["From:", "Subject:", "Date:"];
+    if let Some(line) = body
+        .next()
+        .filter(|line| fields.iter().any(|field| line.starts_with(field)))
+    {
+        wrong(format!(
+            "git am would take the beginning of its message for a field of its own: {line}"
+        ));
+    }
     if !reason.clone().any(|line| {
         !line.trim().is_empty() && !line.contains("-by:") && !line.starts_with("Patch-")
     }) {
@@ -269,6 +285,22 @@ mod tests {
             problems("100-fork.patch", &format!("{header}{stat}{CHANGE}")),
             ["100-fork.patch: its header does not say why it is needed"]
         );
+    }
+
+    #[test]
+    fn messages_that_a_mail_reader_takes_otherwise_are_told_of() {
+        for (line, what) in [
+            ("Subject: other", "a field of its own: Subject: other"),
+            ("Index: fork.c", "a line of its message: Index: fork.c"),
+            ("From nobody", "a line of its message: From nobody"),
+        ] {
+            let header = HEADER.replace("Restart needs", &format!("{line}\nRestart needs"));
+            let found = problems("100-fork.patch", &format!("{header}{CHANGE}")).join("\n");
+            assert!(
+                found.ends_with(what) && found.lines().count() == 1,
+                "{line}: {found}"
+            );
+        }
     }
 
     #[test]

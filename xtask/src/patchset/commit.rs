@@ -227,6 +227,12 @@ fn place_of(dir: &Path, source: &Source, path: &str) -> Result<Option<String>> {
             .map(|rest| format!("{OVERLAY}/{project}{rest}")),
         false => (path == *tree).then(|| format!("{OVERLAY}/{project}")),
     };
+    let hidden = |name: &str| name.starts_with('.') || name == "target";
+    if path.split('/').any(hidden) {
+        let doing = format!("{DOING} from {}", dir.display());
+        let why = format!("{path} is new, and would not be laid in: hidden files and folders called target are left out");
+        return Err(Error::usage(doing, why).hint("give it another name"));
+    }
     PLACES.iter().find_map(place).map(Some).ok_or_else(|| {
         Error::usage(
             format!("{DOING} from {}", dir.display()),
@@ -308,7 +314,7 @@ impl Commit {
         if self.message.is_empty() {
             return refused("it has no message");
         }
-        if self.message.lines().any(begins_diff) {
+        if self.message.lines().any(is_misread) {
             return refused("its message has a line that looks like the beginning of a diff");
         }
         let patch = Patch::parse(&self.hash, &self.text())?;
@@ -381,9 +387,11 @@ impl Commit {
     }
 }
 
-/// Whether git or `patch` would take a line of a message for part of a diff.
-fn begins_diff(line: &str) -> bool {
-    const WORDS: [&str; 7] = ["--- ", "+++ ", "*** ", "@@ -", "diff ", "Index:", "Prereq:"];
+/// Whether git or `patch` would take a line of a message for part of a diff, or for the next mail.
+pub fn is_misread(line: &str) -> bool {
+    const WORDS: [&str; 8] = [
+        "--- ", "+++ ", "*** ", "@@ -", "diff ", "Index:", "Prereq:", "From ",
+    ];
     line == "---" || WORDS.iter().any(|word| line.starts_with(word))
 }
 
