@@ -6,7 +6,9 @@
 use checkpoint::image::header::RecordHeader;
 use checkpoint::image::stream::next_record;
 use checkpoint::image::{padded, Kind, HEADER_SIZE};
+use nix::fcntl::{fcntl, FcntlArg, OFlag};
 use nix::sys::memfd::{memfd_create, MFdFlags};
+use nix::unistd::pipe2;
 use std::fs::{self, File};
 use std::io::{Seek, Write};
 
@@ -200,6 +202,25 @@ pub fn file_of(bytes: &[u8]) -> Result<File, String> {
     file.write_all(bytes).map_err(failed)?;
     file.rewind().map_err(failed)?;
     Ok(file)
+}
+
+/// A pipe with these bytes in it: where they are read, and where more could be written.
+pub fn pipe_of(bytes: &[u8]) -> Result<(File, File), String> {
+    /// What a pipe takes at once.
+    const ROOM: i32 = 1 << 20;
+    let (read, write) = pipe2(OFlag::O_CLOEXEC).map_err(|e| format!("pipe: {e}"))?;
+    let mut write = File::from(write);
+    if bytes.len() > ROOM as usize {
+        let len = bytes.len();
+        return Err(format!(
+            "an image of {len} bytes does not fit into a pipe of {ROOM}"
+        ));
+    }
+    if !bytes.is_empty() {
+        fcntl(&write, FcntlArg::F_SETPIPE_SZ(ROOM)).map_err(|e| format!("F_SETPIPE_SZ: {e}"))?;
+        write.write_all(bytes).map_err(|e| format!("pipe: {e}"))?;
+    }
+    Ok((File::from(read), write))
 }
 
 /// The word at byte `at` of a payload.

@@ -58,6 +58,8 @@ pub struct Tree {
     pub comm: String,
     /// How many tasks it has.
     pub tasks: u32,
+    /// The saved pid of each.
+    saved: Vec<i32>,
     /// `--pids` or `--no-pids`.
     pids: &'static str,
 }
@@ -72,7 +74,11 @@ impl Tree {
     /// those who lose theirs.
     pub fn new(image: &str, comm: &str, tasks: u64) -> Result<Tree, String> {
         prctl::set_child_subreaper(true).map_err(|e| format!("PR_SET_CHILD_SUBREAPER: {e}"))?;
+        let read = Image::read(image)?;
+        let entries = read.payload(Kind::Tree, 0)?.chunks(TreeEntry::SIZE);
+        let saved = entries.map(|entry| word(entry, 0).map(|pid| pid as i32));
         Ok(Tree {
+            saved: saved.collect::<Result<_, _>>()?,
             image: image.into(),
             comm: comm.into(),
             tasks: u32::try_from(tasks).map_err(|e| format!("tasks: {e}"))?,
@@ -117,9 +123,8 @@ impl Tree {
 
     /// The saved pid of a task.
     pub fn saved(&self, slot: u32) -> Result<i32, String> {
-        let image = Image::read(&self.image)?;
-        let tree = image.payload(Kind::Tree, 0)?;
-        word(tree, slot as usize * TreeEntry::SIZE).map(|pid| pid as i32)
+        let saved = self.saved.get(slot as usize).copied();
+        saved.ok_or_else(|| format!("{} has no task {slot}", self.image))
     }
 
     /// The pid of a participant of what this `mktree` restarts; `None` if it is not there yet. Beside the

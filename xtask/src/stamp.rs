@@ -196,12 +196,17 @@ fn stamp_error(stamp: &Path, err: serde_json::Error) -> Error {
     Error::lab(format!("writing {}", stamp.display()), err.to_string())
 }
 
-/// All regular files below a folder, sorted; hidden ones and `target` are left out.
+/// Whether files and folders of this name are left out where a folder is taken as a whole.
+pub fn is_left_out(name: &str) -> bool {
+    name.starts_with('.') || name == "target"
+}
+
+/// All regular files below a folder, sorted, but for those that [`is_left_out`] names.
 pub fn files_below(dir: &Path) -> Result<Vec<std::path::PathBuf>> {
     let mut files = Vec::new();
     let shown = |entry: &walkdir::DirEntry| {
         let name = entry.file_name().to_string_lossy();
-        entry.depth() == 0 || !(name.starts_with('.') || name == "target")
+        entry.depth() == 0 || !is_left_out(&name)
     };
     for entry in walkdir::WalkDir::new(dir)
         .sort_by_file_name()

@@ -21,12 +21,11 @@ use crate::sys;
 use crate::tree;
 use crate::wait;
 use nix::errno::Errno;
-use nix::fcntl::OFlag;
 use nix::sys::signal::{kill, Signal};
 use nix::sys::wait::waitpid;
-use nix::unistd::{pipe2, setsid, Pid};
-use std::fs::{self, File};
-use std::io::{Read, Seek, Write};
+use nix::unistd::{setsid, Pid};
+use std::fs;
+use std::io::{Read, Seek};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -97,14 +96,6 @@ fn lead_session() -> Result<(), String> {
 fn asleep(what: &str, pid: i32) -> Result<(), String> {
     let otherwise = format!("{what} does not sleep in restart");
     wait::until(at_once(), &otherwise, || procfs::sleeps_in(pid, sys::SYS_RESTART))
-}
-
-/// A pipe with these bytes in it: where they are read, and where more could be written.
-fn pipe_with(bytes: &[u8]) -> Result<(File, File), String> {
-    let (read, write) = pipe2(OFlag::O_CLOEXEC).map_err(|e| format!("pipe: {e}"))?;
-    let mut write = File::from(write);
-    write.write_all(bytes).map_err(|e| format!("pipe: {e}"))?;
-    Ok((File::from(read), write))
 }
 
 /// Bytes in a pipe.

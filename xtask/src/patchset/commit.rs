@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::kernel::tree::{OVERLAY, PLACES};
 use crate::patchset::git::{git, PATCH_TRAILER};
 use crate::patchset::series::Patch;
+use crate::stamp::is_left_out;
 
 const DOING: &str = "refreshing the series";
 
@@ -227,8 +228,7 @@ fn place_of(dir: &Path, source: &Source, path: &str) -> Result<Option<String>> {
             .map(|rest| format!("{OVERLAY}/{project}{rest}")),
         false => (path == *tree).then(|| format!("{OVERLAY}/{project}")),
     };
-    let hidden = |name: &str| name.starts_with('.') || name == "target";
-    if path.split('/').any(hidden) {
+    if path.split('/').any(is_left_out) {
         let doing = format!("{DOING} from {}", dir.display());
         let why = format!("{path} is new, and would not be laid in: hidden files and folders called target are left out");
         return Err(Error::usage(doing, why).hint("give it another name"));

@@ -12,8 +12,7 @@ impl Play<'_> {
     /// A restart that nobody begins: who looks for it can be interrupted, and learns of the root's death.
     pub fn nobody_begins(&self) -> Result<(), String> {
         let cast = self.cast(Flaw::None)?;
-        cast.first.order(self.setting.saved[1]);
-        cast.second.order(self.setting.saved[2]);
+        self.children_come(&cast);
         asleep(&[cast.first, cast.second])?;
         cast.first.signal(Signal::SIGUSR1)?;
         cast.first.expect(Err(Errno::EINTR))?;
@@ -26,7 +25,7 @@ impl Play<'_> {
     /// tried at once.
     pub fn begins_wrongly(&self) -> Result<(), String> {
         let cast = self.cast(Flaw::None)?;
-        let [_, of_first, of_second] = self.setting.saved;
+        let [_, of_first, _] = self.setting.saved;
         let waiting = self.all_wait(&cast)?;
         cast.owner(self.setting.mode).obeys(Beginning::Twice as i32, Err(Errno::EINVAL))?;
         for puppet in waiting {
@@ -34,8 +33,7 @@ impl Play<'_> {
         }
         cast.extra.obeys(of_first, Err(Errno::EINVAL))?;
         self.begin(&cast)?;
-        cast.first.order(of_first);
-        cast.second.order(of_second);
+        self.children_come(&cast);
         self.runs(&cast)?;
         cast.strike()
     }

@@ -2,7 +2,7 @@
 
 //! The processes of one restart, made one by one: each calls restart when it is told to.
 
-use crate::edit::{file_of, put_words, word, Image};
+use crate::edit::{file_of, pipe_of, put_words, word, Image};
 use crate::knobs;
 use crate::procfs;
 use crate::puppet::{self, Puppet};
@@ -15,10 +15,9 @@ use checkpoint::image::list::Entry;
 use checkpoint::image::record::TreeEntry;
 use checkpoint::image::Kind;
 use nix::errno::Errno;
-use nix::fcntl::{fcntl, FcntlArg, OFlag};
 use nix::sys::signal::{kill, Signal};
 use nix::sys::wait::{waitpid, WaitStatus};
-use nix::unistd::{pipe2, setsid, Pid};
+use nix::unistd::{setsid, Pid};
 use std::fs::File;
 use std::io::Write;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -28,8 +27,6 @@ use std::time::Duration;
 pub const ENTRY: usize = TreeEntry::SIZE;
 /// A user other than root.
 pub const USER: u32 = 1000;
-/// What a pipe has to take of an image at once, in bytes.
-const PIPE: i32 = 1 << 20;
 
 /// What is restarted, and how.
 #[derive(Debug, Clone, Copy)]
@@ -123,16 +120,17 @@ impl Cast {
         };
         let image = setting.image;
         let bytes = image.bytes();
+        let open_pipe = |bytes: &[u8]| pipe_of(bytes).map(|(read, write)| (read, Some(write)));
         let (whole, write) = match flaw {
-            Flaw::FeedsItself => pipe_with(&[])?,
-            Flaw::Endless => pipe_with(&image.without_end().bytes())?,
+            Flaw::FeedsItself => open_pipe(&[])?,
+            Flaw::Endless => open_pipe(&image.without_end().bytes())?,
             Flaw::ClosesEarly => {
                 let some = image.index(Kind::Creds, 1)?;
-                (pipe_with(&image.beginning(some).bytes())?.0, None)
+                (pipe_of(&image.beginning(some).bytes())?.0, None)
             }
             Flaw::StallsAt(kind) => {
                 let some = image.index(kind, 1)?;
-                pipe_with(&image.beginning(some).bytes())?
+                open_pipe(&image.beginning(some).bytes())?
             }
             Flaw::Pauses(kind) => {
                 let some = image.index(kind, 1)?;
@@ -141,7 +139,7 @@ impl Cast {
             _ => (file_of(&bytes)?, None),
         };
         let twice = file_of(&with_one_pid_twice(image)?.bytes())?;
-        let (silence, silent) = pipe_with(&[])?;
+        let (silence, silent) = pipe_of(&[])?;
         let begin = |beginning: i32| {
             let file = match beginning {
                 _ if beginning == Beginning::Fork as i32 => return fork_and_reap(),
@@ -159,7 +157,7 @@ impl Cast {
         // Who would write to the pipe is to know when nobody reads any more. A pipe that nobody closes is
         // held open by who reads it.
         let endless = write.as_ref().filter(|_| flaw != Flaw::FeedsItself);
-        let images = [Some(&whole), Some(&twice), Some(&silence), silent.as_ref(), endless];
+        let images = [Some(&whole), Some(&twice), Some(&silence), Some(&silent), endless];
         let images = images.map(|file| file.map(AsFd::as_fd));
         let feed = write.as_ref().filter(|_| flaw == Flaw::FeedsItself);
         let born = || {
@@ -273,27 +271,11 @@ fn fork_and_reap() -> nix::Result<i64> {
     }
 }
 
-/// A pipe with these bytes in it, and its other end.
-fn pipe_with(bytes: &[u8]) -> Result<(File, Option<File>), String> {
-    let failed = |what: &str, e: &dyn std::fmt::Display| format!("{what}: {e}");
-    let (read, write) = pipe2(OFlag::O_CLOEXEC).map_err(|e| failed("pipe", &e))?;
-    if bytes.len() > PIPE as usize {
-        return Err(format!("an image of {} bytes does not fit into a pipe of {PIPE}", bytes.len()));
-    }
-    let mut write = File::from(write);
-    if !bytes.is_empty() {
-        fcntl(&write, FcntlArg::F_SETPIPE_SZ(PIPE)).map_err(|e| failed("F_SETPIPE_SZ", &e))?;
-        write.write_all(bytes).map_err(|e| failed("pipe", &e))?;
-    }
-    Ok((File::from(read), Some(write)))
-}
-
 /// A pipe into which a process writes these bytes, what is from byte `late` on a while later.
 fn pausing(bytes: &[u8], late: usize) -> Result<File, String> {
     /// Long enough for who reads to sleep.
     const PAUSE: Duration = Duration::from_millis(100);
-    let (read, write) = pipe_with(&bytes[..late])?;
-    let mut write = write.ok_or("a pipe without an end to write to")?;
+    let (read, mut write) = pipe_of(&bytes[..late])?;
     tree::spawn("writer", || {
         std::thread::sleep(PAUSE);
         u8::from(write.write_all(&bytes[late..]).is_err())

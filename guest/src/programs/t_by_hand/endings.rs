@@ -5,11 +5,11 @@
 use super::cast::{asleep, entered, held_at, Beginning, Cast, Flaw, Setting};
 use super::play::Play;
 use crate::edit::{put_doubles, put_words};
-use crate::freezer;
+use crate::freezer::{self, Cgroup};
 use crate::knobs;
 use crate::procfs;
 use crate::puppet::Puppet;
-use crate::restarts::patience;
+use crate::restarts::{patience, Mode};
 use crate::stage::expect;
 use crate::wait;
 use checkpoint::image::Kind;
@@ -22,8 +22,8 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-/// How long a task is left to find that it is to be frozen, or to stop.
-const FROZEN: Duration = Duration::from_millis(50);
+/// How long a task is left to find that it is to stop.
+const NOTICE: Duration = Duration::from_millis(50);
 
 impl Play<'_> {
     /// One never comes although it could: a signal to anyone who waits releases all.
@@ -45,8 +45,7 @@ impl Play<'_> {
         let cast = self.cast(Flaw::None)?;
         self.begin(&cast)?;
         held_at(1, Point::Restoring, cast.first, || {
-            cast.first.order(self.setting.saved[1]);
-            cast.second.order(self.setting.saved[2]);
+            self.children_come(&cast);
         })?;
         whom(&cast).signal(Signal::SIGUSR1)?;
         self.coordinator_learns(&cast, Err(Errno::EINTR))?;
@@ -76,8 +75,7 @@ impl Play<'_> {
         let cast = self.cast(Flaw::StallsAt(kind))?;
         self.begin(&cast)?;
         held_at(1, Point::Restoring, cast.first, || {
-            cast.first.order(self.setting.saved[1]);
-            cast.second.order(self.setting.saved[2]);
+            self.children_come(&cast);
         })?;
         knobs::release()?;
         let pid = cast.first.pid()?;
@@ -91,7 +89,7 @@ impl Play<'_> {
         let traced = Pid::from_raw(pid);
         ptrace::seize(traced, ptrace::Options::empty()).map_err(|e| format!("PTRACE_SEIZE {pid}: {e}"))?;
         ptrace::interrupt(traced).map_err(|e| format!("PTRACE_INTERRUPT {pid}: {e}"))?;
-        std::thread::sleep(FROZEN);
+        std::thread::sleep(NOTICE);
         asleep(&[cast.first])?;
         cast.first.signal(Signal::SIGINT)?;
         self.coordinator_learns(&cast, Err(Errno::EINTR))?;
@@ -118,8 +116,7 @@ impl Play<'_> {
         let play = Play { setting, ..*self };
         let cast = play.cast(Flaw::Pauses(Kind::Rlimits))?;
         play.begin(&cast)?;
-        cast.first.order(self.setting.saved[1]);
-        cast.second.order(self.setting.saved[2]);
+        self.children_come(&cast);
         play.runs(&cast)?;
         expect("whether the task has ended", false, procfs::is_exiting(cast.first.pid()?))?;
         cast.strike()
@@ -129,23 +126,21 @@ impl Play<'_> {
     /// the restart goes well.
     pub fn frozen(&self) -> Result<(), String> {
         let cast = self.cast(Flaw::None)?;
-        let cgroup = Path::new(freezer::MOUNT).join("by-hand");
-        let failed = |what: &str, e: std::io::Error| format!("{what} {}: {e}", cgroup.display());
-        let set = |file: &str, value: &str| {
-            fs::write(cgroup.join(file), value).map_err(|e| failed("writing to a file of", e))
-        };
-        fs::create_dir_all(&cgroup).map_err(|e| failed("making", e))?;
+        let folder = Path::new(freezer::MOUNT).join("by-hand");
+        fs::create_dir_all(&folder).map_err(|e| format!("making {}: {e}", folder.display()))?;
         for puppet in cast.all() {
-            set("cgroup.procs", &puppet.pid()?.to_string())?;
+            let pid = puppet.pid()?.to_string();
+            fs::write(folder.join("cgroup.procs"), pid).map_err(|e| format!("{puppet:?} into a cgroup: {e}"))?;
         }
+        let cgroup = Cgroup::of_tree(cast.coordinator.pid()?, None)?;
         // One looks for the restart, before anybody has begun.
         cast.first.order(self.setting.saved[1]);
         asleep(&[cast.first])?;
         let freeze_and_thaw = |who: &[Puppet]| {
-            set("cgroup.freeze", "1")?;
-            std::thread::sleep(FROZEN);
+            // Until all count as frozen, those who wait too.
+            cgroup.freeze()?;
             asleep(who)?;
-            set("cgroup.freeze", "0")
+            cgroup.thaw()
         };
         freeze_and_thaw(&[cast.first])?;
         // All wait but one, which is not there yet.
@@ -154,15 +149,20 @@ impl Play<'_> {
         cast.second.order(self.setting.saved[2]);
         self.runs(&cast)?;
         cast.strike()?;
-        wait::until(patience(), "a cgroup of tasks that have ended cannot be removed", || fs::remove_dir(&cgroup).is_ok())
+        wait::until(patience(), "a cgroup of tasks that have ended cannot be removed", || fs::remove_dir(&folder).is_ok())
     }
 
     /// A task dies when the owner is told to read END, which never comes: the owner does not wait for it.
     pub fn fails_before_end(&self) -> Result<(), String> {
         let cast = self.cast(Flaw::Endless)?;
         self.held_before_end(&cast)?;
-        cast.second.signal(Signal::SIGKILL)?;
-        cast.ended(&[cast.first, cast.second])?;
+        // All but the owner, which is held.
+        let (whom, others) = match self.setting.mode {
+            Mode::Coordinator => (cast.root, vec![cast.root, cast.first, cast.second]),
+            Mode::Root => (cast.second, vec![cast.first, cast.second]),
+        };
+        whom.signal(Signal::SIGKILL)?;
+        cast.ended(&others)?;
         knobs::release()?;
         self.coordinator_learns(&cast, Err(Errno::EINTR))?;
         cast.ended(&[cast.root])?;
@@ -173,8 +173,7 @@ impl Play<'_> {
     pub fn closes_early(&self) -> Result<(), String> {
         let cast = self.cast(Flaw::ClosesEarly)?;
         self.begin(&cast)?;
-        cast.first.order(self.setting.saved[1]);
-        cast.second.order(self.setting.saved[2]);
+        self.children_come(&cast);
         self.coordinator_learns(&cast, Err(Errno::EPIPE))?;
         cast.second.expect(Err(Errno::EPIPE))?;
         cast.ended(&[cast.root, cast.first])?;

@@ -59,6 +59,13 @@ impl Play<'_> {
         Ok(who)
     }
 
+    /// The children come, each as who it is to become.
+    pub fn children_come(&self, cast: &Cast) {
+        let [_, first, second] = self.setting.saved;
+        cast.first.order(first);
+        cast.second.order(second);
+    }
+
     /// All come, are restored, and the owner is held when it is told to read END.
     pub fn held_before_end(&self, cast: &Cast) -> Result<(), String> {
         let [_, first, second] = self.setting.saved;

@@ -100,8 +100,7 @@ impl Play<'_> {
     pub fn refused_in_its_turn(&self, flaw: Flaw, errno: Errno) -> Result<(), String> {
         let cast = self.cast(flaw)?;
         self.begin(&cast)?;
-        cast.first.order(self.setting.saved[1]);
-        cast.second.order(self.setting.saved[2]);
+        self.children_come(&cast);
         self.coordinator_learns(&cast, Err(errno))?;
         // They had begun to restore, and are nothing that could run on.
         cast.ended(&[cast.root, cast.first, cast.second])?;
@@ -139,15 +138,14 @@ impl Play<'_> {
     /// Nobody but the root can become the first task, and the root nobody else.
     pub fn claims_the_root(&self) -> Result<(), String> {
         let cast = self.cast(Flaw::None)?;
-        let [of_root, of_first, of_second] = self.setting.saved;
+        let [of_root, of_first, _] = self.setting.saved;
         if self.setting.mode == Mode::Coordinator {
             cast.coordinator.order(Beginning::Image as i32);
         } else {
             self.begin(&cast)?;
         }
         cast.first.obeys(of_root, Err(Errno::EINVAL))?;
-        cast.first.order(of_first);
-        cast.second.order(of_second);
+        self.children_come(&cast);
         if self.setting.mode == Mode::Coordinator {
             cast.root.obeys(of_first, Err(Errno::EINVAL))?;
             cast.root.order(of_root);

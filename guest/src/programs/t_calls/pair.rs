@@ -3,8 +3,8 @@
 //! A coordinator and its root, in processes of their own: what happens while the two sleep.
 
 use super::images::beginning_of_one;
-use super::{at_once, in_pipe, lead_session, pipe_with};
-use crate::edit::{file_of, Image};
+use super::{at_once, in_pipe, lead_session};
+use crate::edit::{file_of, pipe_of, Image};
 use crate::knobs;
 use crate::procfs;
 use crate::puppet::{self, Puppet};
@@ -67,7 +67,7 @@ pub(super) fn begun_already(image: &Image) -> Result<(), String> {
     let begun = beginning_of_one(image)?;
     let whole = file_of(&image.bytes())?;
     for (state, bytes, contexts) in [("tried", &begun[..HEADER_SIZE], 0), ("begun", &begun[..], 1)] {
-        let (read, write) = pipe_with(bytes)?;
+        let (read, write) = pipe_of(bytes)?;
         let Pair { coordinator, root } = Pair::make(image.root()?, &read, &whole)?;
         coordinator.order(JOIN);
         let pid = coordinator.pid()?;

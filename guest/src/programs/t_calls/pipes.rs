@@ -4,8 +4,8 @@
 
 use super::images::{beginning_of_one, of_root_alone};
 use super::pair::{Pair, JOIN};
-use super::{at_once, in_pipe, needs_memory_lock, pipe_with, refused};
-use crate::edit::{word, Image};
+use super::{at_once, in_pipe, needs_memory_lock, refused};
+use crate::edit::{pipe_of, word, Image};
 use crate::pattern::PAGE;
 use crate::procfs;
 use crate::stage::expect;
@@ -18,19 +18,15 @@ use nix::fcntl::{fcntl, FcntlArg, OFlag};
 use nix::sys::signal::{kill, Signal};
 use nix::sys::wait::{waitpid, WaitStatus};
 use nix::unistd::{getpid, setsid, Pid};
-use std::io::Write;
 use std::os::fd::AsFd;
 use std::time::Duration;
-
-/// Room in a pipe, in bytes: for HEAD, TREE and all of a task up to its first pages.
-const PIPE: i32 = 1 << 20;
 
 /// The image through a pipe whose writer stops half-way.
 pub(super) fn pipes(image: &Image) -> Result<(), String> {
     let me = getpid().as_raw();
     let own = sys::restart_as(image.root()?);
     let bytes = image.bytes();
-    let pipe = |len: usize| pipe_with(&bytes[..len]);
+    let pipe = |len: usize| pipe_of(&bytes[..len]);
     let (read, write) = pipe(HEADER_SIZE)?;
     drop(write);
     refused("a pipe that is closed early", Errno::EPIPE, || {
@@ -57,7 +53,7 @@ pub(super) fn pipes(image: &Image) -> Result<(), String> {
 /// A task that sleeps over a pipe in the middle of its restore is released when the restart fails
 /// elsewhere: here by a signal to the coordinator.
 pub(super) fn stalled_reader(image: &Image) -> Result<(), String> {
-    let (read, _write) = pipe_with(&beginning_of_one(image)?)?;
+    let (read, _write) = pipe_of(&beginning_of_one(image)?)?;
     let flags = sys::restart_as(image.root()?);
     let root = tree::spawn("root", || {
         // The saved root leads its session.
@@ -92,10 +88,7 @@ pub(super) fn stalled_memory(image: &Image) -> Result<(), String> {
     // What is missing is the checksum behind the pages, and half of the last one.
     let mut bytes = image.beginning(behind).bytes();
     bytes.truncate(bytes.len() - PAGE / 2);
-    let (read, write) = pipe_with(&[])?;
-    fcntl(&write, FcntlArg::F_SETPIPE_SZ(PIPE)).map_err(|e| format!("F_SETPIPE_SZ: {e}"))?;
-    expect("whether the image fits into the pipe", true, bytes.len() <= PIPE as usize)?;
-    (&write).write_all(&bytes).map_err(|e| format!("pipe: {e}"))?;
+    let (read, write) = pipe_of(&bytes)?;
     let pair = Pair::make(image.root()?, &read, &read)?;
     pair.coordinator.order(JOIN);
     pair.root.order(JOIN);
