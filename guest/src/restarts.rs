@@ -94,6 +94,14 @@ impl Tree {
         }
     }
 
+    /// The same tree, restarted from another image of it, which may be damaged.
+    pub fn out_of(&self, image: &str) -> Tree {
+        Tree {
+            image: image.into(),
+            ..self.clone()
+        }
+    }
+
     /// Starts `mktree`, which ends when the tree runs.
     pub fn start(&self, mode: Mode) -> Result<Child, String> {
         self.start_with(mode, &[])

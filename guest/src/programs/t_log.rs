@@ -6,10 +6,13 @@
 //!
 //! Arguments: STATUS IMAGE COMM TASKS. Runs as root outside any container.
 
+use crate::edit::Image;
 use crate::knobs;
+use crate::pattern::PAGE;
 use crate::restarts::{ended, patience, Mode, Tree, ERRORS, LOG};
 use crate::stage::{self, expect, Stage};
 use crate::tree;
+use checkpoint::image::Kind;
 use checkpoint::restart::Point;
 use nix::sys::prctl;
 use nix::sys::signal::{kill, Signal};
@@ -23,7 +26,7 @@ use std::time::Duration;
 /// What the other one writes, again and again, into the log of all.
 const OTHER: &str = "restart: pid 9: of another restart";
 const EVERY: Duration = Duration::from_millis(2);
-/// A copy of the image that the kernel refuses near its end.
+/// A copy of the image that the kernel refuses at the last pages in it.
 const DAMAGED: &str = "t_log.damaged";
 
 fn write_for_ever() -> u8 {
@@ -62,10 +65,12 @@ fn failure(what: &str, mut mktree: Child) -> Result<(Vec<String>, String), Strin
     Ok((new.to_vec(), said))
 }
 
-fn damage(image: &str) -> Result<(), String> {
-    let mut bytes = fs::read(image).map_err(|e| format!("{image}: {e}"))?;
-    // In the last task, behind all that HEAD and TREE are.
-    let at = bytes.len() * 3 / 4;
+fn damage(path: &str) -> Result<(), String> {
+    let image = Image::read(path)?;
+    let last = image.count(Kind::Pages).checked_sub(1).ok_or("an image without pages")?;
+    // In the raw pages, which nobody but the kernel has to look at.
+    let at = image.offset(image.index(Kind::Pages, last)? + 1) - PAGE / 2;
+    let mut bytes = image.bytes();
     bytes[at] ^= 0x40;
     fs::write(DAMAGED, bytes).map_err(|e| format!("{DAMAGED}: {e}"))
 }
@@ -75,11 +80,9 @@ fn restarts(image: &str, comm: &str, tasks: u64) -> Result<(), String> {
     for mode in [Mode::Coordinator, Mode::Root] {
         for beside in [false, true] {
             let what = format!("{mode:?}, beside: {beside}");
-            let of = |image: &str| {
-                let tree = Tree::new(image, comm, tasks)?;
-                Ok::<_, String>(if beside { tree.beside() } else { tree })
-            };
-            let (tree, damaged) = (of(image)?, of(DAMAGED)?);
+            let tree = Tree::new(image, comm, tasks)?;
+            let tree = if beside { tree.beside() } else { tree };
+            let damaged = tree.out_of(DAMAGED);
             let before = lines()?;
             tree.restart_well(mode).map_err(|why| format!("{what}: {why}"))?;
             expect(&format!("{what}: lines of a good restart"), before, lines()?)?;
