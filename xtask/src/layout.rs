@@ -7,12 +7,12 @@ mod lock;
 
 use std::collections::HashMap;
 use std::fs;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use crate::arch::Arch;
-use crate::error::{AtPath, Error, Result};
+use crate::error::{AtPath, Error, Kind, Result};
 pub use lock::Lock;
 
 /// The project's root and what is where below it.
@@ -202,6 +202,28 @@ pub fn disk_bytes(dir: &Path) -> u64 {
 /// Reads a text file.
 pub fn read_text(path: &Path) -> Result<String> {
     fs::read_to_string(path).at("reading", path)
+}
+
+/// Reads a text file that people write: that it is missing, or is no text, is theirs to mend.
+pub fn read_written(path: &Path) -> Result<String> {
+    let bytes = fs::read(path).map_err(|err| {
+        let is_theirs = matches!(err.kind(), ErrorKind::NotFound | ErrorKind::IsADirectory);
+        let error = Err::<(), _>(err).at("reading", path).unwrap_err();
+        match is_theirs {
+            true => error.with_kind(Kind::Usage),
+            false => error,
+        }
+    })?;
+    String::from_utf8(bytes).map_err(|err| {
+        let at = err.utf8_error().valid_up_to();
+        let (before, byte) = (&err.as_bytes()[..at], err.as_bytes()[at]);
+        let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
+        Error::usage(
+            format!("reading {}", path.display()),
+            format!("expected UTF-8, found byte {byte:#04x} in line {line}"),
+        )
+        .hint("iconv -f ISO-8859-1 -t UTF-8 turns Latin-1 into it")
+    })
 }
 
 /// Writes a file that appears whole or not at all.

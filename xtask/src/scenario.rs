@@ -25,7 +25,7 @@ use std::path::{Path, PathBuf};
 
 use crate::arch::Arch;
 use crate::error::{nearest, AtPath, Error, Result};
-use crate::layout::{read_text, Layout};
+use crate::layout::{read_written, Layout};
 use crate::scenario::file::{Cpus, ScenarioFile};
 
 /// A case of a scenario file: all of it, or one of several that it asks for.
@@ -47,7 +47,7 @@ pub struct Scenario {
 impl Scenario {
     /// Reads one file, which may be several cases; `shown` is its name in errors.
     pub fn read(path: &Path, shown: &str) -> Result<Vec<Scenario>> {
-        let text = read_text(path).map_err(|err| err.with_kind(crate::error::Kind::Usage))?;
+        let text = read_written(path)?;
         Scenario::cases(path, shown, &text)
     }
 

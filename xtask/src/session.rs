@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::event::Sink;
 use crate::flags::Target;
 use crate::host::Host;
-use crate::layout::{read_text, Layout, Lock};
+use crate::layout::{read_written, Layout, Lock};
 use crate::plan::Plan;
 use crate::setup;
 
@@ -26,7 +26,7 @@ impl Session {
     /// Finds the project and reads its `lab.toml`.
     pub fn open() -> Result<Session> {
         let layout = Layout::find()?;
-        let config = LabConfig::parse("lab.toml", &read_text(&layout.config())?)?;
+        let config = LabConfig::parse("lab.toml", &read_written(&layout.config())?)?;
         Ok(Session {
             layout,
             config,

@@ -204,22 +204,25 @@ pub fn is_left_out(name: &str) -> bool {
 /// All regular files below a folder, sorted, but for those that [`is_left_out`] names.
 pub fn files_below(dir: &Path) -> Result<Vec<std::path::PathBuf>> {
     let mut files = Vec::new();
-    let shown = |entry: &walkdir::DirEntry| {
-        let name = entry.file_name().to_string_lossy();
-        entry.depth() == 0 || !is_left_out(&name)
-    };
-    for entry in walkdir::WalkDir::new(dir)
-        .sort_by_file_name()
-        .into_iter()
-        .filter_entry(shown)
-    {
-        let entry = entry
-            .map_err(|err| Error::lab(format!("listing {}", dir.display()), err.to_string()))?;
+    for entry in entries_below(dir) {
+        let entry = entry?;
         if entry.file_type().is_file() {
             files.push(entry.into_path());
         }
     }
     Ok(files)
+}
+
+/// All that is below a folder, itself first, sorted, but for what [`is_left_out`] names.
+pub fn entries_below(dir: &Path) -> impl Iterator<Item = Result<walkdir::DirEntry>> + '_ {
+    let shown = |entry: &walkdir::DirEntry| {
+        let name = entry.file_name().to_string_lossy();
+        entry.depth() == 0 || !is_left_out(&name)
+    };
+    let entries = walkdir::WalkDir::new(dir).sort_by_file_name().into_iter();
+    entries.filter_entry(shown).map(move |entry| {
+        entry.map_err(|err| Error::lab(format!("listing {}", dir.display()), err.to_string()))
+    })
 }
 
 /// sha256 of a file, in hex.

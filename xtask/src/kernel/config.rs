@@ -14,7 +14,7 @@ use crate::kernel::objects;
 use crate::kernel::rust;
 use crate::kernel::toolchain::KernelTools;
 use crate::kernel::tree::PatchedTree;
-use crate::layout::{create_dir, read_text, remove_dir, write_whole};
+use crate::layout::{create_dir, read_text, read_written, remove_dir, write_whole};
 use crate::pipeline::patched_tree;
 use crate::plan::Plan;
 use crate::stage::Cached;
@@ -115,7 +115,7 @@ pub fn read_fragments(plan: &Plan, arch: Arch) -> Result<Vec<(String, String)>> 
                 format!("its fragment {} does not exist", plan.layout.show(&path)),
             ));
         }
-        fragments.push((fragment, read_text(&path)?));
+        fragments.push((fragment, read_written(&path)?));
     }
     let off = |symbol: &String| format!("{PREFIX}{symbol}=n\n");
     let without: String = plan.kernel.without.iter().map(off).collect();
@@ -225,8 +225,12 @@ pub fn wanted(fragments: &[(String, String)]) -> Result<Wanted> {
             let setting = unset
                 .map(|symbol| (symbol, "n"))
                 .or_else(|| line.split_once('='));
+            // What has spaces around its sign is none to kconfig either.
+            let is_tight = |text: &str| text == text.trim();
             match setting {
-                Some((symbol, value)) if symbol.starts_with(PREFIX) => {
+                Some((symbol, value))
+                    if symbol.starts_with(PREFIX) && is_tight(symbol) && is_tight(value) =>
+                {
                     wanted.insert(symbol.to_string(), (value.to_string(), name.clone()));
                 }
                 _ => {
@@ -357,5 +361,12 @@ mod tests {
     fn a_line_that_is_no_setting_is_refused() {
         let error = wanted(&[fragment("base.config", "CONFIG_A=y\nSMP=y\n")]).unwrap_err();
         assert_eq!(error.found(), "line 2: \"SMP=y\" is not CONFIG_NAME=value");
+        for spaced in ["CONFIG_SMP = y", "CONFIG_SMP =y", "CONFIG_SMP= y"] {
+            let error = wanted(&[fragment("base.config", spaced)]).unwrap_err();
+            assert!(
+                error.found().contains("is not CONFIG_NAME=value"),
+                "{error}"
+            );
+        }
     }
 }

@@ -51,9 +51,15 @@ impl Fetched {
             .arg(dir)
             .args(["--strip-components=1", "-m", "-xf"])
             .arg(&self.tarball)
-            .failure(Kind::Lab)
+            .failure(Kind::Usage)
             .read()
             .map(drop)
+            .map_err(|err| match err.kind() {
+                Kind::Usage => err.hint(
+                    "it is what it was when it was got, and damaged: get it again, and say its new sha256 in lab.toml if that names one",
+                ),
+                _ => err,
+            })
     }
 }
 

@@ -16,7 +16,7 @@ use crate::patchset::overlay::patched;
 use crate::patchset::series::Series;
 use crate::plan::Plan;
 use crate::stage::Cached;
-use crate::stamp::{files_below, Inputs};
+use crate::stamp::{entries_below, is_left_out, Inputs};
 
 pub use state::State;
 
@@ -207,7 +207,7 @@ fn files_in(folder: &Path) -> Result<Vec<OverlayFile>> {
                 to: over.to_string(),
             });
         } else if place.is_dir() {
-            for from in files_below(&place)? {
+            for from in plain_files(&place)? {
                 let below = from.strip_prefix(&place).unwrap_or(&from).display();
                 let to = format!("{over}{below}");
                 files.push(OverlayFile { from, to });
@@ -215,4 +215,40 @@ fn files_in(folder: &Path) -> Result<Vec<OverlayFile>> {
         }
     }
     Ok(files)
+}
+
+/// The files below a folder of the overlay that are laid in. What could not be is refused, and not passed over.
+fn plain_files(place: &Path) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in entries_below(place) {
+        let entry = entry?;
+        let path = entry.path();
+        let refused = |why: &str| {
+            let doing = format!("collecting the overlay in {}", place.display());
+            Err(Error::usage(doing, format!("{} {why}", path.display())))
+        };
+        if entry.file_type().is_dir() {
+            continue;
+        }
+        match entry.file_name().to_str() {
+            None => return refused("has a name that is not UTF-8"),
+            Some(name) if is_leftover(name) => continue,
+            Some(_) if !entry.file_type().is_file() => {
+                return refused("is no plain file; a copy can be laid in, a link cannot")
+            }
+            Some(_) => files.push(entry.into_path()),
+        }
+    }
+    Ok(files)
+}
+
+/// Whether a file of the overlay is laid in, by the names of the folders that it is in and its own.
+pub fn is_laid_in(path: &str) -> bool {
+    !path.split('/').any(is_left_out) && !is_leftover(path)
+}
+
+/// Whether a name is that of what editors, `patch`, git and compilers leave beside a file.
+fn is_leftover(name: &str) -> bool {
+    const ENDS: [&str; 7] = ["~", "#", ".orig", ".rej", ".bak", ".o", ".rmeta"];
+    ENDS.iter().any(|end| name.ends_with(end))
 }

@@ -8,7 +8,7 @@ use std::path::Path;
 use crate::config::LabConfig;
 use crate::error::{Error, Result};
 use crate::kernel::source::{self, version};
-use crate::layout::{read_text, Layout};
+use crate::layout::{read_text, read_written, Layout};
 use crate::patchset::origin::Origin;
 use crate::plan::{series_of, Plan};
 
@@ -23,7 +23,7 @@ pub fn refuse_other(layout: &Layout, doing: &str, origin: &Origin) -> Result<()>
         return Ok(());
     };
     let dir = layout.root().join(origin.series());
-    let base = read_text(&dir.join(BASE))?;
+    let base = read_written(&dir.join(BASE))?;
     let base = base.trim();
     if base == of_tree {
         return Ok(());
@@ -54,7 +54,7 @@ pub fn refuse_shared(onto: &Plan, version: &str) -> Result<()> {
     if !path.is_file() {
         return Ok(());
     }
-    let base = read_text(&path)?;
+    let base = read_written(&path)?;
     let base = base.trim();
     let kernels = kernels_of(layout, dir, base);
     let onto = &onto.kernel;

@@ -208,17 +208,7 @@ fn lint_kind(patch: &Patch) -> Vec<String> {
             patch.name
         ));
     }
-    for file in &patch.files {
-        if file.created {
-            problems.push(format!(
-                "{}: it creates {}; new files belong into rust-syscall/",
-                patch.name, file.path
-            ));
-        }
-        if file.deleted {
-            problems.push(format!("{}: it deletes {}", patch.name, file.path));
-        }
-    }
+    problems.extend(overlay::unsuited(patch));
     problems
 }
 
@@ -275,6 +265,15 @@ mod tests {
         fork.patch: its header has no "Patch-mainline:"
         fork.patch: its header does not say why it is needed
         "#);
+    }
+
+    #[test]
+    fn a_change_of_a_mode_alone_is_told_of() {
+        let turn = "diff --git a/run b/run\nold mode 100644\nnew mode 100755\n";
+        assert_eq!(
+            problems("100-run.patch", &format!("{HEADER}{turn}")),
+            ["100-run.patch: it changes no line of run, but its mode"]
+        );
     }
 
     #[test]

@@ -6,10 +6,9 @@
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
-use crate::kernel::tree::{OVERLAY, PLACES};
+use crate::kernel::tree::{is_laid_in, OVERLAY, PLACES};
 use crate::patchset::git::{git, PATCH_TRAILER};
 use crate::patchset::series::Patch;
-use crate::stamp::is_left_out;
 
 const DOING: &str = "refreshing the series";
 
@@ -228,9 +227,9 @@ fn place_of(dir: &Path, source: &Source, path: &str) -> Result<Option<String>> {
             .map(|rest| format!("{OVERLAY}/{project}{rest}")),
         false => (path == *tree).then(|| format!("{OVERLAY}/{project}")),
     };
-    if path.split('/').any(is_left_out) {
+    if !is_laid_in(path) {
         let doing = format!("{DOING} from {}", dir.display());
-        let why = format!("{path} is new, and would not be laid in: hidden files and folders called target are left out");
+        let why = format!("{path} is new, and would not be laid in: hidden files, folders called target and what editors and compilers leave are not");
         return Err(Error::usage(doing, why).hint("give it another name"));
     }
     PLACES.iter().find_map(place).map(Some).ok_or_else(|| {

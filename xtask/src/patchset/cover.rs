@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use crate::error::{Error, Result};
-use crate::layout::read_text;
+use crate::layout::read_written;
 
 /// What `git format-patch` leaves to be filled in.
 const SUBJECT: &str = "*** SUBJECT HERE ***";
@@ -26,7 +26,7 @@ pub struct Cover {
 impl Cover {
     /// Reads a file: the subject, an empty line, the text.
     pub fn read(path: &Path) -> Result<Cover> {
-        let all = read_text(path)?;
+        let all = read_written(path)?;
         let (subject, text) = all.split_once('\n').unwrap_or((&all, ""));
         if subject.trim().is_empty() || !text.starts_with('\n') || text.trim().is_empty() {
             return Err(Error::usage(

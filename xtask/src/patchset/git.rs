@@ -148,13 +148,21 @@ fn commits(
     tree.git(["rev-parse", "HEAD"]).read()
 }
 
-/// Refuses patches that change what the overlay lays in.
+/// Refuses patches that change what the overlay lays in, and those that no refresh could bring back.
 fn refuse_patched(contents: &Contents<'_>) -> Result<()> {
     let problems = overlay::patched(contents.series, contents.overlay, contents.layout);
+    if !problems.is_empty() {
+        return Err(Error::usage(DOING, problems.join("\n"))
+            .hint("files of the overlay are edited where they lie"));
+    }
+    let patches = contents.series.patches.iter();
+    let problems: Vec<String> = match contents.overlay.is_empty() {
+        true => Vec::new(),
+        false => patches.flat_map(overlay::unsuited).collect(),
+    };
     match problems.is_empty() {
         true => Ok(()),
-        false => Err(Error::usage(DOING, problems.join("\n"))
-            .hint("files of the overlay are edited where they lie")),
+        false => Err(Error::usage(DOING, problems.join("\n"))),
     }
 }
 

@@ -5,12 +5,12 @@
 
 use std::path::Path;
 
-use crate::error::{AtPath, Error, Result};
+use crate::error::{Error, Result};
 use crate::exec::tool;
 use crate::patchset::commit::{refuse_detached, refuse_unfinished};
 use crate::patchset::git::git;
 use crate::patchset::header::identity;
-use crate::patchset::origin::Origin;
+use crate::patchset::origin::{self, Origin};
 
 const DOING: &str = "beginning a patch";
 /// What a patch says until it is sent.
@@ -20,7 +20,7 @@ const SUBJECT: usize = 75;
 
 /// Commits the beginning of a patch with this subject ("mm: count pages") in the tree in `dir`.
 pub fn begin(dir: &Path, subject: &str) -> Result<()> {
-    let dir = std::fs::canonicalize(dir).at("looking for", dir)?;
+    let dir = origin::tree_at(dir)?;
     let doing = format!("{DOING} in {}", dir.display());
     Origin::of(&doing, &dir)?;
     refuse_unfinished(&doing, &dir)?;

@@ -8,29 +8,31 @@ const STEP: u32 = 10;
 /// Numbers have three digits.
 const LAST: u32 = 999;
 
-/// A number for each patch, ascending, from those that they have. `None`: there is no room.
+/// A number for each patch, ascending, from those that they have. Where there is no room between two, those
+/// behind make some: as few of them as need be. `None`: no number of three digits is left.
 pub fn assign(have: &[Option<u32>]) -> Option<Vec<u32>> {
     let keep = longest_ascent(have);
     let mut numbers: Vec<u32> = Vec::new();
     for (at, number) in have.iter().enumerate() {
-        let last = numbers.last().copied();
-        let before = last.unwrap_or(0);
+        // Whoever has 0 keeps it, and nobody else gets it.
+        let free = numbers.last().map_or(0, |last| last + 1);
+        let before = numbers.last().copied().unwrap_or(0);
         let number = match number.filter(|_| keep[at]) {
-            Some(number) => number,
+            Some(number) => number.max(free),
             None => {
                 // Those without a number up to the next that keeps its own share the room evenly.
                 let ahead = (at..have.len()).take_while(|at| !keep[*at]).count() as u32;
-                match (at..have.len())
-                    .find(|at| keep[*at])
-                    .and_then(|at| have[at])
-                {
-                    Some(next) => before + (next - before) / (ahead + 1),
-                    None => before + STEP,
-                }
+                let next = (at..have.len()).find(|at| keep[*at]);
+                let next = next.and_then(|at| have[at]);
+                let wanted = match next {
+                    Some(next) => before + next.saturating_sub(before) / (ahead + 1),
+                    None if before + STEP * ahead <= LAST => before + STEP,
+                    None => before + (LAST + 1).saturating_sub(before) / (ahead + 1),
+                };
+                wanted.max(free).max(1)
             }
         };
-        // Whoever has 0 keeps it.
-        if Some(number) <= last || number > LAST {
+        if number > LAST {
             return None;
         }
         numbers.push(number);
@@ -90,23 +92,27 @@ mod tests {
             assign(&[Some(100), None, None, Some(103)]),
             Some(vec![100, 101, 102, 103])
         );
-        assert_eq!(assign(&[Some(100), None, Some(101)]), None, "no room");
+        // Who is behind makes room, up to the first that has some.
         assert_eq!(
-            assign(&[Some(995), None]),
-            None,
-            "no number of three digits is left"
+            assign(&[Some(100), None, Some(101), Some(102), Some(110)]),
+            Some(vec![100, 101, 102, 103, 110])
         );
+        assert_eq!(assign(&[None, Some(0)]), Some(vec![1, 2]));
+        assert_eq!(assign(&[Some(995), None]), Some(vec![995, 997]));
+        let full = [Some(999), None];
+        assert_eq!(assign(&full), None, "no number of three digits is left");
     }
 
     proptest! {
         #[test]
-        fn numbers_ascend_and_those_that_did_already_stay(have in prop::collection::vec(prop::option::of(0u32..999), 0..12)) {
-            let Some(numbers) = assign(&have) else { return Ok(()) };
+        fn numbers_ascend_and_only_who_is_pushed_loses_its_own(have in prop::collection::vec(prop::option::of(0u32..900), 0..12)) {
+            let numbers = assign(&have).unwrap();
             prop_assert!(numbers.windows(2).all(|pair| pair[0] < pair[1]));
             let sorted: Vec<u32> = have.iter().flatten().copied().collect();
             if sorted.windows(2).all(|pair| pair[0] < pair[1]) {
-                for (had, number) in have.iter().zip(&numbers) {
-                    prop_assert!(had.is_none_or(|had| had == *number));
+                for (at, had) in have.iter().enumerate() {
+                    let pushed = at > 0 && numbers[at] == numbers[at - 1] + 1;
+                    prop_assert!(had.is_none_or(|had| had == numbers[at] || (had < numbers[at] && pushed)));
                 }
             }
         }

@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use crate::error::{Error, Result};
-use crate::kernel::tree::OverlayFile;
-use crate::layout::{read_text, Layout};
-use crate::patchset::series::Series;
+use crate::kernel::tree::{OverlayFile, OVERLAY};
+use crate::layout::{read_written, Layout};
+use crate::patchset::series::{Patch, Series};
 
 /// Name of the file, beside the series.
 pub const FILE: &str = "overlay.toml";
@@ -63,7 +63,7 @@ impl Division {
     /// Reads the file beside a series or, where there is none, beside the project's own.
     pub fn read(dir: &Path, own: &Path) -> Result<Division> {
         let path = beside(FILE, dir, own);
-        toml::from_str(&read_text(&path)?).map_err(|err| {
+        toml::from_str(&read_written(&path)?).map_err(|err| {
             Error::usage(
                 format!("reading {}", path.display()),
                 err.to_string().trim_end().to_string(),
@@ -133,6 +133,24 @@ pub fn patched(series: &Series, overlay: &[OverlayFile], layout: &Layout) -> Vec
     problems
 }
 
+/// What a patch does that none may beside an overlay, in words: a refresh could not bring it back.
+pub fn unsuited(patch: &Patch) -> Vec<String> {
+    let wrong = patch.files.iter().filter_map(|file| {
+        let (name, path) = (&patch.name, &file.path);
+        match file {
+            _ if file.created => Some(format!(
+                "{name}: it creates {path}; new files belong into {OVERLAY}/"
+            )),
+            _ if file.deleted => Some(format!("{name}: it deletes {path}")),
+            _ if file.hunks == 0 => Some(format!(
+                "{name}: it changes no line of {path}, but its mode"
+            )),
+            _ => None,
+        }
+    });
+    wrong.collect()
+}
+
 /// A file beside a series that shares it with the project's own, unless it has one.
 pub fn beside(name: &str, dir: &Path, own: &Path) -> PathBuf {
     let path = dir.join(name);
@@ -192,7 +210,7 @@ mod tests {
     fn each_overlay_of_lab_toml_is_divided_without_rest_and_has_its_series() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
         let layout = crate::layout::Layout::new(root);
-        let text = read_text(&layout.config()).unwrap();
+        let text = read_written(&layout.config()).unwrap();
         let config = LabConfig::parse("lab.toml", &text).unwrap();
         let mut seen = 0;
         for kernel in config.kernel.values() {

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use crate::error::{AtPath, Error, Result};
 use crate::event::Sink;
-use crate::layout::{read_text, remove_dir};
+use crate::layout::{read_text, read_written, remove_dir};
 use crate::patchset::base::BASE;
 use crate::patchset::git::{self, git, Contents, EPOCH, LAB, PATCH_TRAILER};
 use crate::patchset::header::message;
@@ -50,7 +50,7 @@ fn mails(series: &Series, before: Option<&Path>, dir: &Path) -> Result<Vec<Strin
         let diff = match before {
             Some(before) => change(series, patch, before, dir)?,
             None => {
-                let whole = read_text(&series.dir.join(&patch.name))?;
+                let whole = read_written(&series.dir.join(&patch.name))?;
                 whole
                     .get(patch.header.len()..)
                     .unwrap_or_default()

@@ -16,7 +16,7 @@ use crate::layout::{write_whole, Layout};
 use crate::patchset::base::{self, BASE};
 use crate::patchset::commit::{self, Commit, Laid, Source};
 use crate::patchset::list;
-use crate::patchset::origin::Origin;
+use crate::patchset::origin::{self, Origin};
 use crate::patchset::overlay::{self, Division};
 use crate::patchset::unseen;
 
@@ -66,7 +66,7 @@ fn doing(dir: &Path) -> String {
 
 /// Finds out what the tree in `dir` changes in the project; writes nothing.
 pub fn compare(layout: &Layout, dir: &Path) -> Result<Changes> {
-    let dir = std::fs::canonicalize(dir).at("looking for", dir)?;
+    let dir = origin::tree_at(dir)?;
     let doing = doing(&dir);
     let origin = Origin::of(&doing, &dir)?;
     commit::refuse_unfinished(&doing, &dir)?;
@@ -372,9 +372,9 @@ fn names(patches: &[Refreshed], listed: &[&str], others: &[String]) -> Result<Ve
     naming::names(&patches, listed, &others).ok_or_else(|| {
         Error::usage(
             "numbering the patches",
-            "there is no room between two of them for those that are new or have moved",
+            "no number below 1000 is left for those that are new or have moved, or none before a patch that this tree does not have",
         )
-        .hint("give neighbours other numbers: git mv them in their folder, and in its series file, then apply again and move the commits over")
+        .hint("refresh from a tree of the whole series: who has no room is numbered anew there; or give patches other numbers, in their folder and in its series file, then apply again and move the commits over")
     })
 }
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Kind, Result};
 use crate::exec::tool;
-use crate::layout::read_text;
+use crate::layout::read_written;
 use crate::patchset::misfit;
 
 /// The series.
@@ -50,7 +50,7 @@ pub struct TouchedFile {
 impl Series {
     /// Reads `series`, `base` and every patch.
     pub fn read(dir: &Path) -> Result<Series> {
-        let list = read_text(&dir.join("series"))?;
+        let list = read_written(&dir.join("series"))?;
         let mut patches = Vec::new();
         for name in list.lines().map(str::trim).filter(|line| is_name(line)) {
             let path = dir.join(name);
@@ -60,9 +60,9 @@ impl Series {
                     format!("it lists {name}, which is not in {}", dir.display()),
                 ));
             }
-            patches.push(Patch::parse(name, &read_text(&path)?)?);
+            patches.push(Patch::parse(name, &read_written(&path)?)?);
         }
-        let base = read_text(&dir.join("base")).map_err(|err| {
+        let base = read_written(&dir.join("base")).map_err(|err| {
             err.hint("it says for which version of the source the patches were made, in one line")
         })?;
         let base = base.trim().to_string();
@@ -129,7 +129,7 @@ impl Series {
             let said = String::from_utf8_lossy(&output.stdout).into_owned();
             if !output.status.success() {
                 let said = said + &String::from_utf8_lossy(&output.stderr);
-                let text = read_text(&self.dir.join(&patch.name))?;
+                let text = read_written(&self.dir.join(&patch.name))?;
                 return Err(Error::build(doing, misfit::explain(&text, &said, tree))
                     .hint(self.hint_to_rebase()));
             }
@@ -409,10 +409,21 @@ mod tests {
         let error = Series::read(dir.path()).unwrap_err().to_string();
         assert!(error.contains("it lists 100-x.patch"), "{error}");
         std::fs::write(dir.path().join("series"), "").unwrap();
-        let error = Series::read(dir.path()).unwrap_err().to_string();
+        let error = Series::read(dir.path()).unwrap_err();
+        assert_eq!(error.kind(), Kind::Usage);
+        let error = error.to_string();
         assert!(
             error.contains("base: ") && error.contains("for which version"),
             "{error}"
         );
+        std::fs::write(dir.path().join("series"), "100-x.patch\n").unwrap();
+        std::fs::write(
+            dir.path().join("100-x.patch"),
+            b"From: x\nSubject: caf\xe9\n",
+        )
+        .unwrap();
+        let error = Series::read(dir.path()).unwrap_err();
+        assert_eq!(error.kind(), Kind::Usage);
+        assert_eq!(error.found(), "expected UTF-8, found byte 0xe9 in line 2");
     }
 }

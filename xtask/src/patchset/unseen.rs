@@ -50,8 +50,8 @@ fn parent(path: &str) -> &str {
     path.rsplit_once('/').map_or("", |(folder, _)| folder)
 }
 
-/// Whether a file is one that people write.
-fn is_source(path: &str) -> bool {
+/// Whether a file is one that people write, by its name.
+pub fn is_source(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or_default();
     let written = [
         ".c", ".h", ".rs", ".S", ".lds", ".dts", ".dtsi", ".rst", ".tbl",

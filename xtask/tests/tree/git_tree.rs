@@ -383,3 +383,22 @@ fn a_patch_of_a_file_of_the_overlay_makes_no_tree() {
     let whose = "100-fork.patch: it changes rust/kernel/mm.rs, which is the overlay's rust-syscall/abstractions/mm.rs";
     assert!(said.contains(whose), "{said}");
 }
+
+#[test]
+fn a_patch_that_no_refresh_could_bring_back_makes_no_tree() {
+    let Some(project) = Project::with_git() else {
+        return;
+    };
+    write(&project.path("kernel-patches/overlay.toml"), DIVISION);
+    let header = PATCH.split("--- a/").next().unwrap();
+    let turn = "diff --git a/kernel/exit.c b/kernel/exit.c\nold mode 100644\nnew mode 100755\n";
+    write(
+        &project.path("kernel-patches/100-fork.patch"),
+        &format!("{header}{turn}"),
+    );
+    let said = project.git("tree", None).unwrap_err().to_string();
+    let whose =
+        "making a git tree: 100-fork.patch: it changes no line of kernel/exit.c, but its mode";
+    assert!(said.contains(whose), "{said}");
+    assert!(!project.path("tree").exists());
+}

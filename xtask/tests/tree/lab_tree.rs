@@ -2,10 +2,13 @@
 
 //! The patched tree: only what differs is written, and everything can be undone.
 
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use xtask::error::Kind;
 use xtask::event::Silent;
 use xtask::kernel::tree::State;
 use xtask::patchset::series::Series;
@@ -104,6 +107,63 @@ fn an_overlay_file_that_would_overwrite_is_refused() {
         fs::read_to_string(project.tree("rust/kernel/mm.rs")).unwrap(),
         "theirs"
     );
+}
+
+#[test]
+fn what_is_no_file_of_the_overlay_is_left_out_or_refused() {
+    let Some(project) = Project::new() else {
+        return;
+    };
+    let src = project.path("rust-syscall/src");
+    let leftovers = [
+        "cr_main.rs~",
+        "#cr_main.rs#",
+        ".cr_main.rs.swp",
+        "x.rs.orig",
+        "x.rs.rej",
+        "x.o",
+    ];
+    for name in leftovers {
+        write(&src.join(name), "left");
+    }
+    project.sync().unwrap();
+    for name in leftovers {
+        assert!(
+            !project.tree("kernel/checkpoint").join(name).exists(),
+            "{name}"
+        );
+    }
+    let refused = |words: &str| {
+        let error = project.sync().unwrap_err();
+        assert!(error.to_string().contains(words), "{error}");
+        assert_eq!(error.kind(), Kind::Usage);
+    };
+    let link = src.join("link.rs");
+    std::os::unix::fs::symlink("cr_main.rs", &link).unwrap();
+    refused("link.rs is no plain file");
+    fs::remove_file(link).unwrap();
+    fs::write(src.join(OsStr::from_bytes(b"\xe9.rs")), "x").unwrap();
+    refused("has a name that is not UTF-8");
+}
+
+#[test]
+fn a_source_that_is_cut_short_or_none_is_its_users_to_mend() {
+    let Some(mut project) = Project::new() else {
+        return;
+    };
+    let refused = |project: &Project, words: &str| {
+        let error = project.sync().unwrap_err();
+        assert!(error.to_string().contains(words), "{error}");
+        assert_eq!(error.kind(), Kind::Usage, "{error}");
+    };
+    let whole = fs::read(&project.source.tarball).unwrap();
+    fs::write(&project.source.tarball, &whole[..1300]).unwrap();
+    refused(&project, "Unexpected EOF");
+    fs::write(&project.source.tarball, whole).unwrap();
+    fs::remove_file(project.path("linux/Makefile")).unwrap();
+    project.source.tarball = project.path("other.tar");
+    pack(&project.path(""), &project.source.tarball);
+    refused(&project, "there is no kernel tree in it");
 }
 
 #[test]

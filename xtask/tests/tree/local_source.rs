@@ -53,6 +53,14 @@ fn every_edit_of_a_tree_shows_in_its_state() {
     run(&["add", "-A"]);
     run(&["commit", "-qm", "y"]);
     states.push(state(root).unwrap());
+    // As in Debian's source, all that is new is ignored; products of builds are nothing.
+    write(".git/info/exclude", "/*\n");
+    for text in ["1\n", "2\n"] {
+        write("unseen.rs", text);
+        states.push(state(root).unwrap());
+    }
+    write("unseen.o", "1\n");
+    assert_eq!(states.last(), Some(&state(root).unwrap()));
     let mut different = states.clone();
     different.sort();
     different.dedup();

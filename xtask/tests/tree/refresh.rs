@@ -4,6 +4,7 @@
 
 use std::fs;
 
+use xtask::error::Kind;
 use xtask::patchset::{new, refresh};
 
 use crate::project::{write, Worked, DIVISION, PATCH, SECOND};
@@ -195,6 +196,39 @@ fn what_cannot_be_taken_back_is_refused() {
         .unwrap_err()
         .to_string();
     assert!(elsewhere.contains("was not made by"), "{elsewhere}");
+    let nowhere = refresh::compare(&worked.0.layout, &worked.0.path("nowhere")).unwrap_err();
+    assert_eq!(nowhere.kind(), Kind::Usage, "{nowhere}");
+}
+
+#[test]
+fn patches_make_room_for_a_new_one_between_them() {
+    let Some(worked) = Worked::new() else { return };
+    // The second has the number behind the first one's.
+    let path = |name: &str| worked.0.path("kernel-patches").join(name);
+    fs::rename(path("200-exit.patch"), path("101-exit.patch")).unwrap();
+    write(
+        &path("series"),
+        "# order\n100-fork.patch\n# at last\n101-exit.patch\n",
+    );
+    fs::remove_dir_all(worked.0.path("tree")).unwrap();
+    worked.0.git("tree", None).unwrap();
+    worked.edit("Makefile", "all:\n\ttrue\n");
+    worked.git(&["commit", "-q", "-m", "kbuild: all\n\nWhy."]);
+    worked.git(&["rebase", "-q", "-i", "HEAD~2"]);
+    assert_eq!(
+        worked.refresh().unwrap(),
+        "write kernel-patches/101-all.patch\nwrite kernel-patches/102-exit.patch\nwrite kernel-patches/series\n\
+         remove kernel-patches/101-exit.patch\n3 to write, 1 to remove, 6 as they were"
+    );
+    assert_eq!(worked.text("kernel-patches/102-exit.patch"), SECOND);
+    assert_eq!(
+        worked.text("kernel-patches/series"),
+        "# order\n100-fork.patch\n101-all.patch\n# at last\n102-exit.patch\n"
+    );
+    assert!(worked
+        .refresh()
+        .unwrap()
+        .starts_with("0 to write, 0 to remove, "));
 }
 
 #[test]

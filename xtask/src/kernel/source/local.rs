@@ -3,6 +3,8 @@
 //! Sources of the user's own: a commit of a git repository, packed into the cache like any other source,
 //! and a tree that is built where it lies.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -10,6 +12,7 @@ use super::{version, Fetched};
 use crate::error::{AtPath, Error, Kind, Result};
 use crate::exec::{tool, Invocation};
 use crate::layout::read_text;
+use crate::patchset::unseen::is_source;
 use crate::plan::Plan;
 use crate::stamp;
 
@@ -106,8 +109,8 @@ pub fn refuse_changed(source: &Fetched) -> Result<()> {
     Err(Error::usage(doing, "it was edited meanwhile").hint("run the same again"))
 }
 
-/// A hash over what git knows of a tree: its commit, what differs from it, what is new and not ignored. Of a
-/// tree without git nothing is known, and make has to look at every file each time.
+/// A hash over what git knows of a tree: its commit, what differs from it, what is new and either not ignored or
+/// what people write. Of a tree without git nothing is known, and make has to look at every file each time.
 pub fn state(dir: &Path) -> Result<String> {
     if !dir.join(".git").exists() {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
@@ -125,16 +128,14 @@ pub fn state(dir: &Path) -> Result<String> {
     }
     let diff = git(DOING, dir, ["diff", "--binary", "--no-ext-diff", "HEAD"]);
     said.extend(diff.env("GIT_INDEX_FILE", &copy).read_bytes()?);
-    let new = git(
-        DOING,
-        dir,
-        ["ls-files", "-z", "--others", "--exclude-standard"],
-    )
-    .read_bytes()?;
-    for name in new.split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
-        let name = String::from_utf8_lossy(name).into_owned();
-        let path = dir.join(&name);
-        said.extend(name.into_bytes());
+    const NEW: [&str; 4] = ["ls-files", "-z", "--others", "--exclude-standard"];
+    let new = git(DOING, dir, NEW).read_bytes()?;
+    // The rules of some trees ignore all that is new: what people write is looked at, ignored or not.
+    let ignored = git(DOING, dir, NEW).arg("--ignored").read_bytes()?;
+    let written = names(&ignored).filter(|name| name.to_str().is_some_and(is_source));
+    for name in names(&new).chain(written) {
+        let path = dir.join(name);
+        said.extend(name.as_encoded_bytes());
         let meta = std::fs::symlink_metadata(&path).at("looking at", &path)?;
         if meta.is_symlink() {
             let target = std::fs::read_link(&path).at("reading", &path)?;
@@ -144,4 +145,10 @@ pub fn state(dir: &Path) -> Result<String> {
         }
     }
     Ok(stamp::hash_bytes(&said))
+}
+
+/// The names in a list of git's, each with a zero behind it.
+fn names(list: &[u8]) -> impl Iterator<Item = &OsStr> {
+    let names = list.split(|byte| *byte == 0).map(OsStr::from_bytes);
+    names.filter(|name| !name.is_empty())
 }

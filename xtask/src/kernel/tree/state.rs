@@ -71,7 +71,7 @@ impl State {
         create_dir(&fresh)?;
         source.unpack(&fresh)?;
         if !fresh.join("Makefile").is_file() {
-            return Err(Error::lab(
+            return Err(Error::usage(
                 format!("unpacking {}", source.tarball.display()),
                 "there is no kernel tree in it",
             ));

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 //! What the patches of a tree are called in the project: as they were, where their order is that of the file
-//! `series`; by a number between their neighbours, if they are new or have moved. Pure.
+//! `series`; by a number between their neighbours, if they are new or have moved. Neighbours without room between
+//! them make some. Pure.
 
 use std::collections::BTreeSet;
 
@@ -20,7 +21,7 @@ pub struct Patch<'a> {
 }
 
 /// A name for each patch of a tree, in order. `listed` is what the project's series names now, `others` are those of
-/// it that the tree does not know. `None`: there is no room between two of them.
+/// it that the tree does not know. `None`: no number is left before one of those, or below 1000.
 pub fn names(patches: &[Patch<'_>], listed: &[&str], others: &[&str]) -> Option<Vec<String>> {
     let known: Vec<&str> = patches.iter().filter_map(|patch| patch.was).collect();
     let in_order = {
@@ -49,15 +50,22 @@ pub fn names(patches: &[Patch<'_>], listed: &[&str], others: &[&str]) -> Option<
     // Those that the tree stops short of stay behind it.
     let last = have.iter().flatten().max().copied().unwrap_or(0);
     let behind = others.iter().map(|name| number_of(name));
-    have.extend(behind.filter(|number| *number > Some(last)));
-    let mut numbers = number::assign(&have)?.into_iter();
+    let behind: Vec<Option<u32>> = behind.filter(|number| *number > Some(last)).collect();
+    have.extend(&behind);
+    let numbers = number::assign(&have)?;
+    // What the tree does not know does not make room.
+    let found = numbers.iter().rev().zip(behind.iter().rev());
+    if found.into_iter().any(|(number, had)| Some(*number) != *had) {
+        return None;
+    }
+    let mut numbers = numbers.into_iter();
     let all = known.iter().chain(others);
     let digits = all.filter_map(|name| digits_of(name)).max();
     let digits = digits.unwrap_or(DIGITS).max(DIGITS);
     let mut names = Vec::new();
     for (patch, counts) in patches.iter().zip(counts) {
         let number = counts.then(|| numbers.next()).flatten();
-        let kept = |name: &&str| in_order || number.is_none() || number_of(name) == number;
+        let kept = |name: &&str| number.is_none() || number_of(name) == number;
         let name = match (patch.was.filter(kept), number) {
             (Some(name), _) => name.to_string(),
             (None, number) => format!("{:0digits$}-{}.patch", number?, patch.slug),
@@ -133,7 +141,18 @@ mod tests {
             is("0002-b.patch 0001-a.patch 0012-c.patch")
         );
         assert_eq!(of(&["000-a.patch", "b"]), is("000-a.patch 010-b.patch"));
-        assert_eq!(of(&["0001-a.patch", "b", "0002-c.patch"]), None, "no room");
+        // Without room those behind make some, up to the first that has it.
+        assert_eq!(
+            of(&[
+                "0001-a.patch",
+                "b",
+                "0002-c.patch",
+                "0003-d.patch",
+                "0009-e.patch"
+            ]),
+            is("0001-a.patch 0002-b.patch 0003-c.patch 0004-d.patch 0009-e.patch")
+        );
+        assert_eq!(of(&["998-a.patch", "b", "999-c.patch"]), None);
     }
 
     #[test]
@@ -160,11 +179,12 @@ mod tests {
 
     #[test]
     fn what_the_tree_stops_short_of_stays_behind_it() {
-        let named = named(
-            &["100-a.patch", "b"],
-            &["100-a.patch", "200-c.patch"],
-            &["200-c.patch"],
-        );
+        let stops_before = |other: &str| {
+            let listed = ["100-a.patch", other];
+            named(&["100-a.patch", "b"], &listed, &[other])
+        };
+        let named = stops_before("200-c.patch");
         assert_eq!(named.as_deref(), Some("100-a.patch 150-b.patch"));
+        assert_eq!(stops_before("101-c.patch"), None, "it makes no room");
     }
 }
