@@ -222,8 +222,13 @@ pub fn read_written(path: &Path) -> Result<String> {
             format!("reading {}", path.display()),
             format!("expected UTF-8, found byte {byte:#04x} in line {line}"),
         )
-        .hint("iconv -f ISO-8859-1 -t UTF-8 turns Latin-1 into it")
     })
+}
+
+/// The place of a file or folder that a user names.
+pub fn resolve(path: &Path) -> Result<PathBuf> {
+    let found = fs::canonicalize(path).at("looking for", path);
+    found.map_err(|err| err.with_kind(Kind::Usage))
 }
 
 /// Writes a file that appears whole or not at all.

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{AtPath, Error, Result};
 use crate::exec::tool;
 use crate::flags;
-use crate::layout::{read_text, write_whole, Layout};
+use crate::layout::{read_written, resolve, write_whole, Layout};
 use crate::qemu::args::argv;
 use crate::qemu::guest::Guest;
 use crate::qemu::program;
@@ -103,7 +103,7 @@ pub fn run(flags: &flags::Repro) -> Result<i32> {
     };
     let folder = file.parent().unwrap_or(Path::new("."));
     let doing = format!("reading {}", file.display());
-    let bundle: Bundle = serde_json::from_str(&read_text(&file)?).map_err(|err| {
+    let bundle: Bundle = serde_json::from_str(&read_written(&file)?).map_err(|err| {
         Error::usage(doing, err.to_string())
             .hint("a bundle is the folder of a scenario in target/lab/runs")
     })?;
@@ -116,7 +116,7 @@ pub fn run(flags: &flags::Repro) -> Result<i32> {
     })?;
     let scenario = scenario.with_seed(bundle.seed)?;
     let mut spec = bundle.guest;
-    let place = std::fs::canonicalize(folder).at("looking for", folder)?;
+    let place = resolve(folder)?;
     if let Some(run) = place.ancestors().nth(bundle.depth) {
         spec.kernel = run.join(&spec.kernel);
         spec.initramfs = run.join(&spec.initramfs);

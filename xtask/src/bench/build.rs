@@ -20,7 +20,7 @@ use crate::kernel::config::{configure, Configured};
 use crate::kernel::source::{self, Fetched};
 use crate::kernel::toolchain::KernelTools;
 use crate::kernel::tree::{overlay_of, OverlayFile, PatchedTree, State};
-use crate::layout::{read_text, remove_dir};
+use crate::layout::{read_written, remove_dir};
 use crate::patchset::prefix::own_symbols;
 use crate::patchset::series::Series;
 use crate::plan::Plan;
@@ -180,7 +180,7 @@ fn changed(overlay: &[OverlayFile], folder: &Path, round: u32) -> Result<Vec<Ove
         .hint("--kernel names another one")
     })?;
     let copy = folder.join("changed");
-    let text = read_text(&file.from)?;
+    let text = read_written(&file.from)?;
     std::fs::write(&copy, format!("{text}// {round}\n")).at("writing", &copy)?;
     file.from = copy;
     Ok(files)
@@ -232,8 +232,8 @@ mod tests {
         let files = changed(&overlay, scratch.path(), 7).unwrap();
         assert_eq!((&files[0], &files[2]), (&overlay[0], &overlay[2]));
         assert_eq!(files[1].to, overlay[1].to);
-        assert_eq!(read_text(&files[1].from).unwrap(), "cr_main.rs// 7\n");
-        assert_eq!(read_text(&overlay[1].from).unwrap(), "cr_main.rs");
+        assert_eq!(read_written(&files[1].from).unwrap(), "cr_main.rs// 7\n");
+        assert_eq!(read_written(&overlay[1].from).unwrap(), "cr_main.rs");
         assert!(changed(&overlay[..1], scratch.path(), 1).is_err());
     }
 

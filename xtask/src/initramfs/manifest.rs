@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::event::{Sink, Stage, Step};
 use crate::initramfs::guest_programs::GuestPrograms;
 use crate::initramfs::pack::{Archive, Content};
-use crate::layout::{read_text, write_whole, Layout};
+use crate::layout::{read_written, write_whole, Layout};
 use crate::stage::Cached;
 use crate::stamp::{self, Inputs};
 
@@ -168,7 +168,7 @@ pub fn build(
 ) -> Result<Initramfs> {
     let file = layout.initramfs_manifest();
     let shown = layout.show(&file).to_string();
-    let text = read_text(&file)?;
+    let text = read_written(&file)?;
     let manifest = Manifest::parse(&shown, &text)?;
     let mut inputs = Inputs::new();
     inputs.text(shown, stamp::hash_bytes(text.as_bytes()));

@@ -55,8 +55,13 @@ impl Fetched {
             .read()
             .map(drop)
             .map_err(|err| match err.kind() {
+                // tar's words for a program that it has not.
+                Kind::Usage if err.found().contains("Cannot exec") => err
+                    .with_kind(Kind::Host)
+                    .hint("install the program that unpacks it"),
                 Kind::Usage => err.hint(
-                    "it is what it was when it was got, and damaged: get it again, and say its new sha256 in lab.toml if that names one",
+                    "the file is damaged, though it is what was got: get it again, and say its new sha256 in lab.toml if that names one; \
+                     what lies in target/ the lab gets again once it is removed",
                 ),
                 _ => err,
             })

@@ -196,47 +196,41 @@ pub fn overlay_files(layout: &Layout, kind: &str) -> Result<Vec<OverlayFile>> {
     Ok(files)
 }
 
-/// The files of one folder of the overlay.
+/// The files of one folder of the overlay. What could not be laid in is refused, and not passed over.
 fn files_in(folder: &Path) -> Result<Vec<OverlayFile>> {
     let mut files = Vec::new();
     for (over, place) in PLACES {
         let place = folder.join(place);
-        if place.is_file() {
-            files.push(OverlayFile {
-                from: place,
-                to: over.to_string(),
-            });
-        } else if place.is_dir() {
-            for from in plain_files(&place)? {
-                let below = from.strip_prefix(&place).unwrap_or(&from).display();
-                let to = format!("{over}{below}");
-                files.push(OverlayFile { from, to });
-            }
-        }
-    }
-    Ok(files)
-}
-
-/// The files below a folder of the overlay that are laid in. What could not be is refused, and not passed over.
-fn plain_files(place: &Path) -> Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
-    for entry in entries_below(place) {
-        let entry = entry?;
-        let path = entry.path();
-        let refused = |why: &str| {
-            let doing = format!("collecting the overlay in {}", place.display());
+        let refused = |path: &Path, why: &str| {
+            let doing = format!("collecting the overlay in {}", folder.display());
             Err(Error::usage(doing, format!("{} {why}", path.display())))
         };
-        if entry.file_type().is_dir() {
+        let wrong =
+            "is no plain file or folder, as the overlay has: a link is not laid in, a copy is";
+        // A link that leads nowhere is there as well.
+        let Ok(meta) = std::fs::symlink_metadata(&place) else {
             continue;
+        };
+        if meta.is_dir() != over.ends_with('/') || meta.is_symlink() {
+            return refused(&place, wrong);
         }
-        match entry.file_name().to_str() {
-            None => return refused("has a name that is not UTF-8"),
-            Some(name) if is_leftover(name) => continue,
-            Some(_) if !entry.file_type().is_file() => {
-                return refused("is no plain file; a copy can be laid in, a link cannot")
+        for entry in entries_below(&place) {
+            let entry = entry?;
+            let path = entry.path();
+            let Some(name) = entry.file_name().to_str() else {
+                return refused(path, "has a name that is not UTF-8");
+            };
+            if entry.file_type().is_dir() || is_leftover(name) {
+                continue;
             }
-            Some(_) => files.push(entry.into_path()),
+            if !entry.file_type().is_file() {
+                return refused(path, wrong);
+            }
+            let below = path.strip_prefix(&place).unwrap_or(path).display();
+            files.push(OverlayFile {
+                from: path.to_path_buf(),
+                to: format!("{over}{below}"),
+            });
         }
     }
     Ok(files)

@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::event::Sink;
 use crate::kernel::source;
 use crate::kernel::tree::{overlay_of, OverlayFile, State};
-use crate::layout::{read_text, Layout};
+use crate::layout::{read_written, Layout};
 use crate::patchset::checkpatch;
 use crate::patchset::commit::is_misread;
 use crate::patchset::overlay::{self, Division};
@@ -199,7 +199,8 @@ fn lint_patch(patch: &Patch) -> Vec<String> {
     problems
 }
 
-/// The rules where there is an overlay: what a patch is called, that new files are the overlay's, and that none goes.
+/// The rules where there is an overlay: what a patch is called, that new files are the overlay's, and that none goes or
+/// changes its mode alone.
 fn lint_kind(patch: &Patch) -> Vec<String> {
     let mut problems = Vec::new();
     if !is_patch_name(&patch.name) {
@@ -228,7 +229,7 @@ fn c_lines(series: &Series, overlay: &[OverlayFile]) -> Result<usize> {
         .sum();
     let mut laid_in = 0;
     for file in overlay.iter().filter(|file| is_c(&file.to)) {
-        laid_in += read_text(&file.from)?.lines().count();
+        laid_in += read_written(&file.from)?.lines().count();
     }
     Ok(patched + laid_in)
 }
@@ -273,6 +274,14 @@ mod tests {
         assert_eq!(
             problems("100-run.patch", &format!("{HEADER}{turn}")),
             ["100-run.patch: it changes no line of run, but its mode"]
+        );
+        let lines = "diff --git a/run b/run\n--- a/run\n+++ b/run\n@@ -1 +1,2 @@\n one\n+two\n";
+        let both = format!("{HEADER}{turn}{lines}");
+        assert_eq!(problems("100-run.patch", &both), Vec::<String>::new());
+        let copy = "diff --git a/run b/walk\nsimilarity index 100%\ncopy from run\ncopy to walk\n";
+        assert_eq!(
+            problems("100-run.patch", &format!("{HEADER}{copy}")),
+            ["100-run.patch: it creates walk; new files belong into rust-syscall/"]
         );
     }
 

@@ -227,18 +227,22 @@ fn place_of(dir: &Path, source: &Source, path: &str) -> Result<Option<String>> {
             .map(|rest| format!("{OVERLAY}/{project}{rest}")),
         false => (path == *tree).then(|| format!("{OVERLAY}/{project}")),
     };
-    if !is_laid_in(path) {
-        let doing = format!("{DOING} from {}", dir.display());
-        let why = format!("{path} is new, and would not be laid in: hidden files, folders called target and what editors and compilers leave are not");
-        return Err(Error::usage(doing, why).hint("give it another name"));
-    }
-    PLACES.iter().find_map(place).map(Some).ok_or_else(|| {
-        Error::usage(
-            format!("{DOING} from {}", dir.display()),
+    let doing = || format!("{DOING} from {}", dir.display());
+    let Some(place) = PLACES.iter().find_map(place) else {
+        return Err(Error::usage(
+            doing(),
             format!("{path} is new, and no patch creates files"),
         )
-        .hint("new files belong into kernel/checkpoint, rust/kernel or rust/helpers")
-    })
+        .hint("new files belong into kernel/checkpoint, rust/kernel or rust/helpers"));
+    };
+    match is_laid_in(path) {
+        true => Ok(Some(place)),
+        false => Err(Error::usage(
+            doing(),
+            format!("{path} is new, and would not be laid in: hidden files, folders called target and what editors and compilers leave are not"),
+        )
+        .hint("git rm it, or give it another name")),
+    }
 }
 
 impl Commit {

@@ -102,7 +102,7 @@ fn commits(
     sink: &dyn Sink,
 ) -> Result<String> {
     let (layout, source) = (contents.layout, contents.source);
-    refuse_patched(contents)?;
+    refuse_patched(contents, patches)?;
     let packed = packed(layout, source, sink)?;
     create_dir(dir)?;
     let mut tree = Tree {
@@ -148,21 +148,22 @@ fn commits(
     tree.git(["rev-parse", "HEAD"]).read()
 }
 
-/// Refuses patches that change what the overlay lays in, and those that no refresh could bring back.
-fn refuse_patched(contents: &Contents<'_>) -> Result<()> {
+/// Refuses a series that changes what the overlay lays in, and those of its patches that no refresh could bring back.
+fn refuse_patched(contents: &Contents<'_>, patches: &[Patch]) -> Result<()> {
     let problems = overlay::patched(contents.series, contents.overlay, contents.layout);
     if !problems.is_empty() {
         return Err(Error::usage(DOING, problems.join("\n"))
             .hint("files of the overlay are edited where they lie"));
     }
-    let patches = contents.series.patches.iter();
     let problems: Vec<String> = match contents.overlay.is_empty() {
         true => Vec::new(),
-        false => patches.flat_map(overlay::unsuited).collect(),
+        false => patches.iter().flat_map(overlay::unsuited).collect(),
     };
     match problems.is_empty() {
         true => Ok(()),
-        false => Err(Error::usage(DOING, problems.join("\n"))),
+        false => Err(Error::usage(DOING, problems.join("\n")).hint(
+            "take it out of the patch: `cargo xtask patchset check` has all that is wrong with the series",
+        )),
     }
 }
 

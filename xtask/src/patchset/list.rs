@@ -12,34 +12,6 @@ pub fn names(text: &str) -> impl Iterator<Item = &str> {
     text.lines().filter(|line| is_name(line)).map(str::trim)
 }
 
-/// The order of a tree's patches, `names`, and of `others` that the project's list has and the tree does not. By name,
-/// where both go by it; else each of the others stands before the one that it is listed before. `renamed` gives
-/// the new name of one that has another.
-pub fn order(
-    names: &[String],
-    others: &[String],
-    listed: &[&str],
-    renamed: &BTreeMap<String, String>,
-) -> Vec<String> {
-    let mut all = names.to_vec();
-    if names.is_sorted() && listed.is_sorted() {
-        all.extend_from_slice(others);
-        all.sort();
-        all.dedup();
-        return all;
-    }
-    let now = |name: &&str| renamed.get(*name).map_or(*name, String::as_str).to_string();
-    // From the last one on: what stands before it finds it there.
-    for other in others.iter().rev().filter(|other| !names.contains(other)) {
-        let behind = listed.iter().skip_while(|name| *name != other).skip(1);
-        let place = behind
-            .map(now)
-            .find_map(|next| all.iter().position(|name| *name == next));
-        all.insert(place.unwrap_or(all.len()), other.clone());
-    }
-    all
-}
-
 /// A list of `wanted`, in this order. `renamed` gives the new name of one that has another. What stood
 /// above a patch that goes is said above the one after it.
 pub fn rewrite(text: &str, wanted: &[String], renamed: &BTreeMap<String, String>) -> String {
@@ -69,28 +41,6 @@ pub fn rewrite(text: &str, wanted: &[String], renamed: &BTreeMap<String, String>
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn others_stand_where_they_are_listed() {
-        let strings = |names: &[&str]| {
-            names
-                .iter()
-                .map(|name| name.to_string())
-                .collect::<Vec<_>>()
-        };
-        let ordered = |names: &[&str], others: &[&str], listed: &[&str]| {
-            let renamed = BTreeMap::from([("was".to_string(), "is".to_string())]);
-            order(&strings(names), &strings(others), listed, &renamed).join(" ")
-        };
-        let sorted = ordered(&["100", "150"], &["120", "200"], &["100", "120", "200"]);
-        assert_eq!(sorted, "100 120 150 200");
-        let listed = ["z", "o", "p", "was", "q"];
-        assert_eq!(
-            ordered(&["z", "is", "new"], &["o", "p", "q"], &listed),
-            "z o p is new q"
-        );
-        assert_eq!(ordered(&["is", "z"], &["q"], &listed), "is z q");
-    }
 
     const TEXT: &str =
         "# the series\n\n100-a.patch\n\n# tables\n200-b.patch\n300-c.patch\n# the end\n";

@@ -7,10 +7,11 @@ use std::path::Path;
 
 use crate::error::{Error, Result};
 use crate::exec::tool;
+use crate::layout::resolve;
 use crate::patchset::commit::{refuse_detached, refuse_unfinished};
 use crate::patchset::git::git;
 use crate::patchset::header::identity;
-use crate::patchset::origin::{self, Origin};
+use crate::patchset::origin::Origin;
 
 const DOING: &str = "beginning a patch";
 /// What a patch says until it is sent.
@@ -20,7 +21,7 @@ const SUBJECT: usize = 75;
 
 /// Commits the beginning of a patch with this subject ("mm: count pages") in the tree in `dir`.
 pub fn begin(dir: &Path, subject: &str) -> Result<()> {
-    let dir = origin::tree_at(dir)?;
+    let dir = resolve(dir)?;
     let doing = format!("{DOING} in {}", dir.display());
     Origin::of(&doing, &dir)?;
     refuse_unfinished(&doing, &dir)?;

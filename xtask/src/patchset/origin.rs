@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{AtPath, Error, Kind, Result};
+use crate::error::{AtPath, Error, Result};
 use crate::kernel::tree::{OverlayFile, OVERLAY};
 use crate::layout::{copy_whole, create_dir, read_text, remove_dir, write_whole};
 use crate::patchset::commit::{Commit, Source};
@@ -253,12 +253,6 @@ impl Origin {
             .map_err(|err| Error::lab("keeping what a git tree is made from", err.to_string()))?;
         write_whole(&self.folder.join(MADE), text.as_bytes())
     }
-}
-
-/// The folder of a git tree that a user names.
-pub fn tree_at(dir: &Path) -> Result<PathBuf> {
-    let found = std::fs::canonicalize(dir).at("looking for", dir);
-    found.map_err(|err| err.with_kind(Kind::Usage))
 }
 
 /// A path of the project, below its root.

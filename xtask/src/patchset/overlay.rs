@@ -135,18 +135,20 @@ pub fn patched(series: &Series, overlay: &[OverlayFile], layout: &Layout) -> Vec
 
 /// What a patch does that none may beside an overlay, in words: a refresh could not bring it back.
 pub fn unsuited(patch: &Patch) -> Vec<String> {
+    let has_lines = |path: &str| {
+        let mut files = patch.files.iter();
+        files.any(|file| file.path == path && file.hunks > 0)
+    };
     let wrong = patch.files.iter().filter_map(|file| {
-        let (name, path) = (&patch.name, &file.path);
-        match file {
-            _ if file.created => Some(format!(
-                "{name}: it creates {path}; new files belong into {OVERLAY}/"
-            )),
-            _ if file.deleted => Some(format!("{name}: it deletes {path}")),
-            _ if file.hunks == 0 => Some(format!(
-                "{name}: it changes no line of {path}, but its mode"
-            )),
-            _ => None,
-        }
+        let what = match file {
+            _ if file.created => format!("creates {}; new files belong into {OVERLAY}/", file.path),
+            _ if file.deleted => format!("deletes {}", file.path),
+            _ if file.turned && !has_lines(&file.path) => {
+                format!("changes no line of {}, but its mode", file.path)
+            }
+            _ => return None,
+        };
+        Some(format!("{}: it {what}", patch.name))
     });
     wrong.collect()
 }

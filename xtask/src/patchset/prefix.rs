@@ -13,7 +13,7 @@ use crate::kernel::kconfig::Symbols;
 use crate::kernel::source::Fetched;
 use crate::kernel::toolchain::KernelTools;
 use crate::kernel::tree::{OverlayFile, PatchedTree, State};
-use crate::layout::read_text;
+use crate::layout::{read_text, read_written};
 use crate::patchset::series::Series;
 use crate::pipeline::for_each_arch;
 use crate::plan::Plan;
@@ -102,7 +102,7 @@ pub fn build_all(
 pub fn own_symbols(overlay: &[OverlayFile]) -> Result<Vec<String>> {
     let mut symbols = Vec::new();
     for file in overlay.iter().filter(|file| file.to.ends_with("/Kconfig")) {
-        let text = read_text(&file.from)?;
+        let text = read_written(&file.from)?;
         let names = text.lines().filter_map(|line| {
             let mut words = line.split_whitespace();
             let entry = ["config", "menuconfig"].contains(&words.next()?);

@@ -2,26 +2,24 @@
 
 //! From a git tree back to patches: commits become patches again, files of the
 //! overlay go back to `rust-syscall/`. Everything is read and compared before
-//! anything is written; what did not change keeps every byte.
+//! anything is written; what did not change keeps every byte. `patches` is about
+//! the series, `naming` about what its patches are called.
 
 mod naming;
+mod patches;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use crate::error::{AtPath, Error, Result};
 use crate::kernel::tree::{KERNELS, OVERLAY};
-use crate::layout::{write_whole, Layout};
-use crate::patchset::base::{self, BASE};
+use crate::layout::{resolve, write_whole, Layout};
+use crate::patchset::base;
 use crate::patchset::commit::{self, Commit, Laid, Source};
-use crate::patchset::list;
-use crate::patchset::origin::{self, Origin};
+use crate::patchset::origin::Origin;
 use crate::patchset::overlay::{self, Division};
 use crate::patchset::unseen;
-
-/// The list of a series, beside its patches.
-const SERIES: &str = "series";
 
 /// What a refresh does to the project's files.
 #[derive(Debug, Default, PartialEq)]
@@ -66,7 +64,7 @@ fn doing(dir: &Path) -> String {
 
 /// Finds out what the tree in `dir` changes in the project; writes nothing.
 pub fn compare(layout: &Layout, dir: &Path) -> Result<Changes> {
-    let dir = origin::tree_at(dir)?;
+    let dir = resolve(dir)?;
     let doing = doing(&dir);
     let origin = Origin::of(&doing, &dir)?;
     commit::refuse_unfinished(&doing, &dir)?;
@@ -99,7 +97,7 @@ pub fn compare(layout: &Layout, dir: &Path) -> Result<Changes> {
         true => refresh.division(&commits, &laid)?,
         false => refresh.empty(&commits),
     }
-    refresh.patches(commits)?;
+    refresh.patches(&doing, commits)?;
     refresh.overlay(laid)?;
     if refresh.conflicts.is_empty() {
         return Ok(refresh.changes);
@@ -131,17 +129,6 @@ struct Refresh<'a> {
     origin: Origin,
     changes: Changes,
     conflicts: Vec<String>,
-}
-
-/// A patch of the refreshed series.
-struct Refreshed {
-    commit: Commit,
-    /// Its name when the tree was made, if it is one of those.
-    was: Option<String>,
-    /// What it is called by, without number and ending.
-    slug: String,
-    /// Its content.
-    text: Vec<u8>,
 }
 
 impl Refresh<'_> {
@@ -208,108 +195,6 @@ impl Refresh<'_> {
         Ok(())
     }
 
-    fn patches(&mut self, commits: Vec<Commit>) -> Result<()> {
-        let mut refreshed: Vec<Refreshed> = Vec::new();
-        for commit in commits.into_iter().filter(Commit::is_patch) {
-            let known = self.origin.patch_of(&commit);
-            let taken = |name: &str| {
-                refreshed
-                    .iter()
-                    .any(|other| other.was.as_deref() == Some(name))
-            };
-            // Of a commit that was split in two the first keeps the name.
-            let known = known.filter(|(name, _)| !taken(name));
-            let kept = match known {
-                Some((name, true)) => self.origin.text(&self.origin.series().join(name))?,
-                _ => None,
-            };
-            let was = known.map(|(name, _)| name.to_string());
-            let slug = match was.as_deref().and_then(naming::parts) {
-                Some((_, slug)) => slug.to_string(),
-                None => commit.slug(),
-            };
-            let text = kept.unwrap_or_else(|| commit.text().into_bytes());
-            refreshed.push(Refreshed {
-                commit,
-                was,
-                slug,
-                text,
-            });
-        }
-        self.left_out(&refreshed);
-        let text = self.listed()?;
-        let listed: Vec<&str> = list::names(&text).collect();
-        let others = self.others(&listed)?;
-        let names = names(&refreshed, &listed, &others)?;
-        let folder = self.origin.series().to_path_buf();
-        let mut gone: BTreeSet<PathBuf> = self.origin.files(&folder)?.into_iter().collect();
-        gone.remove(&folder.join(BASE));
-        let (mut renamed, mut here) = (BTreeMap::new(), Vec::new());
-        for (patch, name) in refreshed.into_iter().zip(names) {
-            let path = folder.join(&name);
-            gone.remove(&path);
-            renamed.extend(patch.was.map(|was| (was, name.clone())));
-            self.changes.patches.push((patch.commit, name.clone()));
-            // Not one that the project alone has taken out.
-            if self.settle(path, Some(patch.text))? {
-                here.push(name);
-            }
-        }
-        for path in gone {
-            self.settle(path, None)?;
-        }
-        let all = list::order(&here, &others, &listed, &renamed);
-        self.series(&text, &all, &renamed);
-        match self.origin.base() {
-            Some(base) => {
-                let text = format!("{base}\n").into_bytes();
-                self.settle(folder.join(BASE), Some(text)).map(drop)
-            }
-            None => Ok(()),
-        }
-    }
-
-    /// Notes what was to be carried to this source and is not among the tree's patches.
-    fn left_out(&mut self, patches: &[Refreshed]) {
-        let is_here = |name: &String| patches.iter().any(|patch| patch.was.as_ref() == Some(name));
-        let missing = self.origin.carried().iter().filter(|name| !is_here(name));
-        let notes = missing.map(|name| {
-            format!("{name} of the series that was carried is not in this tree: it is left out")
-        });
-        self.changes.notes.extend(notes);
-    }
-
-    /// Patches that the project lists and has, and the tree does not know.
-    fn others(&self, listed: &[&str]) -> Result<Vec<String>> {
-        let folder = self.origin.series();
-        let known: BTreeSet<PathBuf> = self.origin.files(folder)?.into_iter().collect();
-        let here = |name: &&&str| {
-            let path = folder.join(name);
-            !known.contains(&path) && self.layout.root().join(path).is_file()
-        };
-        let others = listed.iter().filter(here);
-        Ok(others.map(|name| name.to_string()).collect())
-    }
-
-    /// What the project's file `series` says now.
-    fn listed(&self) -> Result<String> {
-        let path = self.origin.series().join(SERIES);
-        let is = self.present(&path)?.unwrap_or_default();
-        Ok(String::from_utf8_lossy(&is).into_owned())
-    }
-
-    /// The list of `all`, of which some had other names, in the place of the one with this text.
-    fn series(&mut self, is: &str, all: &[String], renamed: &BTreeMap<String, String>) {
-        match list::names(is).eq(all.iter().map(String::as_str)) {
-            true => self.changes.same += 1,
-            false => {
-                let text = list::rewrite(is, all, renamed);
-                let path = self.origin.series().join(SERIES);
-                self.changes.written.push((path, text.into_bytes()));
-            }
-        }
-    }
-
     fn overlay(&mut self, laid: Vec<Laid>) -> Result<()> {
         let known = self.origin.files(Path::new(OVERLAY))?;
         let mut gone: BTreeSet<&PathBuf> = known.iter().collect();
@@ -357,25 +242,6 @@ impl Refresh<'_> {
             "put it into the folder of this kernel's kind in {OVERLAY}/{KERNELS}/ by hand, take it out of the tree, refresh; or call it something else"
         )))
     }
-}
-
-/// Names for the patches of a tree.
-fn names(patches: &[Refreshed], listed: &[&str], others: &[String]) -> Result<Vec<String>> {
-    let others: Vec<&str> = others.iter().map(String::as_str).collect();
-    let patches: Vec<naming::Patch<'_>> = patches
-        .iter()
-        .map(|patch| naming::Patch {
-            was: patch.was.as_deref(),
-            slug: &patch.slug,
-        })
-        .collect();
-    naming::names(&patches, listed, &others).ok_or_else(|| {
-        Error::usage(
-            "numbering the patches",
-            "no number below 1000 is left for those that are new or have moved, or none before a patch that this tree does not have",
-        )
-        .hint("refresh from a tree of the whole series: who has no room is numbered anew there; or give patches other numbers, in their folder and in its series file, then apply again and move the commits over")
-    })
 }
 
 /// Where a file would be if all kernels shared it: `kernels/6.12/src/x` as `src/x`, in the overlay's folder.

@@ -41,6 +41,8 @@ pub struct TouchedFile {
     pub created: bool,
     /// Whether the file does not exist after.
     pub deleted: bool,
+    /// Whether its mode is another after.
+    pub turned: bool,
     /// Lines added.
     pub added: usize,
     /// Places that it changes; none where only the file comes, goes, or gets another mode.
@@ -198,10 +200,12 @@ impl Patch {
                     Error::usage(format!("reading {name}"), "a change names no file")
                 })?;
                 // A file with another name has not been there before, though what it was made of has.
-                let moved = git.take().is_some_and(|header| header.created);
+                let git = git.take();
+                let moved = git.as_ref().is_some_and(|header| header.created);
                 files.push(TouchedFile {
                     created: old.is_none() || moved,
                     deleted: new.is_none(),
+                    turned: git.is_some_and(|header| header.turned),
                     ..TouchedFile::at(path)
                 });
             } else if line.starts_with("@@ ") {
@@ -233,6 +237,7 @@ impl TouchedFile {
             path,
             created: false,
             deleted: false,
+            turned: false,
             added: 0,
             hunks: 0,
         }
@@ -288,6 +293,7 @@ impl GitHeader {
         Some(TouchedFile {
             created: self.created,
             deleted: self.deleted,
+            turned: self.turned,
             ..TouchedFile::at(path)
         })
     }
@@ -383,21 +389,22 @@ mod tests {
                     path,
                     created,
                     deleted,
+                    turned,
                     added,
                     hunks,
                 } = file;
-                format!("{path} {created} {deleted} {added} {hunks}")
+                format!("{path} {created} {deleted} {turned} {added} {hunks}")
             })
             .collect();
         assert_eq!(
             said,
             [
-                "k/a.c false true 0 0",
-                "k/b.c true false 0 0",
-                "run false false 0 0",
-                "k/c.c false false 0 0",
-                "k/d.c true false 1 1",
-                "none true false 0 0"
+                "k/a.c false true false 0 0",
+                "k/b.c true false false 0 0",
+                "run false false true 0 0",
+                "k/c.c false false false 0 0",
+                "k/d.c true false false 1 1",
+                "none true false false 0 0"
             ]
         );
     }

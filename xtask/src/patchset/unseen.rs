@@ -50,11 +50,12 @@ fn parent(path: &str) -> &str {
     path.rsplit_once('/').map_or("", |(folder, _)| folder)
 }
 
-/// Whether a file is one that people write, by its name.
-pub fn is_source(path: &str) -> bool {
+/// Whether a file is one that people write.
+fn is_source(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or_default();
     let written = [
-        ".c", ".h", ".rs", ".S", ".lds", ".dts", ".dtsi", ".rst", ".tbl",
+        ".c", ".h", ".rs", ".S", ".lds", ".dts", ".dtsi", ".dtso", ".rst", ".tbl", ".y", ".l",
+        ".asn1", ".sh", ".py", ".pl", ".awk", "_shipped",
     ];
     let named = ["Kconfig", "Makefile", "Kbuild"];
     let is_product = name.ends_with(".mod.c");

@@ -10,7 +10,7 @@ use crate::error::{AtPath, Error, Kind, Result};
 use crate::event::{Event, Sink};
 use crate::flags::{ArchSet, LinesFlags, Target};
 use crate::kernel::lines::{annotate, frame_in, Lines};
-use crate::layout::write_whole;
+use crate::layout::{resolve, write_whole};
 use crate::plan::Plan;
 use crate::qemu::args::CONSOLE_LOG;
 use crate::qemu::guest::VMLINUX;
@@ -90,7 +90,7 @@ fn add_to(
 
 /// `lab lines`: the kernel log of a scenario, with file and line.
 pub fn text(session: &Session, flags: &LinesFlags, sink: &dyn Sink) -> Result<String> {
-    let folder = std::fs::canonicalize(&flags.folder).at("looking for", &flags.folder)?;
+    let folder = resolve(&flags.folder)?;
     let doing = || format!("reading {}", flags.folder.display());
     let run = folder
         .ancestors()

@@ -401,4 +401,11 @@ fn a_patch_that_no_refresh_could_bring_back_makes_no_tree() {
         "making a git tree: 100-fork.patch: it changes no line of kernel/exit.c, but its mode";
     assert!(said.contains(whose), "{said}");
     assert!(!project.path("tree").exists());
+    // One behind those that are wanted is no matter.
+    write(&project.path("kernel-patches/050-fork.patch"), PATCH);
+    write(
+        &project.path("kernel-patches/series"),
+        "050-fork.patch\n100-fork.patch\n",
+    );
+    project.git("tree", Some("050")).unwrap();
 }

@@ -142,8 +142,17 @@ fn what_is_no_file_of_the_overlay_is_left_out_or_refused() {
     std::os::unix::fs::symlink("cr_main.rs", &link).unwrap();
     refused("link.rs is no plain file");
     fs::remove_file(link).unwrap();
-    fs::write(src.join(OsStr::from_bytes(b"\xe9.rs")), "x").unwrap();
+    let odd = src.join(OsStr::from_bytes(b"\xe9"));
+    fs::create_dir(&odd).unwrap();
     refused("has a name that is not UTF-8");
+    fs::remove_dir(odd).unwrap();
+    // The places themselves are no links either, wherever those lead.
+    let kconfig = project.path("rust-syscall/Kconfig");
+    for target in ["src/cr_main.rs", "nowhere"] {
+        fs::remove_file(&kconfig).unwrap();
+        std::os::unix::fs::symlink(target, &kconfig).unwrap();
+        refused("Kconfig is no plain file");
+    }
 }
 
 #[test]

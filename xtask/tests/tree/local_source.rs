@@ -53,14 +53,31 @@ fn every_edit_of_a_tree_shows_in_its_state() {
     run(&["add", "-A"]);
     run(&["commit", "-qm", "y"]);
     states.push(state(root).unwrap());
-    // As in Debian's source, all that is new is ignored; products of builds are nothing.
+    // As in Debian's source, all that is new is ignored.
     write(".git/info/exclude", "/*\n");
-    for text in ["1\n", "2\n"] {
-        write("unseen.rs", text);
-        states.push(state(root).unwrap());
+    std::fs::create_dir_all(root.join("drivers/mine")).unwrap();
+    for name in ["unseen.rs", "localversion", "drivers/mine/new.c"] {
+        for text in ["1\n", "2\n"] {
+            write(name, text);
+            states.push(state(root).unwrap());
+        }
     }
-    write("unseen.o", "1\n");
-    assert_eq!(states.last(), Some(&state(root).unwrap()));
+    // What a build makes is nothing, nor what another kernel is built in.
+    for folder in ["lab/target/lab", "build/x86/include"] {
+        std::fs::create_dir_all(root.join(folder)).unwrap();
+    }
+    write("build/x86/.config", "");
+    for name in [
+        "unseen.o",
+        "x.mod.c",
+        "unseen.rs~",
+        ".unseen.rs.swp",
+        "lab/target/lab/a.h",
+        "build/x86/include/a.h",
+    ] {
+        write(name, "1\n");
+        assert_eq!(states.last(), Some(&state(root).unwrap()), "{name}");
+    }
     let mut different = states.clone();
     different.sort();
     different.dedup();

@@ -200,10 +200,13 @@ fn what_cannot_be_taken_back_is_refused() {
     assert_eq!(nowhere.kind(), Kind::Usage, "{nowhere}");
 }
 
-#[test]
-fn patches_make_room_for_a_new_one_between_them() {
-    let Some(worked) = Worked::new() else { return };
-    // The second has the number behind the first one's.
+/// A patch that needs [`SECOND`] before it.
+const THIRD: &str = "From: B <b@b.invalid>\nSubject: z\n\nWhy.\n---\n\
+                     --- a/kernel/exit.c\n+++ b/kernel/exit.c\n@@ -1,2 +1,3 @@\n exit\n restart\n+again\n";
+
+/// A project whose patches have no room between their numbers, and a tree of it with a new one behind the first.
+fn dense() -> Option<Worked> {
+    let worked = Worked::new()?;
     let path = |name: &str| worked.0.path("kernel-patches").join(name);
     fs::rename(path("200-exit.patch"), path("101-exit.patch")).unwrap();
     write(
@@ -215,6 +218,19 @@ fn patches_make_room_for_a_new_one_between_them() {
     worked.edit("Makefile", "all:\n\ttrue\n");
     worked.git(&["commit", "-q", "-m", "kbuild: all\n\nWhy."]);
     worked.git(&["rebase", "-q", "-i", "HEAD~2"]);
+    Some(worked)
+}
+
+/// What the project makes of its series now is what the tree has.
+fn same_tree(worked: &Worked) {
+    worked.0.git("again", None).unwrap();
+    let tree = ["rev-parse", "HEAD^{tree}"];
+    assert_eq!(worked.0.ask("again", &tree), worked.0.ask("tree", &tree));
+}
+
+#[test]
+fn patches_make_room_for_a_new_one_between_them() {
+    let Some(worked) = dense() else { return };
     assert_eq!(
         worked.refresh().unwrap(),
         "write kernel-patches/101-all.patch\nwrite kernel-patches/102-exit.patch\nwrite kernel-patches/series\n\
@@ -229,6 +245,117 @@ fn patches_make_room_for_a_new_one_between_them() {
         .refresh()
         .unwrap()
         .starts_with("0 to write, 0 to remove, "));
+    same_tree(&worked);
+}
+
+#[test]
+fn who_makes_room_takes_the_projects_edits_along() {
+    let Some(worked) = dense() else { return };
+    let edited = SECOND.replace("Why.", "Because.");
+    write(&worked.0.path("kernel-patches/101-exit.patch"), &edited);
+    worked.refresh().unwrap();
+    assert_eq!(worked.text("kernel-patches/102-exit.patch"), edited);
+    assert!(!worked.0.path("kernel-patches/101-exit.patch").exists());
+    // They are the project's still: an edit of the same in the tree is one on both sides.
+    assert!(worked
+        .refresh()
+        .unwrap()
+        .starts_with("0 to write, 0 to remove, "));
+    worked.git(&[
+        "commit",
+        "-q",
+        "--amend",
+        "-m",
+        "y\n\nElse.\n\nPatch-file: 101-exit.patch",
+    ]);
+    let found = worked.refresh().unwrap_err().to_string();
+    assert!(
+        found.contains("in the project since: kernel-patches/102-exit.patch"),
+        "{found}"
+    );
+}
+
+#[test]
+fn who_makes_room_does_not_get_over_what_lies_there() {
+    let Some(worked) = dense() else { return };
+    write(&worked.0.path("kernel-patches/102-exit.patch"), "mine");
+    let found = worked.refresh().unwrap_err().to_string();
+    assert!(
+        found.contains("102-exit.patch (where 101-exit.patch would go)"),
+        "{found}"
+    );
+    assert_eq!(worked.text("kernel-patches/102-exit.patch"), "mine");
+    assert_eq!(worked.text("kernel-patches/101-exit.patch"), SECOND);
+}
+
+#[test]
+fn what_the_project_takes_out_or_renames_does_not_come_back_by_another_number() {
+    let Some(worked) = dense() else { return };
+    let path = |name: &str| worked.0.path("kernel-patches").join(name);
+    fs::remove_file(path("101-exit.patch")).unwrap();
+    write(&path("series"), "100-fork.patch\n");
+    worked.refresh().unwrap();
+    assert_eq!(
+        worked.text("kernel-patches/series"),
+        "100-fork.patch\n110-all.patch\n"
+    );
+    assert!(!path("101-exit.patch").exists());
+    let Some(worked) = dense() else { return };
+    let path = |name: &str| worked.0.path("kernel-patches").join(name);
+    fs::rename(path("101-exit.patch"), path("300-exit.patch")).unwrap();
+    write(&path("series"), "100-fork.patch\n300-exit.patch\n");
+    worked.refresh().unwrap();
+    assert_eq!(
+        worked.text("kernel-patches/series"),
+        "100-fork.patch\n200-all.patch\n300-exit.patch\n"
+    );
+    same_tree(&worked);
+}
+
+#[test]
+fn what_the_project_alone_has_stays_behind_what_it_needs() {
+    let Some(worked) = dense() else { return };
+    write(&worked.0.path("kernel-patches/102-again.patch"), THIRD);
+    let list = "100-fork.patch\n101-exit.patch\n102-again.patch\n";
+    write(&worked.0.path("kernel-patches/series"), list);
+    worked.refresh().unwrap();
+    // What is listed behind all that the tree has stays behind it.
+    assert_eq!(
+        worked.text("kernel-patches/series"),
+        "099-fork.patch\n100-all.patch\n101-exit.patch\n102-again.patch\n"
+    );
+    worked.0.git("again", None).unwrap();
+}
+
+#[test]
+fn a_tree_that_stops_short_of_equal_numbers_is_refreshed() {
+    let Some(worked) = Worked::new() else { return };
+    write(&worked.0.path("kernel-patches/200-more.patch"), THIRD);
+    let list = "100-fork.patch\n200-exit.patch\n200-more.patch\n";
+    write(&worked.0.path("kernel-patches/series"), list);
+    fs::remove_dir_all(worked.0.path("tree")).unwrap();
+    worked.0.git("tree", Some("100")).unwrap();
+    worked.edit("Makefile", "all:\n\ttrue\n");
+    worked.git(&["commit", "-q", "-m", "kbuild: all\n\nWhy."]);
+    worked.refresh().unwrap();
+    assert_eq!(
+        worked.text("kernel-patches/series"),
+        "100-fork.patch\n150-all.patch\n200-exit.patch\n200-more.patch\n"
+    );
+}
+
+#[test]
+fn a_list_that_is_no_text_is_not_written_over() {
+    let Some(worked) = dense() else { return };
+    let path = worked.0.path("kernel-patches/series");
+    let latin = b"# caf\xe9\n100-fork.patch\n101-exit.patch\n";
+    fs::write(&path, latin).unwrap();
+    let found = worked.refresh().unwrap_err().to_string();
+    assert!(
+        found.contains("expected UTF-8, found byte 0xe9 in line 1"),
+        "{found}"
+    );
+    assert_eq!(fs::read(&path).unwrap(), latin);
 }
 
 #[test]
@@ -388,7 +515,7 @@ fn what_the_project_alone_takes_out_stays_out() {
     worked.git(&["commit", "-q", "-m", "fork: zero"]);
     worked.refresh().unwrap();
     let listed = worked.text(series);
-    assert_eq!(listed, "# order\n250-zero.patch\n300-exit.patch\n");
+    assert_eq!(listed, "# order\n150-zero.patch\n300-exit.patch\n");
     for name in listed.lines().skip(1) {
         assert!(
             worked.0.path("kernel-patches").join(name).is_file(),

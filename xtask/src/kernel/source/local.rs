@@ -11,10 +11,11 @@ use std::time::SystemTime;
 use super::{version, Fetched};
 use crate::error::{AtPath, Error, Kind, Result};
 use crate::exec::{tool, Invocation};
-use crate::layout::read_text;
-use crate::patchset::unseen::is_source;
+use crate::layout::read_written;
 use crate::plan::Plan;
-use crate::stamp;
+use crate::stamp::{self, is_left_out};
+
+const DOING: &str = "looking at what has changed in a kernel tree";
 
 fn git<const N: usize>(doing: &str, dir: &Path, args: [&str; N]) -> Invocation {
     let doing = format!("{doing} ({})", dir.display());
@@ -88,7 +89,7 @@ pub fn in_place(plan: &Plan, path: &Path) -> Result<Fetched> {
         }
     }
     let state = state(&dir)?;
-    let version = version::of_makefile(&read_text(&dir.join("Makefile"))?);
+    let version = version::of_makefile(&read_written(&dir.join("Makefile"))?);
     Ok(Fetched {
         name: plan.kernel.source_name.clone(),
         origin: path.display().to_string(),
@@ -109,14 +110,13 @@ pub fn refuse_changed(source: &Fetched) -> Result<()> {
     Err(Error::usage(doing, "it was edited meanwhile").hint("run the same again"))
 }
 
-/// A hash over what git knows of a tree: its commit, what differs from it, what is new and either not ignored or
-/// what people write. Of a tree without git nothing is known, and make has to look at every file each time.
+/// A hash over what git knows of a tree: its commit, what differs from it, what is new, ignored or not, but for
+/// products. Of a tree without git nothing is known, and make has to look at every file each time.
 pub fn state(dir: &Path) -> Result<String> {
     if !dir.join(".git").exists() {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         return Ok(stamp::hash_bytes(format!("{now:?}").as_bytes()));
     }
-    const DOING: &str = "looking at what has changed in a kernel tree";
     let mut said = commit(dir, None)?.into_bytes();
     // It writes what it finds out about unchanged files into the index, whatever it is told about locks: into a copy.
     let ask = ["rev-parse", "--path-format=absolute", "--git-path", "index"];
@@ -130,12 +130,17 @@ pub fn state(dir: &Path) -> Result<String> {
     said.extend(diff.env("GIT_INDEX_FILE", &copy).read_bytes()?);
     const NEW: [&str; 4] = ["ls-files", "-z", "--others", "--exclude-standard"];
     let new = git(DOING, dir, NEW).read_bytes()?;
-    // The rules of some trees ignore all that is new: what people write is looked at, ignored or not.
-    let ignored = git(DOING, dir, NEW).arg("--ignored").read_bytes()?;
-    let written = names(&ignored).filter(|name| name.to_str().is_some_and(is_source));
-    for name in names(&new).chain(written) {
-        let path = dir.join(name);
-        said.extend(name.as_encoded_bytes());
+    let mut all: Vec<PathBuf> = names(&new).map(PathBuf::from).collect();
+    // The rules of some trees ignore all that is new. Folders that are ignored as a whole are named as such.
+    let ignored = git(DOING, dir, NEW)
+        .args(["--ignored", "--directory"])
+        .read_bytes()?;
+    for name in names(&ignored) {
+        all.extend(written_below(dir, Path::new(name))?);
+    }
+    for name in all {
+        let path = dir.join(&name);
+        said.extend(name.into_os_string().into_encoded_bytes());
         let meta = std::fs::symlink_metadata(&path).at("looking at", &path)?;
         if meta.is_symlink() {
             let target = std::fs::read_link(&path).at("reading", &path)?;
@@ -145,6 +150,52 @@ pub fn state(dir: &Path) -> Result<String> {
         }
     }
     Ok(stamp::hash_bytes(&said))
+}
+
+/// A file of a tree that git ignores, or all of a folder that it does, but for what a build makes or an editor leaves: folders
+/// called target, and those that a kernel is built in, are left out as a whole.
+fn written_below(dir: &Path, ignored: &Path) -> Result<Vec<PathBuf>> {
+    let is_left = |path: &Path| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        is_left_out(&name) || is_product(&name) || path.join(".config").exists()
+    };
+    let mut files = Vec::new();
+    if is_left(&dir.join(ignored)) {
+        return Ok(files);
+    }
+    let below = walkdir::WalkDir::new(dir.join(ignored)).sort_by_file_name();
+    for entry in below
+        .into_iter()
+        .filter_entry(|entry| !is_left(entry.path()))
+    {
+        let entry = entry.map_err(|err| Error::lab(DOING, err.to_string()))?;
+        let path = entry.path().strip_prefix(dir).ok();
+        files.extend(
+            path.filter(|_| !entry.file_type().is_dir())
+                .map(Path::to_path_buf),
+        );
+    }
+    Ok(files)
+}
+
+/// Whether a name is that of what builds make, editors and patch leave, or indexes of a source are called.
+fn is_product(name: &str) -> bool {
+    const ENDS: [&str; 13] = [
+        ".o", ".a", ".so", ".ko", ".mod", ".mod.c", ".order", ".symvers", ".pyc", "~", "#",
+        ".orig", ".rej",
+    ];
+    const INDEXES: [&str; 7] = [
+        "tags",
+        "TAGS",
+        "GPATH",
+        "GRTAGS",
+        "GSYMS",
+        "GTAGS",
+        "rust-project.json",
+    ];
+    ENDS.iter().any(|end| name.ends_with(end))
+        || INDEXES.contains(&name)
+        || name.starts_with("cscope.")
 }
 
 /// The names in a list of git's, each with a zero behind it.
