@@ -164,6 +164,9 @@ fn patchset_command(session: &Session, command: Patchset, sink: &dyn Sink) -> Re
         }
         Patchset::Refresh(flags) => {
             let _lock = session.layout.lock(sink)?;
+            if !flags.dry_run && patchset::refresh::finish(&session.layout, &flags.from)? {
+                println!("a refresh that was cut is finished");
+            }
             let changes = patchset::refresh::compare(&session.layout, &flags.from)?;
             if !flags.dry_run {
                 patchset::refresh::write(&session.layout, &flags.from, &changes)?;

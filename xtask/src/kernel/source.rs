@@ -51,6 +51,7 @@ impl Fetched {
             .arg(dir)
             .args(["--strip-components=1", "-m", "-xf"])
             .arg(&self.tarball)
+            .env("LC_ALL", "C")
             .failure(Kind::Usage)
             .read()
             .map(drop)

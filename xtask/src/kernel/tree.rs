@@ -206,7 +206,7 @@ fn files_in(folder: &Path) -> Result<Vec<OverlayFile>> {
             Err(Error::usage(doing, format!("{} {why}", path.display())))
         };
         let wrong =
-            "is no plain file or folder, as the overlay has: a link is not laid in, a copy is";
+            "is not what the overlay has there, a plain file or folder: a link is not laid in, a copy is";
         // A link that leads nowhere is there as well.
         let Ok(meta) = std::fs::symlink_metadata(&place) else {
             continue;

@@ -4,6 +4,8 @@
 //! of the overlay's files inside its `.git`, by which one sees later on which side
 //! something was edited; and what git said of each patch's commit.
 
+mod pending;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -11,11 +13,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{AtPath, Error, Result};
 use crate::kernel::tree::{OverlayFile, OVERLAY};
-use crate::layout::{copy_whole, create_dir, read_text, remove_dir, write_whole};
+use crate::layout::{copy_whole, read_text, write_whole};
+use crate::patchset::base::BASE;
 use crate::patchset::commit::{Commit, Source};
 use crate::patchset::git::Contents;
-use crate::patchset::series::{is_patch_name, Patch, Series};
+use crate::patchset::series::{Patch, Series};
 use crate::stamp::files_below;
+
+pub use pending::Change;
 
 /// The folder, in the tree, and what is in it.
 const FOLDER: &str = ".git/restart-lab";
@@ -23,6 +28,8 @@ const FILES: &str = "files";
 const FRESH: &str = "files.new";
 const OLD: &str = "files.old";
 const MADE: &str = "made.json";
+/// The list of a series, beside its patches.
+pub const SERIES: &str = "series";
 
 /// A commit as it was: its patch, and all that it said.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -130,7 +137,7 @@ impl Origin {
                 "it was not made by `cargo xtask patchset apply --to` or `rebase`",
             ));
         }
-        // Cut between the two renamings of `replace`.
+        // Cut between the two renamings of `finish`.
         let (all, fresh) = (folder.join(FILES), folder.join(FRESH));
         if !all.exists() && fresh.exists() {
             std::fs::rename(&fresh, &all).at("renaming to", &all)?;
@@ -138,6 +145,18 @@ impl Origin {
         let made = serde_json::from_str(&read_text(&folder.join(MADE))?)
             .map_err(|err| Error::usage(doing, format!("{MADE}: {err}")))?;
         Ok(Origin { folder, made })
+    }
+
+    /// The names of the patches that it was made from.
+    pub fn patches(&self) -> Result<Vec<String>> {
+        let files = self.files(&self.made.series)?;
+        let names = files
+            .iter()
+            .filter_map(|path| path.strip_prefix(&self.made.series).ok());
+        let names = names.map(|name| name.display().to_string());
+        Ok(names
+            .filter(|name| name != BASE && name != SERIES)
+            .collect())
     }
 
     /// Keeps copies of what a tree is made from, under their paths in the project.
@@ -152,7 +171,7 @@ impl Origin {
         for from in overlay.iter().map(|file| file.from.clone()).chain(patches) {
             copy_whole(&from, &self.copy(root, &from)?)?;
         }
-        Ok(())
+        self.keep_file(root, &series.dir.join(SERIES))
     }
 
     /// Keeps a copy of one file of the project, if it is there.
@@ -185,15 +204,20 @@ impl Origin {
     }
 
     /// The patch that a commit is, as the project had it last; and whether it says still the same.
-    pub fn patch_of<'a>(&'a self, commit: &'a Commit) -> Option<(&'a str, bool)> {
+    /// `is_listed`: whether the project has one of this name now.
+    pub fn patch_of<'a>(
+        &'a self,
+        commit: &'a Commit,
+        is_listed: impl Fn(&str) -> bool,
+    ) -> Option<(&'a str, bool)> {
         let name = commit.patch.as_ref();
         let by_name = || self.made.commits.get(name?);
         match self.made.commits.get(&commit.hash).or_else(by_name) {
             Some(known) => Some((&known.patch, known.says == commit.says())),
-            // Carried over from another source: its name is known, and nothing that it said here.
-            // A name from elsewhere may be anything.
+            // Carried over from another source, or picked from another tree of the series: its name is known, and
+            // nothing that it said here. A name from elsewhere may be anything.
             None => name
-                .filter(|name| is_patch_name(name) || self.made.carried.contains(name))
+                .filter(|name| self.made.carried.contains(name) || is_listed(name))
                 .map(|name| (name.as_str(), false)),
         }
     }
@@ -217,34 +241,6 @@ impl Origin {
         let files = files_below(&kept)?;
         let below = |file: &PathBuf| file.strip_prefix(&all).ok().map(Path::to_path_buf);
         Ok(files.iter().filter_map(below).collect())
-    }
-
-    /// From now on these files, and these patches of commits, are what the tree was made from.
-    pub fn replace(
-        &mut self,
-        files: &[(PathBuf, Vec<u8>)],
-        commits: &[(Commit, String)],
-    ) -> Result<()> {
-        // Whole before the old ones go: without them what the project edits would not be seen.
-        let [all, fresh, old] = [FILES, FRESH, OLD].map(|name| self.folder.join(name));
-        remove_dir(&fresh)?;
-        create_dir(&fresh)?;
-        for (path, content) in files {
-            write_whole(&fresh.join(path), content)?;
-        }
-        remove_dir(&old)?;
-        if all.exists() {
-            std::fs::rename(&all, &old).at("renaming to", &old)?;
-        }
-        std::fs::rename(&fresh, &all).at("renaming to", &all)?;
-        remove_dir(&old)?;
-        self.made.commits.clear();
-        // Whoever was left out has been told of.
-        self.made.carried.clear();
-        for (commit, patch) in commits {
-            self.remember(commit, patch);
-        }
-        self.write()
     }
 
     /// Keeps what is remembered.

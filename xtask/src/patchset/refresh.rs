@@ -14,10 +14,10 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{AtPath, Error, Result};
 use crate::kernel::tree::{KERNELS, OVERLAY};
-use crate::layout::{resolve, write_whole, Layout};
+use crate::layout::{resolve, Layout};
 use crate::patchset::base;
 use crate::patchset::commit::{self, Commit, Laid, Source};
-use crate::patchset::origin::Origin;
+use crate::patchset::origin::{Change, Origin};
 use crate::patchset::overlay::{self, Division};
 use crate::patchset::unseen;
 
@@ -67,6 +67,10 @@ pub fn compare(layout: &Layout, dir: &Path) -> Result<Changes> {
     let dir = resolve(dir)?;
     let doing = doing(&dir);
     let origin = Origin::of(&doing, &dir)?;
+    if origin.is_pending() {
+        return Err(Error::usage(doing, "a refresh from here was cut")
+            .hint("`cargo xtask patchset refresh`, not a dry run, finishes it first"));
+    }
     commit::refuse_unfinished(&doing, &dir)?;
     commit::refuse_detached(&doing, &dir)?;
     let source = Source::of(&dir, origin.has_overlay()?)?;
@@ -91,6 +95,7 @@ pub fn compare(layout: &Layout, dir: &Path) -> Result<Changes> {
         origin,
         changes: Changes::default(),
         conflicts: Vec::new(),
+        in_the_way: Vec::new(),
     };
     let laid = commit::overlay_files(&dir, &source)?;
     match source.has_overlay() {
@@ -99,6 +104,12 @@ pub fn compare(layout: &Layout, dir: &Path) -> Result<Changes> {
     }
     refresh.patches(&doing, commits)?;
     refresh.overlay(laid)?;
+    if !refresh.in_the_way.is_empty() {
+        let found = format!("in the way: {}", refresh.in_the_way.join(", "));
+        return Err(Error::usage(doing, found).hint(
+            "the tree knows nothing of what is there: move it away, or list it in the series",
+        ));
+    }
     if refresh.conflicts.is_empty() {
         return Ok(refresh.changes);
     }
@@ -114,21 +125,39 @@ pub fn compare(layout: &Layout, dir: &Path) -> Result<Changes> {
 
 /// Carries changes out; the tree is from then on one of what the project has.
 pub fn write(layout: &Layout, dir: &Path, changes: &Changes) -> Result<()> {
-    for (path, content) in &changes.written {
-        write_whole(&layout.root().join(path), content)?;
+    begin(layout, dir, changes)?;
+    finish(layout, dir).map(drop)
+}
+
+/// Writes down what is to be done, so that [`finish`] does it, now or when this was cut.
+pub fn begin(layout: &Layout, dir: &Path, changes: &Changes) -> Result<()> {
+    let change = Change {
+        written: &changes.written,
+        removed: &changes.removed,
+        files: &changes.files,
+        patches: &changes.patches,
+    };
+    Origin::of(&doing(dir), dir)?.begin(layout.root(), &change)
+}
+
+/// Finishes a refresh that was begun; whether one was.
+pub fn finish(layout: &Layout, dir: &Path) -> Result<bool> {
+    let dir = resolve(dir)?;
+    let mut origin = Origin::of(&doing(&dir), &dir)?;
+    match origin.is_pending() {
+        true => origin.finish(&doing(&dir), layout.root()).map(|()| true),
+        false => Ok(false),
     }
-    for path in &changes.removed {
-        let path = layout.root().join(path);
-        std::fs::remove_file(&path).at("removing", &path)?;
-    }
-    Origin::of(&doing(dir), dir)?.replace(&changes.files, &changes.patches)
 }
 
 struct Refresh<'a> {
     layout: &'a Layout,
     origin: Origin,
     changes: Changes,
+    /// What was edited on both sides.
     conflicts: Vec<String>,
+    /// Files of the project where others have to go.
+    in_the_way: Vec<String>,
 }
 
 impl Refresh<'_> {

@@ -140,7 +140,7 @@ fn what_is_no_file_of_the_overlay_is_left_out_or_refused() {
     };
     let link = src.join("link.rs");
     std::os::unix::fs::symlink("cr_main.rs", &link).unwrap();
-    refused("link.rs is no plain file");
+    refused("link.rs is not what the overlay has there");
     fs::remove_file(link).unwrap();
     let odd = src.join(OsStr::from_bytes(b"\xe9"));
     fs::create_dir(&odd).unwrap();
@@ -151,7 +151,7 @@ fn what_is_no_file_of_the_overlay_is_left_out_or_refused() {
     for target in ["src/cr_main.rs", "nowhere"] {
         fs::remove_file(&kconfig).unwrap();
         std::os::unix::fs::symlink(target, &kconfig).unwrap();
-        refused("Kconfig is no plain file");
+        refused("Kconfig is not what the overlay has there");
     }
 }
 

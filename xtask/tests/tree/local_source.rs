@@ -78,6 +78,20 @@ fn every_edit_of_a_tree_shows_in_its_state() {
         write(name, "1\n");
         assert_eq!(states.last(), Some(&state(root).unwrap()), "{name}");
     }
+    // A link is what it says, wherever it leads; a repository in it is looked into.
+    std::fs::create_dir(root.join("nested")).unwrap();
+    git_in(&root.join("nested"), &["init", "-q"]);
+    write(".git/info/exclude", "/*\n!/nested\n");
+    for text in ["1\n", "2\n"] {
+        write("nested/new.c", text);
+        states.push(state(root).unwrap());
+    }
+    for target in ["/nowhere", "link", "/usr"] {
+        let link = root.join("link");
+        let _ = std::fs::remove_file(&link);
+        std::os::unix::fs::symlink(target, &link).unwrap();
+        states.push(state(root).unwrap());
+    }
     let mut different = states.clone();
     different.sort();
     different.dedup();

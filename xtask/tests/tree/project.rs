@@ -275,6 +275,7 @@ impl Worked {
     }
 
     pub fn refresh(&self) -> xtask::error::Result<String> {
+        refresh::finish(&self.0.layout, &self.0.path("tree"))?;
         let changes = refresh::compare(&self.0.layout, &self.0.path("tree"))?;
         refresh::write(&self.0.layout, &self.0.path("tree"), &changes)?;
         Ok(changes.to_string())

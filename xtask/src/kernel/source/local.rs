@@ -5,6 +5,7 @@
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -130,17 +131,14 @@ pub fn state(dir: &Path) -> Result<String> {
     said.extend(diff.env("GIT_INDEX_FILE", &copy).read_bytes()?);
     const NEW: [&str; 4] = ["ls-files", "-z", "--others", "--exclude-standard"];
     let new = git(DOING, dir, NEW).read_bytes()?;
-    let mut all: Vec<PathBuf> = names(&new).map(PathBuf::from).collect();
-    // The rules of some trees ignore all that is new. Folders that are ignored as a whole are named as such.
-    let ignored = git(DOING, dir, NEW)
-        .args(["--ignored", "--directory"])
-        .read_bytes()?;
-    for name in names(&ignored) {
-        all.extend(written_below(dir, Path::new(name))?);
-    }
-    for name in all {
-        let path = dir.join(&name);
-        said.extend(name.into_os_string().into_encoded_bytes());
+    // The rules of some trees ignore all that is new.
+    let ignored = git(DOING, dir, NEW).args(["--ignored", "--directory"]);
+    let ignored = ignored.read_bytes()?;
+    // A folder that is ignored as a whole, or a repository of its own, is named as such.
+    let is_whole = |name: &&OsStr| name.as_encoded_bytes().ends_with(b"/");
+    for name in names(&new).filter(|name| !is_whole(name)) {
+        let path = dir.join(name);
+        said.extend(name.as_encoded_bytes());
         let meta = std::fs::symlink_metadata(&path).at("looking at", &path)?;
         if meta.is_symlink() {
             let target = std::fs::read_link(&path).at("reading", &path)?;
@@ -149,33 +147,37 @@ pub fn state(dir: &Path) -> Result<String> {
             said.extend(stamp::hash_file(&path)?.into_bytes());
         }
     }
+    for name in names(&new).filter(is_whole).chain(names(&ignored)) {
+        said.extend(seen_below(&dir.join(name)).into_bytes());
+    }
     Ok(stamp::hash_bytes(&said))
 }
 
-/// A file of a tree that git ignores, or all of a folder that it does, but for what a build makes or an editor leaves: folders
-/// called target, and those that a kernel is built in, are left out as a whole.
-fn written_below(dir: &Path, ignored: &Path) -> Result<Vec<PathBuf>> {
+/// What is seen of a file of a tree, or of all of a folder, by names, sizes and times: there may be much that is no part of
+/// a kernel. What builds make and editors leave is left out, and as a whole folders called target and those that a kernel is
+/// built in. What cannot be read is not seen.
+fn seen_below(path: &Path) -> String {
     let is_left = |path: &Path| {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         is_left_out(&name) || is_product(&name) || path.join(".config").exists()
     };
-    let mut files = Vec::new();
-    if is_left(&dir.join(ignored)) {
-        return Ok(files);
-    }
-    let below = walkdir::WalkDir::new(dir.join(ignored)).sort_by_file_name();
-    for entry in below
+    let below = walkdir::WalkDir::new(path)
+        .follow_root_links(false)
+        .sort_by_file_name();
+    let mut seen = String::new();
+    let entries = below
         .into_iter()
-        .filter_entry(|entry| !is_left(entry.path()))
+        .filter_entry(|entry| !is_left(entry.path()));
+    for entry in entries
+        .flatten()
+        .filter(|entry| !entry.file_type().is_dir())
     {
-        let entry = entry.map_err(|err| Error::lab(DOING, err.to_string()))?;
-        let path = entry.path().strip_prefix(dir).ok();
-        files.extend(
-            path.filter(|_| !entry.file_type().is_dir())
-                .map(Path::to_path_buf),
-        );
+        if let Ok(meta) = entry.metadata() {
+            let (size, time, part) = (meta.size(), meta.mtime(), meta.mtime_nsec());
+            seen.push_str(&format!("{:?} {size} {time} {part}\n", entry.path()));
+        }
     }
-    Ok(files)
+    seen
 }
 
 /// Whether a name is that of what builds make, editors and patch leave, or indexes of a source are called.

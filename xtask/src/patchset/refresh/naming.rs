@@ -16,6 +16,8 @@ const DIGITS: usize = 3;
 pub enum Patch<'a> {
     /// One of the tree.
     Tree {
+        /// Its place in the tree, from 0.
+        at: usize,
         /// Its name when the tree was made, if it is one of those.
         was: Option<&'a str>,
         /// What it does, in words that a name can have.
@@ -35,40 +37,79 @@ impl<'a> Patch<'a> {
     }
 }
 
-/// The patches of a tree, in order, and among them `others`, as `listed` has them: behind the one that it is listed
-/// behind; at the end, if none that the tree knows is listed behind it.
-pub fn merge<'a>(tree: Vec<Patch<'a>>, others: &[&'a str], listed: &[&str]) -> Vec<Patch<'a>> {
+/// Whether what both lists name stands in one order in them.
+pub fn is_same_order(one: &[&str], other: &[&str]) -> bool {
+    let both = |list: &[&'_ str], with: &[&str]| -> Vec<String> {
+        let names = list.iter().filter(|name| with.contains(name));
+        names.map(|name| name.to_string()).collect()
+    };
+    both(one, other) == both(other, one)
+}
+
+/// The series to come: the patches of a tree, and `others`. Where the tree left the order alone, it is that of the list, and
+/// what that does not name stands behind what it follows in the tree. Where the tree has another order, that counts; the
+/// others keep theirs, each behind the one that it is listed behind, or, with nothing of the tree's behind them, at the end.
+pub fn order<'a>(
+    tree: Vec<Patch<'a>>,
+    others: &[&'a str],
+    listed: &[&'a str],
+    in_order: bool,
+) -> Vec<Patch<'a>> {
+    let known: BTreeSet<&str> = tree.iter().filter_map(Patch::was).collect();
+    if in_order {
+        let find = |name: &&'a str| {
+            let of_tree = tree.iter().find(|patch| patch.was() == Some(name)).copied();
+            of_tree.or(others.contains(name).then_some(Patch::Other(name)))
+        };
+        let mut all: Vec<Patch<'a>> = listed.iter().filter_map(find).collect();
+        let mut at = 0;
+        for patch in tree {
+            let is_it = |other: &Patch<'_>| other.was().is_some() && other.was() == patch.was();
+            at = match all.iter().position(is_it) {
+                Some(place) => place + 1,
+                None => {
+                    // Behind the others that stand before the next of the tree's; what it stops short of stays behind it.
+                    let of_tree = |other: &Patch<'_>| matches!(other, Patch::Tree { .. });
+                    let next = all[at..].iter().position(of_tree);
+                    let place = at + next.unwrap_or(0);
+                    all.insert(place, patch);
+                    place + 1
+                }
+            };
+        }
+        return all;
+    }
     let mut all = tree;
-    let known: BTreeSet<&str> = all.iter().filter_map(Patch::was).collect();
+    let mut least = 0;
     for other in others {
         let place = listed.iter().position(|name| name == other);
         let (before, behind) = listed.split_at(place.unwrap_or(listed.len()));
         let is_last = !behind.iter().any(|name| known.contains(name));
-        let find = |name: &&str| all.iter().position(|patch| patch.was() == Some(name));
+        let find = |name: &&'a str| all.iter().position(|patch| patch.was() == Some(name));
         let at = match is_last {
             true => all.len(),
             false => before.iter().rev().find_map(find).map_or(0, |at| at + 1),
         };
+        let at = at.max(least);
         all.insert(at, Patch::Other(other));
+        least = at + 1;
     }
     all
 }
 
-/// A name for each patch of the series to come. `listed` is what the project's series names now. An error says what
+/// A name for each patch of the series to come. `in_order`: those that have one stand as they did. An error says what
 /// there is no room for.
-pub fn names(patches: &[Patch<'_>], listed: &[&str]) -> Result<Vec<String>, String> {
+pub fn names(patches: &[Patch<'_>], in_order: bool) -> Result<Vec<String>, String> {
     let known: Vec<&str> = patches.iter().filter_map(Patch::was).collect();
-    let in_order = {
-        let here = known.iter().filter(|name| listed.contains(name));
-        listed.iter().filter(|name| known.contains(name)).eq(here)
-    };
     if in_order && known.len() == patches.len() {
         return Ok(known.into_iter().map(str::to_string).collect());
     }
     let (places, place_of) = places(patches, in_order);
     let digits = known.iter().filter_map(|name| digits_of(name)).max();
     let digits = digits.unwrap_or(DIGITS);
-    let last = 10_u32.saturating_pow(digits as u32).saturating_sub(1);
+    let last = 10_u32
+        .saturating_pow(digits.max(DIGITS) as u32)
+        .saturating_sub(1);
     let numbers = number::assign(&places, last).map_err(|at| {
         let mut here = patches
             .iter()
@@ -82,7 +123,7 @@ pub fn names(patches: &[Patch<'_>], listed: &[&str]) -> Result<Vec<String>, Stri
             Some(name) => {
                 format!("there is no number left before {name}, which this tree does not have")
             }
-            None => format!("there is no number of {digits} digits left behind the last patch"),
+            None => format!("there is no number left up to {last}"),
         }
     })?;
     let mut names = Vec::new();
@@ -90,7 +131,7 @@ pub fn names(patches: &[Patch<'_>], listed: &[&str]) -> Result<Vec<String>, Stri
         let number = place.map(|place| numbers[place]);
         let kept = |name: &&str| number.is_none() || number_of(name) == number;
         let name = match (patch.was().filter(kept), number, patch) {
-            (None, Some(number), Patch::Tree { was, slug }) => {
+            (None, Some(number), Patch::Tree { was, slug, .. }) => {
                 let digits = was.and_then(digits_of).unwrap_or(digits);
                 format!("{number:0digits$}-{slug}.patch")
             }
@@ -119,10 +160,8 @@ fn places(patches: &[Patch<'_>], in_order: bool) -> (Vec<Place>, Vec<Option<usiz
         let number = number_of(was);
         let fixed = matches!(patch, Patch::Other(_));
         let is_new = patch.was().is_none();
-        let in_line = match fixed {
-            true => number > above_fixed && (!in_order || number > above),
-            false => !in_order || number > above || (number == above && before < was),
-        };
+        let goes_on = number > above || (number == above && before < was);
+        let in_line = (!in_order || goes_on) && (!fixed || number > above_fixed);
         match places.last_mut() {
             Some(place) if number.is_some() && place.number == number && before < was => {
                 place.fixed |= fixed;
@@ -173,12 +212,16 @@ mod tests {
     /// All names of the series to come, or what there is no room for: of known patches of a tree by their names and
     /// new ones by a slug, and others.
     fn all_named(patches: &[&str], listed: &[&str], others: &[&str]) -> Result<String, String> {
-        let of_tree = patches.iter().map(|text| Patch::Tree {
+        let of_tree = patches.iter().enumerate().map(|(at, text)| Patch::Tree {
+            at,
             was: text.contains('.').then_some(*text),
             slug: parts(text).map_or(*text, |(_, slug)| slug),
         });
-        let all = merge(of_tree.collect(), others, listed);
-        names(&all, listed).map(|names| names.join(" "))
+        let tree: Vec<Patch<'_>> = of_tree.collect();
+        let known: Vec<&str> = tree.iter().filter_map(Patch::was).collect();
+        let in_order = is_same_order(&known, listed);
+        let all = order(tree, others, listed, in_order);
+        names(&all, in_order).map(|names| names.join(" "))
     }
 
     /// The same of what is listed and all in the tree.
@@ -330,34 +373,48 @@ mod tests {
         // It is an end to making room, also in the middle.
         let listed = ["100-a.patch", "101-b.patch", "102-o.patch", "110-c.patch"];
         let tree = ["100-a.patch", "n", "101-b.patch", "110-c.patch"];
+        assert_eq!(of(&tree, &listed, &["102-o.patch"]), no_room("102-o.patch"));
+        let listed = ["001-a.patch", "002-o.patch"];
+        let none = of(&["001-a.patch", "n"], &listed, &["002-o.patch"]);
+        assert_eq!(none, no_room("002-o.patch"));
+        // The first of two with one number, and the tree ends there.
+        let listed = ["100-a.patch", "200-b.patch", "200-o.patch"];
         assert_eq!(
-            of(&tree, &listed, &["102-o.patch"]),
-            is("099-a.patch 100-n.patch 101-b.patch 102-o.patch 110-c.patch")
+            of(
+                &["100-a.patch", "200-b.patch", "n"],
+                &listed,
+                &["200-o.patch"]
+            ),
+            is("100-a.patch 133-b.patch 166-n.patch 200-o.patch")
         );
-        let none = of(
-            &["001-a.patch", "n"],
-            &["001-a.patch", "002-o.patch"],
-            &["002-o.patch"],
-        );
+        // In a tree with another order they keep theirs.
+        let listed = [
+            "100-a.patch",
+            "150-o.patch",
+            "200-b.patch",
+            "250-p.patch",
+            "300-c.patch",
+        ];
+        let tree = ["200-b.patch", "100-a.patch", "300-c.patch"];
         assert_eq!(
-            none,
-            Err(
-                "there is no number left before 002-o.patch, which this tree does not have"
-                    .to_string()
-            )
+            of(&tree, &listed, &["150-o.patch", "250-p.patch"]),
+            is("050-b.patch 100-a.patch 150-o.patch 250-p.patch 300-c.patch")
         );
-        let none = of(&["n"], &["999-o.patch", "999-p.patch"], &[]);
-        assert_eq!(none, is("010-n.patch"));
-        let none = of(
-            &["999-a.patch", "n"],
-            &["000-o.patch", "999-a.patch"],
-            &["000-o.patch"],
-        );
-        assert_eq!(none, is("000-o.patch 998-a.patch 999-n.patch"));
+    }
+
+    fn no_room(before: &str) -> Result<String, String> {
+        Err(format!(
+            "there is no number left before {before}, which this tree does not have"
+        ))
     }
 
     /// A patch that is listed: its number, whether the tree has it, and how many new ones stand behind it there.
     type Listed = (u32, bool, usize);
+
+    fn tree_patch(at: usize, was: Option<&str>) -> Patch<'_> {
+        let slug = was.and_then(parts).map_or("new", |(_, slug)| slug);
+        Patch::Tree { at, was, slug }
+    }
 
     fn listed_as(listed: &[Listed]) -> Vec<String> {
         let name = |(at, (number, ..)): (usize, &Listed)| {
@@ -374,30 +431,65 @@ mod tests {
         ) {
             let mut listed = listed;
             if is_sorted {
-                listed.sort();
+                listed.sort_by_key(|(number, ..)| *number);
             }
-            let all = listed_as(&listed);
-            let refs: Vec<&str> = all.iter().map(String::as_str).collect();
+            let named = listed_as(&listed);
+            let refs: Vec<&str> = named.iter().map(String::as_str).collect();
             let (mut tree, mut others) = (Vec::new(), Vec::new());
             for (at, (_, of_tree, new)) in listed.iter().enumerate() {
                 match of_tree {
-                    true => tree.push(Patch::Tree { was: Some(refs[at]), slug: parts(refs[at]).unwrap().1 }),
+                    true => tree.push(tree_patch(tree.len(), Some(refs[at]))),
                     false => others.push(refs[at]),
                 }
-                tree.extend((0..*new).map(|_| Patch::Tree { was: None, slug: "new" }));
+                for _ in 0..*new {
+                    tree.push(tree_patch(tree.len(), None));
+                }
             }
-            let merged = merge(tree, &others, &refs);
-            let order: Vec<&str> = merged.iter().filter_map(Patch::was).collect();
-            prop_assert_eq!(&order, &refs);
+            let all = order(tree.clone(), &others, &refs, true);
+            let known: Vec<&str> = all.iter().filter_map(Patch::was).collect();
+            prop_assert_eq!(&known, &refs);
+            let of_tree = |patch: &&Patch<'_>| matches!(patch, Patch::Tree { .. });
+            let left: Vec<Patch<'_>> = all.iter().filter(of_tree).copied().collect();
+            prop_assert_eq!(&left, &tree);
             // Two new ones may get one number where it is not the numbers that make the order.
-            let Ok(names) = names(&merged, &refs) else { return Ok(()) };
-            for (patch, name) in merged.iter().zip(&names) {
+            let Ok(names) = names(&all, true) else { return Ok(()) };
+            for (patch, name) in all.iter().zip(&names) {
                 if let Patch::Other(other) = patch {
                     prop_assert_eq!(other, name);
                 }
             }
             if is_sorted {
-                prop_assert!(names.is_sorted(), "{names:?} of {all:?}");
+                prop_assert!(names.is_sorted(), "{names:?} of {refs:?}");
+            }
+        }
+
+        #[test]
+        fn others_keep_their_order_whatever_the_trees_is(
+            of_tree in prop::collection::vec(any::<bool>(), 1..9),
+            shift in 0usize..9,
+        ) {
+            let listed: Vec<Listed> = of_tree.iter().enumerate().map(|(at, of_tree)| (10 * at as u32, *of_tree, 0)).collect();
+            let named = listed_as(&listed);
+            let refs: Vec<&str> = named.iter().map(String::as_str).collect();
+            let (mut tree, mut others) = (Vec::new(), Vec::new());
+            for (name, of_tree) in refs.iter().zip(&of_tree) {
+                match of_tree {
+                    true => tree.push(tree_patch(tree.len(), Some(name))),
+                    false => others.push(*name),
+                }
+            }
+            let middle = shift.min(tree.len());
+            tree.rotate_left(middle);
+            let all = order(tree.clone(), &others, &refs, false);
+            let left = |wanted: bool| -> Vec<Patch<'_>> {
+                let is_wanted = |patch: &&Patch<'_>| matches!(patch, Patch::Tree { .. }) == wanted;
+                all.iter().filter(is_wanted).copied().collect()
+            };
+            prop_assert_eq!(left(true), tree);
+            let others: Vec<Patch<'_>> = others.iter().map(|name| Patch::Other(name)).collect();
+            prop_assert_eq!(left(false), others);
+            if let Ok(names) = names(&all, false) {
+                prop_assert!(names.is_sorted(), "{names:?}");
             }
         }
     }

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! A refresh that is being carried out. It is written down whole before the first file of the project changes, so that
+//! one that is cut can be finished, and is not taken for what the project has edited.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::{Made, Origin, FILES, FRESH, OLD};
+use crate::error::{AtPath, Error, Result};
+use crate::layout::{create_dir, read_text, remove_dir, write_whole};
+use crate::patchset::commit::Commit;
+use crate::stamp::hash_file;
+
+/// In the tree's folder: what is to be done, and the files that the project is to have.
+const PENDING: &str = "refresh.json";
+const NEXT: &str = "refresh.files";
+
+/// What is to be done.
+#[derive(Debug, Serialize, Deserialize)]
+struct Pending {
+    /// Files of the project that come, change or go, each with a hash of what it held before.
+    before: BTreeMap<PathBuf, Option<String>>,
+    /// What is written down of the tree afterwards.
+    made: Made,
+}
+
+/// What a refresh changes.
+pub struct Change<'a> {
+    /// New content by path in the project.
+    pub written: &'a [(PathBuf, Vec<u8>)],
+    /// Files that go.
+    pub removed: &'a [PathBuf],
+    /// All files that the tree is made from afterwards.
+    pub files: &'a [(PathBuf, Vec<u8>)],
+    /// The commits that are patches, each with the name of its patch.
+    pub patches: &'a [(Commit, String)],
+}
+
+impl Origin {
+    /// Writes a change down, which [`Origin::finish`] carries out.
+    pub fn begin(&self, root: &Path, change: &Change<'_>) -> Result<()> {
+        let mut before = BTreeMap::new();
+        let paths = change.written.iter().map(|(path, _)| path);
+        for path in paths.chain(change.removed) {
+            before.insert(path.clone(), hash_of(&root.join(path))?);
+        }
+        let mut after = Origin {
+            folder: self.folder.clone(),
+            made: self.made.clone(),
+        };
+        after.made.commits.clear();
+        // Whoever was left out has been told of.
+        after.made.carried.clear();
+        for (commit, patch) in change.patches {
+            after.remember(commit, patch);
+        }
+        let pending = Pending {
+            before,
+            made: after.made,
+        };
+        for (folder, files) in [(FRESH, change.files), (NEXT, change.written)] {
+            let folder = self.folder.join(folder);
+            remove_dir(&folder)?;
+            create_dir(&folder)?;
+            for (path, content) in files {
+                write_whole(&folder.join(path), content)?;
+            }
+        }
+        let text = serde_json::to_string_pretty(&pending)
+            .map_err(|err| Error::lab("writing a refresh down", err.to_string()))?;
+        write_whole(&self.folder.join(PENDING), text.as_bytes())
+    }
+
+    /// Whether a refresh was begun and not finished.
+    pub fn is_pending(&self) -> bool {
+        self.folder.join(PENDING).is_file()
+    }
+
+    /// Carries out what was begun, or the rest of it: the tree is from then on one of what the project has.
+    pub fn finish(&mut self, doing: &str, root: &Path) -> Result<()> {
+        let path = self.folder.join(PENDING);
+        let pending: Pending = serde_json::from_str(&read_text(&path)?)
+            .map_err(|err| Error::lab(format!("reading {}", path.display()), err.to_string()))?;
+        let next = self.folder.join(NEXT);
+        for (path, before) in &pending.before {
+            let now = hash_of(&root.join(path))?;
+            if now != *before && now != hash_of(&next.join(path))? {
+                return Err(Error::usage(
+                    doing,
+                    format!("{} was edited since a refresh was cut", path.display()),
+                )
+                .hint(format!(
+                    "what that would have written is in {}; put the file back, or remove {} to give that refresh up",
+                    next.display(),
+                    self.folder.join(PENDING).display()
+                )));
+            }
+        }
+        for path in pending.before.keys() {
+            let (from, to) = (next.join(path), root.join(path));
+            if from.is_file() {
+                write_whole(&to, &std::fs::read(&from).at("reading", &from)?)?;
+            } else if to.is_file() {
+                std::fs::remove_file(&to).at("removing", &to)?;
+            }
+        }
+        let [all, fresh, old] = [FILES, FRESH, OLD].map(|name| self.folder.join(name));
+        if fresh.exists() {
+            remove_dir(&old)?;
+            if all.exists() {
+                std::fs::rename(&all, &old).at("renaming to", &old)?;
+            }
+            std::fs::rename(&fresh, &all).at("renaming to", &all)?;
+        }
+        remove_dir(&old)?;
+        self.made = pending.made;
+        self.write()?;
+        std::fs::remove_file(&path).at("removing", &path)?;
+        remove_dir(&next)
+    }
+}
+
+/// A hash of a file, if it is there.
+fn hash_of(path: &Path) -> Result<Option<String>> {
+    match path.is_file() {
+        true => hash_file(path).map(Some),
+        false => Ok(None),
+    }
+}
