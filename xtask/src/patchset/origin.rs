@@ -138,8 +138,8 @@ impl Origin {
             ));
         }
         // Cut between the two renamings of `finish`.
-        let (all, fresh) = (folder.join(FILES), folder.join(FRESH));
-        if !all.exists() && fresh.exists() {
+        let [all, fresh, old] = [FILES, FRESH, OLD].map(|name| folder.join(name));
+        if !all.exists() && old.exists() && fresh.exists() {
             std::fs::rename(&fresh, &all).at("renaming to", &all)?;
         }
         let made = serde_json::from_str(&read_text(&folder.join(MADE))?)

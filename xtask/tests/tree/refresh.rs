@@ -7,7 +7,7 @@ use std::fs;
 use xtask::error::Kind;
 use xtask::patchset::{new, refresh};
 
-use crate::project::{write, Worked, DIVISION, PATCH, SECOND};
+use crate::project::{files, write, Worked, DIVISION, PATCH, SECOND};
 
 #[test]
 fn what_was_not_edited_keeps_every_byte() {
@@ -291,27 +291,37 @@ fn who_makes_room_does_not_get_over_what_lies_there() {
 }
 
 #[test]
-fn what_the_project_takes_out_or_renames_does_not_come_back_by_another_number() {
-    let Some(worked) = dense() else { return };
-    let path = |name: &str| worked.0.path("kernel-patches").join(name);
-    fs::remove_file(path("101-exit.patch")).unwrap();
-    write(&path("series"), "100-fork.patch\n");
-    worked.refresh().unwrap();
-    assert_eq!(
-        worked.text("kernel-patches/series"),
-        "100-fork.patch\n110-all.patch\n"
-    );
-    assert!(!path("101-exit.patch").exists());
-    let Some(worked) = dense() else { return };
-    let path = |name: &str| worked.0.path("kernel-patches").join(name);
-    fs::rename(path("101-exit.patch"), path("300-exit.patch")).unwrap();
-    write(&path("series"), "100-fork.patch\n300-exit.patch\n");
-    worked.refresh().unwrap();
-    assert_eq!(
-        worked.text("kernel-patches/series"),
-        "100-fork.patch\n200-all.patch\n300-exit.patch\n"
-    );
-    same_tree(&worked);
+fn which_patches_there_are_is_one_sides_to_change() {
+    let lists = [
+        ("100-fork.patch\n", "101-exit.patch is gone"),
+        ("100-fork.patch\n300-exit.patch\n", "101-exit.patch is gone"),
+        (
+            "100-fork.patch\n# 101-exit.patch\n",
+            "101-exit.patch is not listed",
+        ),
+        ("101-exit.patch\n100-fork.patch\n", "their order"),
+    ];
+    for (list, why) in lists {
+        let Some(worked) = dense() else { return };
+        let path = |name: &str| worked.0.path("kernel-patches").join(name);
+        if list.contains("300") {
+            fs::rename(path("101-exit.patch"), path("300-exit.patch")).unwrap();
+        } else if !list.contains("101") {
+            fs::remove_file(path("101-exit.patch")).unwrap();
+        }
+        write(&path("series"), list);
+        let before = files(&worked.0.path("kernel-patches"));
+        let refused = |what: &str| {
+            let found = worked.refresh().unwrap_err().to_string();
+            let words = format!("in the project ({why}) and in the tree ({what})");
+            assert!(found.contains(&words), "expected {words}, found {found}");
+        };
+        refused("\"kbuild: all\" is new");
+        // In its place the second one goes.
+        worked.git(&["reset", "-q", "--hard", "HEAD~2"]);
+        refused("101-exit.patch is gone");
+        assert_eq!(files(&worked.0.path("kernel-patches")), before);
+    }
 }
 
 #[test]
@@ -549,26 +559,6 @@ fn what_is_picked_from_another_tree_of_the_series_is_that_patch() {
 }
 
 #[test]
-fn what_the_project_renames_is_still_what_others_stand_behind() {
-    let Some(worked) = Worked::new() else { return };
-    worked.edit("kernel/exit.c", "exit\nrestart\nagain\n");
-    worked.git(&["commit", "-q", "-m", "exit: again\n\nWhy."]);
-    let path = |name: &str| worked.0.path("kernel-patches").join(name);
-    fs::rename(path("200-exit.patch"), path("300-exit.patch")).unwrap();
-    write(&path("series"), "# order\n100-fork.patch\n300-exit.patch\n");
-    worked.refresh().unwrap();
-    assert_eq!(
-        worked.text("kernel-patches/series"),
-        "# order\n100-fork.patch\n300-exit.patch\n310-again.patch\n"
-    );
-    same_tree(&worked);
-    assert!(worked
-        .refresh()
-        .unwrap()
-        .starts_with("0 to write, 0 to remove, "));
-}
-
-#[test]
 fn the_projects_edits_of_the_list_stay() {
     for list in [
         "# order\n200-exit.patch\n100-fork.patch\n",
@@ -577,9 +567,22 @@ fn the_projects_edits_of_the_list_stay() {
     ] {
         let Some(worked) = Worked::new() else { return };
         write(&worked.0.path("kernel-patches/series"), list);
+        for _ in 0..2 {
+            let said = worked.refresh().unwrap();
+            assert!(said.starts_with("0 to write, 0 to remove, "), "{said}");
+            assert_eq!(worked.text("kernel-patches/series"), list);
+        }
+        // What the patches say is the tree's to change.
+        worked.edit("kernel/exit.c", "exit\nrestart\nagain\n");
+        worked.git(&["commit", "-q", "--amend", "--no-edit"]);
         let said = worked.refresh().unwrap();
-        assert!(said.starts_with("0 to write, 0 to remove, "), "{said}");
+        let written = "write kernel-patches/200-exit.patch\n1 to write, 0 to remove";
+        assert!(said.starts_with(written), "{said}");
         assert_eq!(worked.text("kernel-patches/series"), list);
+        assert!(worked
+            .refresh()
+            .unwrap()
+            .starts_with("0 to write, 0 to remove, "));
     }
     // Both cannot say in which order.
     let three = [
@@ -590,16 +593,12 @@ fn the_projects_edits_of_the_list_stay() {
     let Some(worked) = series_of(&three, None) else {
         return;
     };
-    write(
-        &worked.0.path("kernel-patches/series"),
-        "100-fork.patch\n300-mk.patch\n200-exit.patch\n",
-    );
+    let list = "100-fork.patch\n300-mk.patch\n200-exit.patch\n";
+    write(&worked.0.path("kernel-patches/series"), list);
     reorder(&worked, &["y", "x", "m"]);
     let found = worked.refresh().unwrap_err().to_string();
-    assert!(
-        found.contains("in the project since: kernel-patches/series (the order)"),
-        "{found}"
-    );
+    let words = "in the project (their order) and in the tree (their order)";
+    assert!(found.contains(words), "{found}");
 }
 
 #[test]
@@ -651,7 +650,9 @@ fn a_second_refresh_knows_the_first() {
 fn a_refresh_that_was_cut_at_its_end_loses_nothing() {
     let Some(worked) = Worked::new() else { return };
     let kept = worked.0.path("tree/.git/restart-lab");
+    // Between the two renamings; the project was written before.
     fs::rename(kept.join("files"), kept.join("files.new")).unwrap();
+    fs::create_dir(kept.join("files.old")).unwrap();
     assert_eq!(
         worked.refresh().unwrap(),
         "0 to write, 0 to remove, 8 as they were"
@@ -661,7 +662,6 @@ fn a_refresh_that_was_cut_at_its_end_loses_nothing() {
         &kept.join("files.new/kernel-patches/100-fork.patch"),
         "half",
     );
-    fs::create_dir(kept.join("files.old")).unwrap();
     worked.edit("kernel/checkpoint/cr_main.rs", "edited");
     worked.git(&["commit", "-q", "-m", "checkpoint: edit"]);
     worked.refresh().unwrap();
@@ -769,17 +769,14 @@ fn what_the_project_alone_takes_out_stays_out() {
     write(&worked.0.path(series), "# order\n300-exit.patch\n");
     let said = worked.refresh().unwrap();
     assert!(said.starts_with("0 to write, 0 to remove"), "{said}");
-    worked.edit("kernel/fork.c", "zero\none\nrestart\ntwo\n");
-    worked.git(&["commit", "-q", "-m", "fork: zero"]);
-    worked.refresh().unwrap();
-    let listed = worked.text(series);
-    assert_eq!(listed, "# order\n300-exit.patch\n310-zero.patch\n");
-    for name in listed.lines().skip(1) {
-        assert!(
-            worked.0.path("kernel-patches").join(name).is_file(),
-            "{name}"
-        );
-    }
+    // Nor by an edit of it.
+    let list = worked.text(series);
+    worked.edit("kernel/exit.c", "exit\nrestart\nagain\n");
+    worked.git(&["commit", "-q", "--amend", "--no-edit"]);
+    let found = worked.refresh().unwrap_err().to_string();
+    let words = "in the project since: kernel-patches/200-exit.patch";
+    assert!(found.contains(words), "{found}");
+    assert_eq!(worked.text(series), list);
 }
 
 #[test]

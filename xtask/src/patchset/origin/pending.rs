@@ -12,7 +12,7 @@ use super::{Made, Origin, FILES, FRESH, OLD};
 use crate::error::{AtPath, Error, Result};
 use crate::layout::{create_dir, read_text, remove_dir, write_whole};
 use crate::patchset::commit::Commit;
-use crate::stamp::hash_file;
+use crate::stamp::{hash_bytes, hash_file};
 
 /// In the tree's folder: what is to be done, and the files that the project is to have.
 const PENDING: &str = "refresh.json";
@@ -21,8 +21,11 @@ const NEXT: &str = "refresh.files";
 /// What is to be done.
 #[derive(Debug, Serialize, Deserialize)]
 struct Pending {
-    /// Files of the project that come, change or go, each with a hash of what it held before.
-    before: BTreeMap<PathBuf, Option<String>>,
+    /// The project's folder.
+    root: PathBuf,
+    /// Files of the project that come, change or go, each with hashes of what it held before and is to hold: none where
+    /// there was or is to be none.
+    files: BTreeMap<PathBuf, (Option<String>, Option<String>)>,
     /// What is written down of the tree afterwards.
     made: Made,
 }
@@ -42,10 +45,18 @@ pub struct Change<'a> {
 impl Origin {
     /// Writes a change down, which [`Origin::finish`] carries out.
     pub fn begin(&self, root: &Path, change: &Change<'_>) -> Result<()> {
-        let mut before = BTreeMap::new();
-        let paths = change.written.iter().map(|(path, _)| path);
-        for path in paths.chain(change.removed) {
-            before.insert(path.clone(), hash_of(&root.join(path))?);
+        let mut all = BTreeMap::new();
+        let written = change
+            .written
+            .iter()
+            .map(|(path, content)| (path, Some(hash_bytes(content))));
+        let removed = change.removed.iter().map(|path| (path, None));
+        for (path, after) in written.chain(removed) {
+            let files = (hash_of(&root.join(path))?, after);
+            if all.insert(path.clone(), files).is_some() {
+                let found = format!("{} would change twice", path.display());
+                return Err(Error::lab("writing a refresh down", found));
+            }
         }
         let mut after = Origin {
             folder: self.folder.clone(),
@@ -58,7 +69,8 @@ impl Origin {
             after.remember(commit, patch);
         }
         let pending = Pending {
-            before,
+            root: root.to_path_buf(),
+            files: all,
             made: after.made,
         };
         for (folder, files) in [(FRESH, change.files), (NEXT, change.written)] {
@@ -84,24 +96,29 @@ impl Origin {
         let path = self.folder.join(PENDING);
         let pending: Pending = serde_json::from_str(&read_text(&path)?)
             .map_err(|err| Error::lab(format!("reading {}", path.display()), err.to_string()))?;
+        if pending.root != root {
+            let found = format!("a refresh to {} was cut", pending.root.display());
+            return Err(Error::usage(doing, found).hint("run it there: it finishes that one first"));
+        }
         let next = self.folder.join(NEXT);
-        for (path, before) in &pending.before {
-            let now = hash_of(&root.join(path))?;
-            if now != *before && now != hash_of(&next.join(path))? {
-                return Err(Error::usage(
-                    doing,
-                    format!("{} was edited since a refresh was cut", path.display()),
-                )
-                .hint(format!(
-                    "what that would have written is in {}; put the file back, or remove {} to give that refresh up",
-                    next.display(),
-                    self.folder.join(PENDING).display()
+        for (path, (before, after)) in &pending.files {
+            let (now, made) = (hash_of(&root.join(path))?, hash_of(&next.join(path))?);
+            if now != *before && now != *after {
+                let found = format!("{} was edited since a refresh was cut", path.display());
+                return Err(Error::usage(doing, found).hint(format!(
+                    "put it back as it was; what that refresh would write is in {}",
+                    next.display()
                 )));
             }
+            if made != *after {
+                let found = format!("{} is damaged", next.join(path).display());
+                return Err(Error::lab(doing, found)
+                    .hint("git has the commits: make a new tree, and cherry-pick them"));
+            }
         }
-        for path in pending.before.keys() {
+        for (path, (_, after)) in &pending.files {
             let (from, to) = (next.join(path), root.join(path));
-            if from.is_file() {
+            if after.is_some() {
                 write_whole(&to, &std::fs::read(&from).at("reading", &from)?)?;
             } else if to.is_file() {
                 std::fs::remove_file(&to).at("removing", &to)?;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The series out of a tree's commits. A patch is known by its commit, whatever it is called: its name may be another in
-//! the project by now, and it may get another by its place. First it is settled what each says and where it stands, then
-//! what it is called, then which files that makes.
+//! The series out of a tree's commits. First it is settled what each patch says, then where it stands, then what it is
+//! called, then which files that makes. Which patches there are and in which order is one side's to change: where the
+//! project has changed it the tree may change what patches say, and no more.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -19,7 +19,7 @@ use crate::patchset::origin::SERIES;
 /// A patch of the refreshed series.
 struct Refreshed {
     commit: Commit,
-    /// Its name in the project, if it is one that was there before.
+    /// Its name, if it is one that was there before.
     was: Option<String>,
     /// What it is called by, without number and ending.
     slug: String,
@@ -27,8 +27,6 @@ struct Refreshed {
     content: Vec<u8>,
     /// The same but for what the project alone has edited: what later edits of it are told by.
     known: Vec<u8>,
-    /// Whether the project has it, but no more in its list.
-    is_unlisted: bool,
 }
 
 /// The series as the project has it.
@@ -39,25 +37,45 @@ struct Present {
     text: String,
     /// The patches that it names, each once.
     listed: Vec<String>,
-    /// And named when the tree was made or refreshed last; none of a tree of before that was kept.
-    before: Option<Vec<String>>,
-    /// Patches that the tree was made from, each with its name now: `None` if the project has taken it out.
-    now: BTreeMap<String, Option<String>>,
+    /// The patches that the tree was made from, or refreshed to.
+    known: Vec<String>,
+    /// What the project has changed since of which there are and in which order, in words.
+    changed: Vec<String>,
 }
 
 impl Refresh<'_> {
     /// Makes patches of the commits that are some, and the list of all.
     pub(super) fn patches(&mut self, doing: &str, commits: Vec<Commit>) -> Result<()> {
         let present = self.present_series()?;
-        let refreshed = self.refreshed(&present, commits)?;
+        let patches = self.refreshed(&present, commits)?;
         if !self.conflicts.is_empty() {
             return Ok(());
         }
-        let (patches, unlisted): (Vec<_>, Vec<_>) =
-            refreshed.into_iter().partition(|patch| !patch.is_unlisted);
-        let others = self.others(&present, &patches);
+        if !present.changed.is_empty() {
+            if let Some(what) = self.changed_in_tree(&present, &patches)? {
+                let found = format!(
+                    "the series is another one in the project ({}) and in the tree ({what})",
+                    present.changed.join(", ")
+                );
+                return Err(Error::usage(doing, found).hint(
+                    "make a tree of the project's by `cargo xtask patchset apply --to`, and do there what was done here: \
+                     git fetch and git cherry-pick",
+                ));
+            }
+            return self.contents(&present, patches);
+        }
         let listed: Vec<&str> = present.listed.iter().map(String::as_str).collect();
-        let in_order = self.is_in_order(&present, &patches);
+        let tree: Vec<&str> = patches
+            .iter()
+            .filter_map(|patch| patch.was.as_deref())
+            .collect();
+        let carried: Vec<&str> = self.origin.carried().iter().map(String::as_str).collect();
+        let in_order = [&listed, &carried]
+            .iter()
+            .all(|list| naming::is_same_order(&tree, list));
+        let is_other =
+            |name: &&str| !tree.contains(name) && !present.known.iter().any(|known| known == name);
+        let others: Vec<&str> = listed.iter().copied().filter(is_other).collect();
         let of_tree = patches.iter().enumerate().map(|(at, patch)| Patch::Tree {
             at,
             was: patch.was.as_deref(),
@@ -76,16 +94,11 @@ impl Refresh<'_> {
                 name_of[*at].clone_from(name);
             }
         }
-        let unlisted = unlisted.into_iter().map(|patch| {
-            let name = patch.was.clone().unwrap_or_default();
-            (patch, name)
-        });
-        let called: Vec<(Refreshed, String)> =
-            patches.into_iter().zip(name_of).chain(unlisted).collect();
-        let renamed: BTreeMap<String, String> = called
+        let called: Vec<(Refreshed, String)> = patches.into_iter().zip(name_of).collect();
+        let renamed = called
             .iter()
-            .filter_map(|(patch, name)| Some((patch.was.clone()?, name.clone())))
-            .collect();
+            .filter_map(|(patch, name)| Some((patch.was.clone()?, name.clone())));
+        let renamed: BTreeMap<String, String> = renamed.collect();
         self.files(&present, called)?;
         self.series(&present, &names, &renamed);
         match self.origin.base() {
@@ -111,35 +124,38 @@ impl Refresh<'_> {
                 listed.push(name.to_string());
             }
         }
-        let before = self.origin.text(&folder.join(SERIES))?;
-        let before = before.map(|text| String::from_utf8_lossy(&text).into_owned());
-        let mut now = BTreeMap::new();
         let known = self.origin.patches()?;
+        let before = self.origin.text(&folder.join(SERIES))?;
+        // Of trees of before it was kept the project's order counts as unchanged.
+        let before = before.map_or_else(
+            || text.clone(),
+            |text| String::from_utf8_lossy(&text).into_owned(),
+        );
+        let before: Vec<&str> = list::names(&before)
+            .filter(|name| known.iter().any(|known| known == name))
+            .collect();
+        let now: Vec<&str> = listed.iter().map(String::as_str).collect();
+        let mut changed = Vec::new();
         for name in &known {
-            let then = self.origin.text(&folder.join(name))?;
-            let mut found = None;
-            if self.present(&folder.join(name))?.is_some() {
-                found = Some(name.clone());
-            } else {
-                // What the project has renamed is told by what it says.
-                for other in listed.iter().filter(|other| !known.contains(other)) {
-                    if found.is_none() && self.present(&folder.join(other))? == then {
-                        found = Some(other.clone());
-                    }
-                }
+            if self.present(&folder.join(name))?.is_none() {
+                changed.push(format!("{name} is gone"));
+            } else if before.contains(&name.as_str()) && !listed.contains(name) {
+                changed.push(format!("{name} is not listed"));
             }
-            now.insert(name.clone(), found);
+        }
+        if !naming::is_same_order(&before, &now) {
+            changed.push("their order".to_string());
         }
         Ok(Present {
-            before: before.map(|text| list::names(&text).map(str::to_string).collect()),
             folder,
             text,
             listed,
-            now,
+            known,
+            changed,
         })
     }
 
-    /// What each commit makes of its patch, with what the project has made of it. What the project has taken out stays out.
+    /// What each commit makes of its patch, with what the project has made of it.
     fn refreshed(&mut self, present: &Present, commits: Vec<Commit>) -> Result<Vec<Refreshed>> {
         let mut refreshed: Vec<Refreshed> = Vec::new();
         let mut taken = BTreeSet::new();
@@ -148,28 +164,15 @@ impl Refresh<'_> {
             let known = self.origin.patch_of(&commit, is_listed);
             // Of a commit that was split in two the first keeps the name.
             let known = known.filter(|(name, _)| taken.insert(name.to_string()));
-            let known = known.map(|(name, same)| (name.to_string(), same));
-            let Some((name, same)) = known else {
-                let text = commit.text().into_bytes();
-                refreshed.push(Refreshed {
-                    slug: commit.slug(),
-                    was: None,
-                    content: text.clone(),
-                    known: text,
-                    is_unlisted: false,
-                    commit,
-                });
-                continue;
+            let (was, same) = match known {
+                Some((name, same)) => (Some(name.to_string()), same),
+                None => (self.picked(present, &taken, &commit)?, false),
             };
-            let then = self.origin.text(&present.folder.join(&name))?;
-            let now = present
-                .now
-                .get(&name)
-                .cloned()
-                .unwrap_or(Some(name.clone()));
-            let has = match &now {
-                Some(now) => self.present(&present.folder.join(now))?,
-                None => None,
+            taken.extend(was.clone());
+            let path = was.as_ref().map(|name| present.folder.join(name));
+            let (then, has) = match &path {
+                Some(path) => (self.origin.text(path)?, self.present(path)?),
+                None => (None, None),
             };
             let text = match &then {
                 Some(then) if same => then.clone(),
@@ -180,28 +183,19 @@ impl Refresh<'_> {
                 // Of another tree of the same series: it says what the project has, or it is to be looked at.
                 (None, Some(has)) if is_alike(&text, &has) => (has.clone(), has),
                 (Some(then), Some(has)) if then == text => (has, then),
+                (Some(then), None) if then == text => (then.clone(), then),
                 (_, Some(has)) if has == text => (has, text),
                 (Some(then), Some(has)) if then == has => (text.clone(), text),
-                (Some(then), None) if then == text => {
-                    self.changes.files.push((present.folder.join(&name), then));
-                    self.changes.patches.push((commit, name));
-                    continue;
-                }
                 _ => {
-                    let path = present.folder.join(now.unwrap_or(name));
+                    let path = path.unwrap_or_default();
                     self.conflicts.push(path.display().to_string());
                     continue;
                 }
             };
-            let was = now.unwrap_or(name);
-            let slug =
-                naming::parts(&was).map_or_else(|| commit.slug(), |(_, slug)| slug.to_string());
-            let before = present.before.as_ref();
-            let was_listed = before.is_some_and(|before| before.contains(&was));
+            let of_name = was.as_deref().and_then(naming::parts);
             refreshed.push(Refreshed {
-                is_unlisted: was_listed && !is_listed(&was),
-                was: Some(was),
-                slug,
+                slug: of_name.map_or_else(|| commit.slug(), |(_, slug)| slug.to_string()),
+                was,
                 content,
                 known,
                 commit,
@@ -211,36 +205,72 @@ impl Refresh<'_> {
         Ok(refreshed)
     }
 
-    /// Whether the tree has the patches in the order in which they were listed. Both sides' orders cannot count.
-    fn is_in_order(&mut self, present: &Present, patches: &[Refreshed]) -> bool {
+    /// The patch of the project's that a commit without a name was picked from, in another tree.
+    fn picked(
+        &self,
+        present: &Present,
+        taken: &BTreeSet<String>,
+        commit: &Commit,
+    ) -> Result<Option<String>> {
+        let text = commit.text().into_bytes();
+        let is_free = |name: &&String| !present.known.contains(name) && !taken.contains(*name);
+        for name in present.listed.iter().filter(is_free) {
+            let has = self.present(&present.folder.join(name))?;
+            if has.is_some_and(|has| is_alike(&text, &has)) {
+                return Ok(Some(name.clone()));
+            }
+        }
+        Ok(None)
+    }
+
+    /// What the tree has changed of which patches there are and in which order, in words.
+    fn changed_in_tree(&self, present: &Present, patches: &[Refreshed]) -> Result<Option<String>> {
         let tree: Vec<&str> = patches
             .iter()
             .filter_map(|patch| patch.was.as_deref())
             .collect();
-        let listed: Vec<&str> = present.listed.iter().map(String::as_str).collect();
-        let before: Vec<&str> = match &present.before {
-            Some(before) => before
-                .iter()
-                .map(|name| {
-                    present
-                        .now
-                        .get(name)
-                        .and_then(Option::as_deref)
-                        .unwrap_or(name)
-                })
-                .collect(),
-            None => listed.clone(),
-        };
-        let in_order = naming::is_same_order(&tree, &before);
-        if !in_order
-            && !naming::is_same_order(&listed, &before)
-            && !naming::is_same_order(&tree, &listed)
-        {
-            let path = present.folder.join(SERIES);
-            self.conflicts
-                .push(format!("{} (the order)", path.display()));
+        let new = patches.iter().find(|patch| patch.was.is_none());
+        let gone = present
+            .known
+            .iter()
+            .find(|known| !tree.contains(&known.as_str()));
+        let before = self.origin.text(&present.folder.join(SERIES))?;
+        let before = before.map(|text| String::from_utf8_lossy(&text).into_owned());
+        let before: Vec<&str> = before.iter().flat_map(|text| list::names(text)).collect();
+        Ok(match (new, gone) {
+            _ if !self.origin.carried().is_empty() => Some("it was carried here".to_string()),
+            (Some(patch), _) => {
+                let subject = patch.commit.message().lines().next().unwrap_or_default();
+                Some(format!("\"{subject}\" is new"))
+            }
+            (None, Some(name)) => Some(format!("{name} is gone")),
+            (None, None) if !naming::is_same_order(&tree, &before) => {
+                Some("their order".to_string())
+            }
+            (None, None) => None,
+        })
+    }
+
+    /// What patches say that stand and are called as the project has it by now. What it has taken out stays out.
+    fn contents(&mut self, present: &Present, patches: Vec<Refreshed>) -> Result<()> {
+        for patch in patches {
+            let name = patch.was.unwrap_or_default();
+            let path = present.folder.join(&name);
+            let there = self.present(&path)?;
+            self.changes.files.push((path.clone(), patch.known));
+            self.changes.patches.push((patch.commit, name));
+            if there.as_ref() == Some(&patch.content) {
+                self.changes.same += 1;
+            } else if there.is_some() {
+                self.changes.written.push((path, patch.content));
+            }
         }
-        in_order || naming::is_same_order(&tree, &listed)
+        let path = present.folder.join(SERIES);
+        let before = self.origin.text(&path)?;
+        let before = before.unwrap_or_else(|| present.text.clone().into_bytes());
+        self.changes.files.push((path, before));
+        self.changes.same += 1;
+        Ok(())
     }
 
     /// Notes what was to be carried to this source and is not among the tree's patches.
@@ -253,50 +283,31 @@ impl Refresh<'_> {
         self.changes.notes.extend(notes);
     }
 
-    /// Patches that the project lists and the tree does not know.
-    fn others<'a>(&self, present: &'a Present, patches: &[Refreshed]) -> Vec<&'a str> {
-        let mut known: BTreeSet<&str> = present.now.keys().map(String::as_str).collect();
-        known.extend(present.now.values().flatten().map(String::as_str));
-        known.extend(patches.iter().filter_map(|patch| patch.was.as_deref()));
-        let listed = present.listed.iter().map(String::as_str);
-        listed.filter(|name| !known.contains(name)).collect()
-    }
-
     /// The files that these patches make, under these names, in the place of those that the tree was made from.
     fn files(&mut self, present: &Present, called: Vec<(Refreshed, String)>) -> Result<()> {
         let names: BTreeSet<String> = called.iter().map(|(_, name)| name.clone()).collect();
-        let was: BTreeSet<&String> = called
+        let was: BTreeSet<String> = called
             .iter()
-            .filter_map(|(patch, _)| patch.was.as_ref())
+            .filter_map(|(patch, _)| patch.was.clone())
             .collect();
         // What goes with its commit, where the project has left it as it was.
-        let mut leaves: BTreeSet<String> = was.iter().map(|name| name.to_string()).collect();
-        for (name, now) in &present.now {
-            let kept = self
-                .changes
-                .files
-                .iter()
-                .any(|(path, _)| *path == present.folder.join(name));
-            let Some(now) = now.as_ref().filter(|now| !kept && !was.contains(now)) else {
-                continue;
-            };
-            let (then, path) = (
-                self.origin.text(&present.folder.join(name))?,
-                present.folder.join(now),
-            );
-            match then == self.present(&path)? {
-                true => drop(leaves.insert(now.clone())),
+        let mut leaves = was.clone();
+        for name in present.known.iter().filter(|name| !was.contains(*name)) {
+            let path = present.folder.join(name);
+            match self.origin.text(&path)? == self.present(&path)? {
+                true => drop(leaves.insert(name.clone())),
                 false => self.conflicts.push(path.display().to_string()),
             }
         }
         for (patch, name) in called {
             let path = present.folder.join(&name);
-            let there = self.present(&path)?;
-            let is_there = there.as_ref() == Some(&patch.content);
-            if there.is_some() && !is_there && !leaves.contains(&name) {
+            let is_there = self.present(&path)?.as_ref() == Some(&patch.content);
+            let place = self.layout.root().join(&path);
+            let is_something = std::fs::symlink_metadata(place).is_ok();
+            if is_something && !is_there && !leaves.contains(&name) {
                 let what = patch.was.as_deref().unwrap_or("a new patch");
-                self.in_the_way
-                    .push(format!("{} ({what} would be called that)", path.display()));
+                let words = format!("{} ({what} would be called that)", path.display());
+                self.in_the_way.push(words);
             }
             self.changes.files.push((path.clone(), patch.known));
             match is_there {
