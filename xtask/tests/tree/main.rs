@@ -3,6 +3,7 @@
 //! Source, series and overlay made into trees, and back: the tree that the lab
 //! builds, and git trees to work in.
 
+mod both_sides;
 mod download;
 mod git_tree;
 mod lab_tree;
