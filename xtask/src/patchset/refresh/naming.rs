@@ -160,8 +160,8 @@ fn places(patches: &[Patch<'_>], in_order: bool) -> (Vec<Place>, Vec<Option<usiz
         let number = number_of(was);
         let fixed = matches!(patch, Patch::Other(_));
         let is_new = patch.was().is_none();
-        let goes_on = number > above || (number == above && before < was);
-        let in_line = (!in_order || goes_on) && (!fixed || number > above_fixed);
+        let goes_on = |above| number > above || (number == above && before < was);
+        let in_line = (!in_order || goes_on(above)) && (!fixed || goes_on(above_fixed));
         match places.last_mut() {
             Some(place) if number.is_some() && place.number == number && before < was => {
                 place.fixed |= fixed;
@@ -426,7 +426,7 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_listed_stays_in_its_order(
-            listed in prop::collection::vec((0u32..40, any::<bool>(), 0usize..3), 1..8),
+            listed in prop::collection::vec((0u32..15, any::<bool>(), 0usize..3), 1..8),
             is_sorted in any::<bool>(),
         ) {
             let mut listed = listed;
