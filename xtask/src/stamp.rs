@@ -201,6 +201,13 @@ pub fn is_left_out(name: &str) -> bool {
     name.starts_with('.') || name == "target"
 }
 
+/// Whether a name is that of what editors and `patch` leave beside a file.
+pub fn is_leftover(name: &str) -> bool {
+    ["~", "#", ".orig", ".rej"]
+        .iter()
+        .any(|end| name.ends_with(end))
+}
+
 /// All regular files below a folder, sorted, but for those that [`is_left_out`] names.
 pub fn files_below(dir: &Path) -> Result<Vec<std::path::PathBuf>> {
     let mut files = Vec::new();

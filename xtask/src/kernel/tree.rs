@@ -16,7 +16,7 @@ use crate::patchset::overlay::patched;
 use crate::patchset::series::Series;
 use crate::plan::Plan;
 use crate::stage::Cached;
-use crate::stamp::{entries_below, is_left_out, Inputs};
+use crate::stamp::{entries_below, is_left_out, is_leftover, Inputs};
 
 pub use state::State;
 
@@ -220,7 +220,7 @@ fn files_in(folder: &Path) -> Result<Vec<OverlayFile>> {
             let Some(name) = entry.file_name().to_str() else {
                 return refused(path, "has a name that is not UTF-8");
             };
-            if entry.file_type().is_dir() || is_leftover(name) {
+            if entry.file_type().is_dir() || is_left_beside(name) {
                 continue;
             }
             if !entry.file_type().is_file() {
@@ -238,11 +238,13 @@ fn files_in(folder: &Path) -> Result<Vec<OverlayFile>> {
 
 /// Whether a file of the overlay is laid in, by the names of the folders that it is in and its own.
 pub fn is_laid_in(path: &str) -> bool {
-    !path.split('/').any(is_left_out) && !is_leftover(path)
+    !path.split('/').any(is_left_out) && !is_left_beside(path)
 }
 
-/// Whether a name is that of what editors, `patch`, git and compilers leave beside a file.
-fn is_leftover(name: &str) -> bool {
-    const ENDS: [&str; 7] = ["~", "#", ".orig", ".rej", ".bak", ".o", ".rmeta"];
-    ENDS.iter().any(|end| name.ends_with(end))
+/// Whether a name is that of what editors, `patch` and compilers leave beside a file of the overlay.
+fn is_left_beside(name: &str) -> bool {
+    is_leftover(name)
+        || [".bak", ".o", ".rmeta"]
+            .iter()
+            .any(|end| name.ends_with(end))
 }

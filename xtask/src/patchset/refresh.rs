@@ -170,9 +170,8 @@ impl Refresh<'_> {
         }
     }
 
-    /// Puts a file of the tree beside that of the project, and what both were. Whether the project has it
-    /// afterwards.
-    fn settle(&mut self, path: PathBuf, wanted: Option<Vec<u8>>) -> Result<bool> {
+    /// Puts a file of the tree beside that of the project, and what both were.
+    fn settle(&mut self, path: PathBuf, wanted: Option<Vec<u8>>) -> Result<()> {
         let (was, is) = (self.origin.text(&path)?, self.present(&path)?);
         if let Some(content) = &wanted {
             self.changes.files.push((path.clone(), content.clone()));
@@ -180,9 +179,8 @@ impl Refresh<'_> {
         if wanted == is || wanted == was {
             // The same on both sides, or edited in the project alone.
             self.changes.same += usize::from(is.is_some());
-            return Ok(is.is_some());
+            return Ok(());
         }
-        let stays = wanted.is_some();
         if was != is {
             self.conflicts.push(path.display().to_string());
         } else if let Some(content) = wanted {
@@ -190,7 +188,7 @@ impl Refresh<'_> {
         } else {
             self.changes.removed.push(path);
         }
-        Ok(stays)
+        Ok(())
     }
 
     /// Notes commits that are no patches, where there is nothing that they could be instead.

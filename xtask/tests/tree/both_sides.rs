@@ -22,10 +22,8 @@ fn dense() -> Option<Worked> {
         &path("series"),
         "# order\n100-fork.patch\n# at last\n101-exit.patch\n",
     );
-    fs::remove_dir_all(worked.0.path("tree")).unwrap();
-    worked.0.git("tree", None).unwrap();
-    worked.edit("Makefile", "all:\n\ttrue\n");
-    worked.git(&["commit", "-q", "-m", "kbuild: all\n\nWhy."]);
+    worked.remake(None);
+    worked.commit_make("kbuild: all");
     worked.git(&["rebase", "-q", "-i", "HEAD~2"]);
     Some(worked)
 }
@@ -50,10 +48,7 @@ fn patches_make_room_for_a_new_one_between_them() {
         worked.text("kernel-patches/series"),
         "# order\n100-fork.patch\n101-all.patch\n# at last\n102-exit.patch\n"
     );
-    assert!(worked
-        .refresh()
-        .unwrap()
-        .starts_with("0 to write, 0 to remove, "));
+    worked.is_refreshed();
     same_tree(&worked);
 }
 
@@ -66,10 +61,7 @@ fn who_makes_room_takes_the_projects_edits_along() {
     assert_eq!(worked.text("kernel-patches/102-exit.patch"), edited);
     assert!(!worked.0.path("kernel-patches/101-exit.patch").exists());
     // They are the project's still: an edit of the same in the tree is one on both sides.
-    assert!(worked
-        .refresh()
-        .unwrap()
-        .starts_with("0 to write, 0 to remove, "));
+    worked.is_refreshed();
     worked.git(&[
         "commit",
         "-q",
@@ -77,7 +69,7 @@ fn who_makes_room_takes_the_projects_edits_along() {
         "-m",
         "y\n\nElse.\n\nPatch-file: 101-exit.patch",
     ]);
-    let found = worked.refresh().unwrap_err().to_string();
+    let found = worked.refused();
     assert!(
         found.contains("in the project since: kernel-patches/102-exit.patch"),
         "{found}"
@@ -88,7 +80,7 @@ fn who_makes_room_takes_the_projects_edits_along() {
 fn who_makes_room_does_not_get_over_what_lies_there() {
     let Some(worked) = dense() else { return };
     write(&worked.0.path("kernel-patches/102-exit.patch"), "mine");
-    let found = worked.refresh().unwrap_err().to_string();
+    let found = worked.refused();
     assert!(
         found.contains(
             "in the way: kernel-patches/102-exit.patch (101-exit.patch would be called that)"
@@ -121,7 +113,7 @@ fn which_patches_there_are_is_one_sides_to_change() {
         write(&path("series"), list);
         let before = files(&worked.0.path("kernel-patches"));
         let refused = |what: &str| {
-            let found = worked.refresh().unwrap_err().to_string();
+            let found = worked.refused();
             let words = format!("in the project ({why}) and in the tree ({what})");
             assert!(found.contains(&words), "expected {words}, found {found}");
         };
@@ -142,7 +134,7 @@ fn what_the_project_alone_has_stays_behind_what_it_needs() {
         &path("series"),
         "100-fork.patch\n101-exit.patch\n102-again.patch\n",
     );
-    let found = worked.refresh().unwrap_err().to_string();
+    let found = worked.refused();
     let why = "there is no number left before 102-again.patch, which this tree does not have";
     assert!(found.contains(why), "{found}");
     fs::rename(path("102-again.patch"), path("103-again.patch")).unwrap();
@@ -164,10 +156,8 @@ fn a_tree_that_stops_short_of_equal_numbers_is_refreshed() {
     write(&worked.0.path("kernel-patches/200-more.patch"), THIRD);
     let list = "100-fork.patch\n200-exit.patch\n200-more.patch\n";
     write(&worked.0.path("kernel-patches/series"), list);
-    fs::remove_dir_all(worked.0.path("tree")).unwrap();
-    worked.0.git("tree", Some("100")).unwrap();
-    worked.edit("Makefile", "all:\n\ttrue\n");
-    worked.git(&["commit", "-q", "-m", "kbuild: all\n\nWhy."]);
+    worked.remake(Some("100"));
+    worked.commit_make("kbuild: all");
     worked.refresh().unwrap();
     assert_eq!(
         worked.text("kernel-patches/series"),
@@ -204,8 +194,7 @@ fn series_of(patches: &[(&str, &str)], upto: Option<&str>) -> Option<Worked> {
         list.push_str(&format!("{name}\n"));
     }
     write(&worked.0.path("kernel-patches/series"), &list);
-    fs::remove_dir_all(worked.0.path("tree")).unwrap();
-    worked.0.git("tree", upto).unwrap();
+    worked.remake(upto);
     Some(worked)
 }
 
@@ -237,8 +226,7 @@ fn a_new_one_may_get_the_name_of_one_that_makes_room() {
     let Some(worked) = series_of(&twins, None) else {
         return;
     };
-    worked.edit("Makefile", "all:\n\ttrue\n");
-    worked.git(&["commit", "-q", "-m", "kbuild: fix\n\nWhy."]);
+    worked.commit_make("kbuild: fix");
     reorder(&worked, &["kbuild: fix", "y"]);
     // What the project has made of it goes along.
     let edited = SECOND.replace("Why.", "Because.");
@@ -253,10 +241,7 @@ fn a_new_one_may_get_the_name_of_one_that_makes_room() {
         .contains("Subject: kbuild: fix"));
     assert_eq!(worked.text("kernel-patches/102-fix.patch"), edited);
     same_tree(&worked);
-    assert!(worked
-        .refresh()
-        .unwrap()
-        .starts_with("0 to write, 0 to remove, "));
+    worked.is_refreshed();
 }
 
 #[test]
@@ -267,12 +252,11 @@ fn who_makes_room_and_was_edited_on_both_sides_is_refused() {
     };
     worked.edit("kernel/exit.c", "exit\nrestart\nagain\n");
     worked.git(&["commit", "-q", "--amend", "--no-edit"]);
-    worked.edit("Makefile", "all:\n\ttrue\n");
-    worked.git(&["commit", "-q", "-m", "kbuild: all\n\nWhy."]);
+    worked.commit_make("kbuild: all");
     reorder(&worked, &["kbuild: all", "x", "y"]);
     let edited = SECOND.replace("Why.", "Because.");
     write(&worked.0.path("kernel-patches/002-fix.patch"), &edited);
-    let found = worked.refresh().unwrap_err().to_string();
+    let found = worked.refused();
     assert!(
         found.contains("in the project since: kernel-patches/002-fix.patch"),
         "{found}"
@@ -329,7 +313,7 @@ fn what_is_picked_from_another_tree_of_the_series_is_that_patch() {
     worked.git(&["fetch", "-q", full.to_str().unwrap(), "lab"]);
     worked.git(&["cherry-pick", "FETCH_HEAD"]);
     // It is written otherwise than the lab writes it: it is to be looked at.
-    let found = worked.refresh().unwrap_err().to_string();
+    let found = worked.refused();
     assert!(
         found.contains("in the project since: kernel-patches/300-mk.patch"),
         "{found}"
@@ -349,8 +333,7 @@ fn what_is_picked_from_another_tree_of_the_series_is_that_patch() {
     worked.git(&["reset", "-q", "--hard", "HEAD~1"]);
     worked.git(&["fetch", "-q", full.to_str().unwrap(), "lab"]);
     worked.git(&["cherry-pick", "FETCH_HEAD"]);
-    let said = worked.refresh().unwrap();
-    assert!(said.starts_with("0 to write, 0 to remove, "), "{said}");
+    worked.is_refreshed();
     // A trailer that names nothing of the project is none.
     worked.git(&["reset", "-q", "--hard", "HEAD~1"]);
     worked.edit("Makefile", "all:\n\ttrue\n");
@@ -377,8 +360,7 @@ fn the_projects_edits_of_the_list_stay() {
         let Some(worked) = Worked::new() else { return };
         write(&worked.0.path("kernel-patches/series"), list);
         for _ in 0..2 {
-            let said = worked.refresh().unwrap();
-            assert!(said.starts_with("0 to write, 0 to remove, "), "{said}");
+            worked.is_refreshed();
             assert_eq!(worked.text("kernel-patches/series"), list);
         }
         // What the patches say is the tree's to change.
@@ -388,10 +370,7 @@ fn the_projects_edits_of_the_list_stay() {
         let written = "write kernel-patches/200-exit.patch\n1 to write, 0 to remove";
         assert!(said.starts_with(written), "{said}");
         assert_eq!(worked.text("kernel-patches/series"), list);
-        assert!(worked
-            .refresh()
-            .unwrap()
-            .starts_with("0 to write, 0 to remove, "));
+        worked.is_refreshed();
     }
     // Both cannot say in which order.
     let three = [
@@ -405,7 +384,7 @@ fn the_projects_edits_of_the_list_stay() {
     let list = "100-fork.patch\n300-mk.patch\n200-exit.patch\n";
     write(&worked.0.path("kernel-patches/series"), list);
     reorder(&worked, &["y", "x", "m"]);
-    let found = worked.refresh().unwrap_err().to_string();
+    let found = worked.refused();
     let words = "in the project (their order) and in the tree (their order)";
     assert!(found.contains(words), "{found}");
 }
@@ -416,7 +395,7 @@ fn a_list_that_is_no_text_is_not_written_over() {
     let path = worked.0.path("kernel-patches/series");
     let latin = b"# caf\xe9\n100-fork.patch\n101-exit.patch\n";
     fs::write(&path, latin).unwrap();
-    let found = worked.refresh().unwrap_err().to_string();
+    let found = worked.refused();
     assert!(
         found.contains("expected UTF-8, found byte 0xe9 in line 1"),
         "{found}"
@@ -432,8 +411,7 @@ fn a_refresh_that_was_cut_anywhere_is_finished_by_the_next() {
         let Some(worked) = series_of(&twins, None) else {
             return;
         };
-        worked.edit("Makefile", "all:\n\ttrue\n");
-        worked.git(&["commit", "-q", "-m", "kbuild: all\n\nWhy."]);
+        worked.commit_make("kbuild: all");
         reorder(&worked, &["kbuild: all", "x", "y"]);
         let edited = SECOND.replace("Why.", "Because.");
         write(&worked.0.path("kernel-patches/002-fix.patch"), &edited);
@@ -449,7 +427,7 @@ fn a_refresh_that_was_cut_anywhere_is_finished_by_the_next() {
             // What was edited meanwhile is not written over.
             let list = worked.text("kernel-patches/series");
             write(&worked.0.path("kernel-patches/series"), "# mine\n");
-            let found = worked.refresh().unwrap_err().to_string();
+            let found = worked.refused();
             assert!(
                 found.contains("kernel-patches/series was edited since"),
                 "{found}"

@@ -281,6 +281,29 @@ impl Worked {
         Ok(changes.to_string())
     }
 
+    /// Asserts that a refresh has nothing to do.
+    pub fn is_refreshed(&self) {
+        let said = self.refresh().unwrap();
+        assert!(said.starts_with("0 to write, 0 to remove, "), "{said}");
+    }
+
+    /// Why a refresh is refused.
+    pub fn refused(&self) -> String {
+        self.refresh().unwrap_err().to_string()
+    }
+
+    /// Makes the tree again of what the project has by now, up to a patch or with all.
+    pub fn remake(&self, upto: Option<&str>) {
+        fs::remove_dir_all(self.0.path("tree")).unwrap();
+        self.0.git("tree", upto).unwrap();
+    }
+
+    /// Commits a patch that needs no other, of this subject.
+    pub fn commit_make(&self, subject: &str) {
+        self.edit("Makefile", "all:\n\ttrue\n");
+        self.git(&["commit", "-q", "-m", &format!("{subject}\n\nWhy.")]);
+    }
+
     pub fn text(&self, path: &str) -> String {
         fs::read_to_string(self.0.path(path)).unwrap()
     }

@@ -127,7 +127,7 @@ fn new_files_that_git_ignores_are_told_of() {
     // What an ignored file would do: Debian's source ignores all that is new.
     write(&worked.0.path("tree/.git/info/exclude"), "/*\n");
     write(&worked.0.path("tree/kernel/new.c"), "new\n");
-    let found = worked.refresh().unwrap_err().to_string();
+    let found = worked.refused();
     assert!(
         found.contains("not committed, and ignored by git: kernel/new.c"),
         "{found}"
@@ -149,7 +149,7 @@ fn a_tree_that_has_lost_everything_is_refused() {
         .unwrap();
     let first = String::from_utf8(first.stdout).unwrap();
     worked.git(&["reset", "-q", "--hard", first.trim()]);
-    let found = worked.refresh().unwrap_err().to_string();
+    let found = worked.refused();
     assert!(
         found.contains("nothing of the series or the overlay is here"),
         "{found}"
@@ -160,7 +160,7 @@ fn a_tree_that_has_lost_everything_is_refused() {
 fn what_cannot_be_taken_back_is_refused() {
     let Some(worked) = Worked::new() else { return };
     let refused = |words: &str| {
-        let found = worked.refresh().unwrap_err().to_string();
+        let found = worked.refused();
         assert!(found.contains(words), "expected {words:?}, found {found}");
     };
     write(&worked.0.path("tree/kernel/exit.c"), "dirty");
@@ -258,8 +258,7 @@ fn a_refresh_that_was_cut_at_its_end_loses_nothing() {
 #[test]
 fn a_tree_that_stops_short_leaves_the_rest_alone() {
     let Some(worked) = Worked::new() else { return };
-    fs::remove_dir_all(worked.0.path("tree")).unwrap();
-    worked.0.git("tree", Some("100")).unwrap();
+    worked.remake(Some("100"));
     worked.edit("kernel/fork.c", "one\nrestart\nthree\ntwo\n");
     worked.git(&["commit", "-q", "-m", "kernel: three"]);
     worked.refresh().unwrap();
@@ -279,14 +278,14 @@ fn a_tree_that_is_not_all_there_loses_nothing() {
     assert_eq!(said, "0 to write, 0 to remove, 8 as they were");
     worked.git(&["sparse-checkout", "disable"]);
     worked.git(&["checkout", "-q", "--detach", "HEAD~1"]);
-    let detached = worked.refresh().unwrap_err().to_string();
+    let detached = worked.refused();
     assert!(detached.contains("no branch is checked out"), "{detached}");
     let begun = new::begin(&worked.0.path("tree"), "fork: x").unwrap_err();
     assert_eq!(begun.found(), "no branch is checked out");
     worked.git(&["checkout", "-q", "lab"]);
     write(&worked.0.path("tree/kernel/exit.c"), "exit\n\0");
     worked.git(&["commit", "-q", "-a", "--amend", "--no-edit"]);
-    let binary = worked.refresh().unwrap_err().to_string();
+    let binary = worked.refused();
     assert!(binary.contains("it changes a binary file"), "{binary}");
     assert!(worked.0.path("kernel-patches/200-exit.patch").is_file());
 }
@@ -295,7 +294,7 @@ fn a_tree_that_is_not_all_there_loses_nothing() {
 fn what_a_patch_cannot_say_is_refused() {
     let Some(worked) = Worked::new() else { return };
     let refused = |words: &str| {
-        let found = worked.refresh().unwrap_err().to_string();
+        let found = worked.refused();
         assert!(found.contains(words), "expected {words:?}, found {found}");
         worked.git(&["reset", "-q", "--hard", "HEAD~"]);
     };
@@ -333,7 +332,7 @@ fn what_was_put_into_the_source_itself_is_no_patch() {
     let commit = ["commit-tree", "-m", "Linux 1.0", &new];
     let root = worked.0.ask("tree", &[&user[..], &commit[..]].concat());
     worked.git(&["rebase", "-q", "--onto", &root, "HEAD~1"]);
-    let found = worked.refresh().unwrap_err().to_string();
+    let found = worked.refused();
     assert!(
         found.contains("has other files than the source that it was made of"),
         "{found}"
@@ -358,7 +357,7 @@ fn what_the_project_alone_takes_out_stays_out() {
     let list = worked.text(series);
     worked.edit("kernel/exit.c", "exit\nrestart\nagain\n");
     worked.git(&["commit", "-q", "--amend", "--no-edit"]);
-    let found = worked.refresh().unwrap_err().to_string();
+    let found = worked.refused();
     let words = "in the project since: kernel-patches/200-exit.patch";
     assert!(found.contains(words), "{found}");
     assert_eq!(worked.text(series), list);
@@ -400,7 +399,7 @@ fn a_new_file_that_another_kind_of_kernel_has_is_refused() {
     );
     worked.edit("rust/kernel/pid.rs", "new");
     worked.git(&["commit", "-q", "-m", "rust: pid"]);
-    let found = worked.refresh().unwrap_err().to_string();
+    let found = worked.refused();
     assert!(
         found.contains(
             "rust/kernel/pid.rs is new and would become rust-syscall/abstractions/pid.rs"

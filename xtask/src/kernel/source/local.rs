@@ -14,7 +14,7 @@ use crate::error::{AtPath, Error, Kind, Result};
 use crate::exec::{tool, Invocation};
 use crate::layout::read_written;
 use crate::plan::Plan;
-use crate::stamp::{self, is_left_out};
+use crate::stamp::{self, is_left_out, is_leftover};
 
 const DOING: &str = "looking at what has changed in a kernel tree";
 
@@ -182,9 +182,8 @@ fn seen_below(path: &Path) -> String {
 
 /// Whether a name is that of what builds make, editors and patch leave, or indexes of a source are called.
 fn is_product(name: &str) -> bool {
-    const ENDS: [&str; 13] = [
-        ".o", ".a", ".so", ".ko", ".mod", ".mod.c", ".order", ".symvers", ".pyc", "~", "#",
-        ".orig", ".rej",
+    const ENDS: [&str; 9] = [
+        ".o", ".a", ".so", ".ko", ".mod", ".mod.c", ".order", ".symvers", ".pyc",
     ];
     const INDEXES: [&str; 7] = [
         "tags",
@@ -195,7 +194,8 @@ fn is_product(name: &str) -> bool {
         "GTAGS",
         "rust-project.json",
     ];
-    ENDS.iter().any(|end| name.ends_with(end))
+    is_leftover(name)
+        || ENDS.iter().any(|end| name.ends_with(end))
         || INDEXES.contains(&name)
         || name.starts_with("cscope.")
 }

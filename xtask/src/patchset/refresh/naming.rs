@@ -39,11 +39,8 @@ impl<'a> Patch<'a> {
 
 /// Whether what both lists name stands in one order in them.
 pub fn is_same_order(one: &[&str], other: &[&str]) -> bool {
-    let both = |list: &[&'_ str], with: &[&str]| -> Vec<String> {
-        let names = list.iter().filter(|name| with.contains(name));
-        names.map(|name| name.to_string()).collect()
-    };
-    both(one, other) == both(other, one)
+    let both = one.iter().filter(|name| other.contains(name));
+    both.eq(other.iter().filter(|name| one.contains(name)))
 }
 
 /// The series to come: the patches of a tree, and `others`. Where the tree left the order alone, it is that of the list, and

@@ -33,8 +33,9 @@ struct Refreshed {
 struct Present {
     /// Its folder.
     folder: PathBuf,
-    /// The list as it is.
+    /// The list as it is, and as it was when the tree was made; of trees of before that was kept, as it is.
     text: String,
+    before: String,
     /// The patches that it names, each once.
     listed: Vec<String>,
     /// The patches that the tree was made from, or refreshed to.
@@ -52,7 +53,7 @@ impl Refresh<'_> {
             return Ok(());
         }
         if !present.changed.is_empty() {
-            if let Some(what) = self.changed_in_tree(&present, &patches)? {
+            if let Some(what) = self.changed_in_tree(&present, &patches) {
                 let found = format!(
                     "the series is another one in the project ({}) and in the tree ({what})",
                     present.changed.join(", ")
@@ -105,7 +106,7 @@ impl Refresh<'_> {
             Some(base) => {
                 let text = format!("{base}\n").into_bytes();
                 let path = present.folder.join(BASE);
-                self.settle(path, Some(text)).map(drop)
+                self.settle(path, Some(text))
             }
             None => Ok(()),
         }
@@ -126,12 +127,11 @@ impl Refresh<'_> {
         }
         let known = self.origin.patches()?;
         let before = self.origin.text(&folder.join(SERIES))?;
-        // Of trees of before it was kept the project's order counts as unchanged.
         let before = before.map_or_else(
             || text.clone(),
             |text| String::from_utf8_lossy(&text).into_owned(),
         );
-        let before: Vec<&str> = list::names(&before)
+        let was: Vec<&str> = list::names(&before)
             .filter(|name| known.iter().any(|known| known == name))
             .collect();
         let now: Vec<&str> = listed.iter().map(String::as_str).collect();
@@ -139,16 +139,17 @@ impl Refresh<'_> {
         for name in &known {
             if self.present(&folder.join(name))?.is_none() {
                 changed.push(format!("{name} is gone"));
-            } else if before.contains(&name.as_str()) && !listed.contains(name) {
+            } else if was.contains(&name.as_str()) && !listed.contains(name) {
                 changed.push(format!("{name} is not listed"));
             }
         }
-        if !naming::is_same_order(&before, &now) {
+        if !naming::is_same_order(&was, &now) {
             changed.push("their order".to_string());
         }
         Ok(Present {
             folder,
             text,
+            before,
             listed,
             known,
             changed,
@@ -160,13 +161,14 @@ impl Refresh<'_> {
         let mut refreshed: Vec<Refreshed> = Vec::new();
         let mut taken = BTreeSet::new();
         for commit in commits.into_iter().filter(Commit::is_patch) {
+            let said = commit.text().into_bytes();
             let is_listed = |name: &str| present.listed.iter().any(|other| other == name);
             let known = self.origin.patch_of(&commit, is_listed);
             // Of a commit that was split in two the first keeps the name.
             let known = known.filter(|(name, _)| taken.insert(name.to_string()));
             let (was, same) = match known {
                 Some((name, same)) => (Some(name.to_string()), same),
-                None => (self.picked(present, &taken, &commit)?, false),
+                None => (self.picked(present, &taken, &said)?, false),
             };
             taken.extend(was.clone());
             let path = was.as_ref().map(|name| present.folder.join(name));
@@ -176,7 +178,7 @@ impl Refresh<'_> {
             };
             let text = match &then {
                 Some(then) if same => then.clone(),
-                _ => commit.text().into_bytes(),
+                _ => said,
             };
             let (content, known) = match (then, has) {
                 (None, None) => (text.clone(), text),
@@ -205,18 +207,17 @@ impl Refresh<'_> {
         Ok(refreshed)
     }
 
-    /// The patch of the project's that a commit without a name was picked from, in another tree.
+    /// The patch of the project's that a commit without a name, which says this, was picked from in another tree.
     fn picked(
         &self,
         present: &Present,
         taken: &BTreeSet<String>,
-        commit: &Commit,
+        said: &[u8],
     ) -> Result<Option<String>> {
-        let text = commit.text().into_bytes();
         let is_free = |name: &&String| !present.known.contains(name) && !taken.contains(*name);
         for name in present.listed.iter().filter(is_free) {
             let has = self.present(&present.folder.join(name))?;
-            if has.is_some_and(|has| is_alike(&text, &has)) {
+            if has.is_some_and(|has| is_alike(said, &has)) {
                 return Ok(Some(name.clone()));
             }
         }
@@ -224,7 +225,7 @@ impl Refresh<'_> {
     }
 
     /// What the tree has changed of which patches there are and in which order, in words.
-    fn changed_in_tree(&self, present: &Present, patches: &[Refreshed]) -> Result<Option<String>> {
+    fn changed_in_tree(&self, present: &Present, patches: &[Refreshed]) -> Option<String> {
         let tree: Vec<&str> = patches
             .iter()
             .filter_map(|patch| patch.was.as_deref())
@@ -234,10 +235,8 @@ impl Refresh<'_> {
             .known
             .iter()
             .find(|known| !tree.contains(&known.as_str()));
-        let before = self.origin.text(&present.folder.join(SERIES))?;
-        let before = before.map(|text| String::from_utf8_lossy(&text).into_owned());
-        let before: Vec<&str> = before.iter().flat_map(|text| list::names(text)).collect();
-        Ok(match (new, gone) {
+        let before: Vec<&str> = list::names(&present.before).collect();
+        match (new, gone) {
             _ if !self.origin.carried().is_empty() => Some("it was carried here".to_string()),
             (Some(patch), _) => {
                 let subject = patch.commit.message().lines().next().unwrap_or_default();
@@ -248,7 +247,7 @@ impl Refresh<'_> {
                 Some("their order".to_string())
             }
             (None, None) => None,
-        })
+        }
     }
 
     /// What patches say that stand and are called as the project has it by now. What it has taken out stays out.
@@ -266,8 +265,7 @@ impl Refresh<'_> {
             }
         }
         let path = present.folder.join(SERIES);
-        let before = self.origin.text(&path)?;
-        let before = before.unwrap_or_else(|| present.text.clone().into_bytes());
+        let before = present.before.clone().into_bytes();
         self.changes.files.push((path, before));
         self.changes.same += 1;
         Ok(())
@@ -345,9 +343,9 @@ impl Refresh<'_> {
 
 /// Whether two patches say the same, whatever objects they name.
 fn is_alike(one: &[u8], other: &[u8]) -> bool {
-    let lines = |text: &[u8]| -> Vec<Vec<u8>> {
-        let lines = text.split(|byte| *byte == b'\n').map(<[u8]>::to_vec);
-        lines.filter(|line| !line.starts_with(b"index ")).collect()
-    };
-    lines(one) == lines(other)
+    fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+        let lines = text.split(|byte| *byte == b'\n');
+        lines.filter(|line| !line.starts_with(b"index "))
+    }
+    lines(one).eq(lines(other))
 }
