@@ -201,6 +201,8 @@ impl Tree {
             left.iter().for_each(&urge);
             Ok(left.is_empty().then_some(()))
         })?;
+        // Those that were seen to have ended since.
+        bury();
         gone.ok_or_else(|| {
             let name = |task: &Stat| format!("{} ({}, {})", task.pid, task.comm, task.state);
             let names: Vec<String> = left.iter().map(name).collect();

@@ -19,7 +19,7 @@ use crate::knobs;
 use crate::puppet;
 use crate::restarts::Mode;
 use crate::stage::{self, expect, Stage};
-use cast::{Flaw, Setting, ENTRY};
+use cast::{Beginning, Flaw, Setting, ENTRY};
 use checkpoint::image::Kind;
 use nix::errno::Errno;
 use nix::sys::prctl;
@@ -36,12 +36,21 @@ fn scenes<'a>(play: &'a Play<'a>) -> Vec<Scene<'a>> {
     vec![
         ("P1: strangers and duplicates", Box::new(|| play.strangers())),
         ("P1, P10: strangers among tasks that have their saved pids", Box::new(|| play.strangers_among_saved_pids())),
+        ("P1: strangers while a task restores", Box::new(|| play.strangers_beside_one_who_restores())),
+        ("P1: strangers when all are restored", Box::new(|| play.strangers_before_end())),
         ("a task below the wrong parent", Box::new(|| play.refused_in_its_turn(Flaw::Misplaced, Errno::ESRCH))),
+        ("a task in a process group of its own", Box::new(|| play.refused_in_its_turn(Flaw::OtherGroup, Errno::ESRCH))),
         ("a task of another user", Box::new(|| play.refused_in_its_turn(Flaw::OtherUser, Errno::EPERM))),
         ("a task that has more rights than the owner", Box::new(|| play.more_rights())),
         ("P7: a root that is not pids[0]", Box::new(|| play.claims_the_root())),
         ("P2: a restart that nobody begins", Box::new(|| play.nobody_begins())),
-        ("P3: an image that cannot be begun with", Box::new(|| play.begins_wrongly())),
+        ("P3: an image with two tasks of one pid", Box::new(|| play.begins_wrongly(Beginning::Twice))),
+        ("P7: an image of no task", Box::new(|| play.begins_wrongly(Beginning::NoTask))),
+        ("P7: an image of 2^31 tasks", Box::new(|| play.begins_wrongly(Beginning::TooMany))),
+        ("an image with a parent that comes later", Box::new(|| play.begins_wrongly(Beginning::LaterParent))),
+        ("P7: an image with another root", Box::new(|| play.under_saved_pids().begins_wrongly(Beginning::OtherRoot))),
+        ("P3: a task that dies while it looks for the restart", Box::new(|| play.dies_looking())),
+        ("P3: a task that dies and has not come", Box::new(|| play.dies_outside())),
         ("P5: an owner that dies while it reads", Box::new(|| play.owner_ends_reading())),
         ("P5: a signal to the root", Box::new(|| play.interrupted(|cast| cast.root))),
         ("P4: a signal to a task", Box::new(|| play.interrupted(|cast| cast.first))),

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 //! checkpoint(2) and restart(2) called wrongly: each call is refused with its
-//! errno and at once, and the caller and the kernel are none the worse for it.
+//! errno and at once, and the caller and the kernel are none the worse for it. After
+//! each group of calls the image is restarted well.
 //!
-//! Arguments: STATUS IMAGE [SEED]. IMAGE: of a tree of some tasks, the root's pid 1.
+//! Arguments: STATUS IMAGE COMM TASKS [SEED]. IMAGE: of a tree of some tasks, the root's pid 1; COMM: their
+//! name, TASKS: how many there are.
 
 mod arguments;
 mod images;
@@ -16,13 +18,14 @@ use crate::edit::{file_of, Image};
 use crate::knobs;
 use crate::procfs;
 use crate::puppet;
+use crate::restarts::{Mode, Tree};
 use crate::stage::{self, Stage};
 use crate::sys;
 use crate::tree;
 use crate::wait;
 use nix::errno::Errno;
 use nix::sys::signal::{kill, Signal};
-use nix::sys::wait::waitpid;
+use nix::sys::wait::{waitpid, WaitStatus};
 use nix::unistd::{setsid, Pid};
 use std::fs;
 use std::io::{Read, Seek};
@@ -36,6 +39,9 @@ fn at_once() -> Duration {
 }
 /// Longest delay at a point of a restart.
 const DELAY_US: u32 = 2_000;
+
+/// Wrong calls of one kind.
+type Calls<'a> = &'a dyn Fn() -> Result<(), String>;
 
 /// Checks one refusal, behind which nothing is left in the kernel.
 fn refused(what: &str, expected: Errno, call: impl FnOnce() -> nix::Result<i64>) -> Result<(), String> {
@@ -115,26 +121,45 @@ fn needs_memory_lock(of: i32, otherwise: &str) -> Result<tree::Child, String> {
     Ok(writer)
 }
 
+/// Reaps a child, which has to end with 0. Others that have become the caller's are left alone.
+fn has_ended_well(child: &tree::Child) -> Result<(), String> {
+    let pid = Pid::from_raw(child.pid);
+    let ended = waitpid(pid, None).map_err(|e| format!("waitpid: {e}"))?;
+    stage::expect(&format!("the end of pid {pid}"), WaitStatus::Exited(pid, 0), ended)
+}
+
 fn run(stage: &Stage) -> Result<(), String> {
-    let path = stage.args.first().ok_or("arguments: STATUS IMAGE [SEED]")?;
-    let image = Image::read(path)?;
+    let [path, comm, ..] = stage.args.as_slice() else {
+        return Err("arguments: STATUS IMAGE COMM TASKS [SEED]".to_owned());
+    };
+    let image = &Image::read(path)?;
+    let tree = Tree::new(path, comm, stage.number(2, 1)?)?;
     puppet::catch_usr1()?;
-    arguments::arguments(&image)?;
-    arguments::descriptors(&image)?;
-    images::images(&image)?;
-    sharing::sharing(&image)?;
-    pipes::pipes(&image)?;
-    pipes::stalled_reader(&image)?;
-    saving::stalled_writer()?;
-    saving::vanished()?;
-    saving::ended(&image)?;
-    // From here on the program has memory that it shares with puppets: its children cannot be saved.
-    arguments::beside_a_root_that_waits(&image)?;
-    pair::begun_already(&image)?;
-    pipes::stalled_memory(&image)
+    // From the root that waits on the program has memory that it shares with puppets: its children cannot be
+    // saved.
+    let groups: [(&str, Calls<'_>); 12] = [
+        ("arguments", &|| arguments::arguments(image)),
+        ("descriptors", &|| arguments::descriptors(image)),
+        ("images", &|| images::images(image)),
+        ("callers who share", &|| sharing::sharing(image)),
+        ("pipes", &|| pipes::pipes(image)),
+        ("a stalled reader", &|| pipes::stalled_reader(image)),
+        ("a stalled writer", &saving::stalled_writer),
+        ("a task that is gone", &saving::vanished),
+        ("tasks that have ended", &|| saving::ended(image)),
+        ("a root that waits", &|| arguments::beside_a_root_that_waits(image)),
+        ("a restart that has begun", &|| pair::begun_already(image)),
+        ("stalled memory", &|| pipes::stalled_memory(image)),
+    ];
+    for (number, (what, calls)) in groups.into_iter().enumerate() {
+        calls()?;
+        let mode = if number % 2 == 0 { Mode::Coordinator } else { Mode::Root };
+        tree.restart_well(mode).map_err(|why| format!("after {what}: {why}"))?;
+    }
+    Ok(())
 }
 
 /// Runs with the arguments of the process.
 pub fn main() -> ExitCode {
-    stage::run(|stage| knobs::delayed(stage, DELAY_US, 1, || run(stage)))
+    stage::run(|stage| knobs::delayed(stage, DELAY_US, 3, || run(stage)))
 }

@@ -151,11 +151,11 @@ fn on_no_init(tree: &Tree, mode: Mode) -> Vec<Attack> {
         victim,
         signal: Signal::SIGINT,
     };
-    let held = [Point::Entered, Point::Turn, Point::Restoring, Point::Restored, Point::Ended];
-    let beside = [Point::Entered, Point::Turn, Point::Restoring, Point::Restored];
+    let held = Point::ALL.into_iter().filter(|point| comes_by(mode, 0, *point));
     let held = held.map(|point| attack(point, 0, Victim::Held));
+    let beside = [Point::Entered, Point::Turn, Point::Restoring, Point::Restored];
     let asleep = beside.map(|point| attack(point, tree.tasks / 2, Victim::Asleep(0)));
-    held.into_iter().chain(asleep).collect()
+    held.chain(asleep).collect()
 }
 
 /// Whether a participant passes that point.

@@ -116,4 +116,8 @@ mutants! {
         Mutation::ReadAfterFailure, Coordinator of 1, Fault::Silent(ROOT) => Deadlock;
     success_reported_by_who_is_killed:
         Mutation::ReportWhileDying, Root of 2, Fault::Killed(1) => WrongEnd;
+    freezer_taken_for_a_signal:
+        Mutation::GiveUpFrozen, Root of 2, Fault::Frozen(ROOT) => WrongEnd;
+    no_look_after_a_thaw:
+        Mutation::SleepAfterThaw, Root of 2, Fault::Frozen(ROOT) => Deadlock;
 }

@@ -72,6 +72,10 @@ pub enum Mutation {
     ReadAfterFailure,
     /// Who is killed while it restores reports that it has.
     ReportWhileDying,
+    /// A wait that a freezer ends counts as one that a signal has ended.
+    GiveUpFrozen,
+    /// A participant that was frozen does not look at its turn, but sleeps on.
+    SleepAfterThaw,
 }
 
 loom::thread_local! {
@@ -91,6 +95,8 @@ struct State {
     /// Who has a signal pending. It stays pending, as in the kernel, where it
     /// is taken on the way back to user space.
     signalled: Option<Actor>,
+    /// Who is to freeze, and freezes where it waits.
+    frozen: Option<Actor>,
     /// Somebody has the image in hand.
     reading: bool,
     /// Who has it has been told to stop, and does not forget it.
@@ -103,6 +109,8 @@ pub struct Room {
     beds: Vec<Condvar>,
     /// Where who reads a silent image sleeps.
     stream: Condvar,
+    /// Where who is frozen stands still.
+    ice: Condvar,
     mutation: Mutation,
     /// This participant gets a signal with the step of this cause.
     signal_with: Option<(Cause, Actor)>,
@@ -124,10 +132,12 @@ impl Room {
                 living: nr,
                 freed: false,
                 signalled: None,
+                frozen: None,
                 reading: false,
                 interrupted: false,
             }),
             stream: Condvar::new(),
+            ice: Condvar::new(),
             beds: (0..=nr).map(|_| Condvar::new()).collect(),
             mutation,
             signal_with,
@@ -165,6 +175,31 @@ impl Room {
     pub fn forget_signal(&self, actor: Actor) {
         let mut state = self.lock();
         state.signalled = state.signalled.filter(|signalled| *signalled != actor);
+    }
+
+    /// Freezes a participant, which is no signal.
+    pub fn freeze(&self, actor: Actor) {
+        self.lock().frozen = Some(actor);
+        self.bed(actor).notify_all();
+    }
+
+    /// Lets whoever is frozen go on.
+    pub fn thaw(&self) {
+        self.lock().frozen = None;
+        self.ice.notify_all();
+    }
+
+    /// Whether the wait of a participant is to be begun again, which something has ended: unless it was a signal.
+    /// Stands still as long as it is frozen.
+    fn goes_on(&self, actor: Actor) -> bool {
+        let mut state = self.lock();
+        if state.signalled == Some(actor) || self.is(Mutation::GiveUpFrozen) {
+            return false;
+        }
+        while state.frozen == Some(actor) {
+            state = self.ice.wait(state).unwrap();
+        }
+        true
     }
 
     /// A process of the tree dies outside of restart.
@@ -308,7 +343,8 @@ impl Monitor for Room {
             }
             let deaf = self.is(Mutation::Deaf);
             let signalled = |state: &State| state.signalled == Some(actor) && !deaf;
-            if !signalled(&state) {
+            let disturbed = |state: &State| signalled(state) || state.frozen == Some(actor);
+            if !disturbed(&state) {
                 state = bed.wait(state).unwrap();
             }
             if self.is(Mutation::SleepOn) {
@@ -317,10 +353,19 @@ impl Monitor for Room {
             if self.is(Mutation::TrustWakeUp) {
                 return Some(Turn::Restore);
             }
-            if signalled(&state) {
+            if disturbed(&state) {
                 let turn = state.turn(actor);
-                let looks = !self.is(Mutation::TrustSignal);
-                return (looks && turn != Turn::Wait).then_some(turn);
+                if turn != Turn::Wait && !self.is(Mutation::TrustSignal) {
+                    return Some(turn);
+                }
+                drop(state);
+                if !self.goes_on(actor) {
+                    return None;
+                }
+                state = self.lock();
+                if self.is(Mutation::SleepAfterThaw) {
+                    state = bed.wait(state).unwrap();
+                }
             }
         }
     }

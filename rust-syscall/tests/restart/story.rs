@@ -28,6 +28,8 @@ pub enum Fault {
     SignalWith(Cause, Actor),
     /// All are woken once for nothing.
     Stir,
+    /// The participant is frozen at any time, and goes on later.
+    Frozen(Actor),
     /// The image's END does not come, and when the owner is told to read it the participant gets a signal.
     Silent(Actor),
     /// This task is killed while it restores.
@@ -136,6 +138,14 @@ impl Story {
                 None
             }));
         }
+        if let Fault::Frozen(actor) = self.fault {
+            let room = room.clone();
+            others.push(thread::spawn(move || {
+                room.freeze(actor);
+                room.thaw();
+                None
+            }));
+        }
         let mut endings = vec![self.take_part(&room, &log, self.owner())];
         endings.extend(others.into_iter().filter_map(|other| other.join().unwrap()));
         self.judge(&room, &log, &endings);
@@ -211,7 +221,9 @@ impl Story {
         let restored = log.lock().unwrap().restored.len();
         let first = failure.map(|failure| (failure.errno, failure.actor));
         match self.fault {
-            Fault::None | Fault::Stir | Fault::SignalWith(..) => assert_eq!(first, None),
+            Fault::None | Fault::Stir | Fault::Frozen(_) | Fault::SignalWith(..) => {
+                assert_eq!(first, None);
+            }
             Fault::Fails(slot) => {
                 assert_eq!(first, Some((EIO, Actor::Slot(slot))));
                 assert_eq!(restored, slot);

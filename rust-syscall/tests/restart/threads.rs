@@ -92,3 +92,12 @@ fn a_wake_up_for_nothing_does_no_harm() {
     passes(Mode::Root, 2, Fault::Stir);
     passes(Mode::Coordinator, 1, Fault::Stir);
 }
+
+/// A freezer ends waits too, and that is no signal.
+#[test]
+fn who_is_frozen_waits_on() {
+    passes(Mode::Root, 2, Fault::Frozen(ROOT));
+    passes(Mode::Root, 2, Fault::Frozen(ONE));
+    passes(Mode::Coordinator, 1, Fault::Frozen(COORDINATOR));
+    passes(Mode::Coordinator, 1, Fault::Frozen(ROOT));
+}

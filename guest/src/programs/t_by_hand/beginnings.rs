@@ -23,11 +23,11 @@ impl Play<'_> {
 
     /// The image cannot be begun with: all who wait for that learn it, who comes late too. A right one can be
     /// tried at once.
-    pub fn begins_wrongly(&self) -> Result<(), String> {
+    pub fn begins_wrongly(&self, how: Beginning) -> Result<(), String> {
         let cast = self.cast(Flaw::None)?;
         let [_, of_first, _] = self.setting.saved;
         let waiting = self.all_wait(&cast)?;
-        cast.owner(self.setting.mode).obeys(Beginning::Twice as i32, Err(Errno::EINVAL))?;
+        cast.owner(self.setting.mode).obeys(how as i32, Err(Errno::EINVAL))?;
         for puppet in waiting {
             puppet.expect(Err(Errno::EINVAL))?;
         }
@@ -36,6 +36,19 @@ impl Play<'_> {
         self.children_come(&cast);
         self.runs(&cast)?;
         cast.strike()
+    }
+
+    /// A task is killed that looks for the restart, and nobody is left who could become it: all learn that.
+    pub fn dies_looking(&self) -> Result<(), String> {
+        let cast = self.cast(Flaw::None)?;
+        self.all_wait(&cast)?;
+        let gone = [cast.second, cast.extra];
+        for puppet in gone {
+            puppet.signal(Signal::SIGKILL)?;
+        }
+        cast.ended(&gone)?;
+        cast.owner(self.setting.mode).order(Beginning::Image as i32);
+        self.missed(&cast)
     }
 
     /// Who is to begin it ends while it reads: no signal has interrupted those who wait.

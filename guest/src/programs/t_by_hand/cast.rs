@@ -17,7 +17,7 @@ use checkpoint::image::Kind;
 use nix::errno::Errno;
 use nix::sys::signal::{kill, Signal};
 use nix::sys::wait::{waitpid, WaitStatus};
-use nix::unistd::{setsid, Pid};
+use nix::unistd::{setpgid, setsid, Pid};
 use std::fs::File;
 use std::io::Write;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -74,6 +74,8 @@ pub enum Flaw {
     None,
     /// The second child is a child of the first.
     Misplaced,
+    /// The second child leads a process group of its own.
+    OtherGroup,
     /// The second child is another user's.
     OtherUser,
     /// The coordinator is another user's.
@@ -104,6 +106,47 @@ pub enum Beginning {
     Silence = -4,
     /// No restart: it forks a child that ends at once.
     Fork = -5,
+    /// An image of no task.
+    NoTask = -6,
+    /// An image of 2^31 tasks.
+    TooMany = -7,
+    /// An image whose second child is a child of who comes later, if at all.
+    LaterParent = -8,
+    /// An image whose first task has another pid than the root, which has its saved one.
+    OtherRoot = -9,
+}
+
+impl Beginning {
+    /// Images that nobody can begin with.
+    const WRONG: [Beginning; 5] = [
+        Beginning::Twice,
+        Beginning::NoTask,
+        Beginning::TooMany,
+        Beginning::LaterParent,
+        Beginning::OtherRoot,
+    ];
+
+    /// The image that it is, if that is an edited one.
+    fn edited(self, image: &Image) -> Result<Image, String> {
+        /// Offsets of the number of tasks in HEAD, of a parent in an entry of TREE, and a pid that no task has.
+        const NR_TASKS: usize = 20;
+        const PPID: usize = 8;
+        const NONE: u32 = 31_000;
+        let third = 2 * ENTRY;
+        let tree = |words: &[(usize, u32)]| image.edited(Kind::Tree, 0, |tree| put_words(tree, words));
+        let head = |tasks| image.edited(Kind::Head, 0, |head| put_words(head, &[(NR_TASKS, tasks)]));
+        match self {
+            Beginning::Twice => {
+                let pid = word(image.payload(Kind::Tree, 0)?, ENTRY)?;
+                tree(&[(third, pid), (third + 4, pid)])
+            }
+            Beginning::NoTask => head(0),
+            Beginning::TooMany => head(1 << 31),
+            Beginning::LaterParent => tree(&[(third + PPID, NONE)]),
+            Beginning::OtherRoot => tree(&[(0, NONE), (4, NONE), (ENTRY + PPID, NONE), (third + PPID, NONE)]),
+            Beginning::Image | Beginning::Silence | Beginning::Fork => Ok(image.clone()),
+        }
+    }
 }
 
 impl Cast {
@@ -138,14 +181,16 @@ impl Cast {
             }
             _ => (file_of(&bytes)?, None),
         };
-        let twice = file_of(&with_one_pid_twice(image)?.bytes())?;
+        let wrong = Beginning::WRONG.map(|beginning| Ok((beginning, file_of(&beginning.edited(image)?.bytes())?)));
+        let wrong = wrong.into_iter().collect::<Result<Vec<(Beginning, File)>, String>>()?;
         let (silence, silent) = pipe_of(&[])?;
         let begin = |beginning: i32| {
-            let file = match beginning {
+            let edited = wrong.iter().find(|(wrong, _)| *wrong as i32 == beginning);
+            let file = match edited {
                 _ if beginning == Beginning::Fork as i32 => return fork_and_reap(),
-                _ if beginning == Beginning::Twice as i32 => &twice,
                 _ if beginning == Beginning::Silence as i32 => &silence,
-                _ => &whole,
+                Some((_, file)) => file,
+                None => &whole,
             };
             let flags = setting.flags(setting.saved[0]);
             let flags = match setting.mode {
@@ -157,8 +202,9 @@ impl Cast {
         // Who would write to the pipe is to know when nobody reads any more. A pipe that nobody closes is
         // held open by who reads it.
         let endless = write.as_ref().filter(|_| flaw != Flaw::FeedsItself);
-        let images = [Some(&whole), Some(&twice), Some(&silence), Some(&silent), endless];
-        let images = images.map(|file| file.map(AsFd::as_fd));
+        let images = [Some(&whole), Some(&silence), Some(&silent), endless].into_iter();
+        let images = images.chain(wrong.iter().map(|(_, file)| Some(file)));
+        let images: Vec<_> = images.map(|file| file.map(AsFd::as_fd)).collect();
         let feed = write.as_ref().filter(|_| flaw == Flaw::FeedsItself);
         let born = || {
             cast.tree(setting, flaw, (feed, &bytes), &images, begin)?;
@@ -202,7 +248,11 @@ impl Cast {
         let second = || {
             let born = || {
                 sys::close_all_but(&[]);
-                if flaw == Flaw::OtherUser { become_user(USER) } else { Ok(()) }
+                match flaw {
+                    Flaw::OtherUser => become_user(USER),
+                    Flaw::OtherGroup => setpgid(Pid::this(), Pid::this()).map_err(|e| format!("setpgid: {e}")),
+                    _ => Ok(()),
+                }
             };
             self.second.make(setting.birth(2), born, join)
         };
@@ -281,13 +331,6 @@ fn pausing(bytes: &[u8], late: usize) -> Result<File, String> {
         u8::from(write.write_all(&bytes[late..]).is_err())
     })?;
     Ok(read)
-}
-
-/// The image with the pid of the second task for the third.
-fn with_one_pid_twice(image: &Image) -> Result<Image, String> {
-    let pid = word(image.payload(Kind::Tree, 0)?, ENTRY)?;
-    let third = 2 * ENTRY;
-    image.edited(Kind::Tree, 0, |tree| put_words(tree, &[(third, pid), (third + 4, pid)]))
 }
 
 /// Waits until the participant `slot` has entered.

@@ -36,7 +36,21 @@ impl Play<'_> {
         self.coordinator_learns(&cast, Err(Errno::EINTR))?;
         cast.root.expect(Err(Errno::EINTR))?;
         cast.first.expect(Err(Errno::EINTR))?;
+        // To who comes late no signal has come.
+        cast.second.obeys(self.setting.saved[2], Err(Errno::ECANCELED))?;
         cast.strike()
+    }
+
+    /// One that has not come is killed, and nobody is left who could become it: all who wait learn that.
+    pub fn dies_outside(&self) -> Result<(), String> {
+        let cast = self.cast(Flaw::None)?;
+        self.begin(&cast)?;
+        entered(1, cast.first, || cast.first.order(self.setting.saved[1]))?;
+        knobs::release()?;
+        cast.extra.signal(Signal::SIGKILL)?;
+        cast.ended(&[cast.extra])?;
+        cast.second.signal(Signal::SIGKILL)?;
+        self.missed(&cast)
     }
 
     /// A task is in the middle of its restore, and somebody who waits gets a signal: all others are released

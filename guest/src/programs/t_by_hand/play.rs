@@ -83,6 +83,15 @@ impl Play<'_> {
         }
     }
 
+    /// The second child and the extra task are gone, and the others, who wait, learn that nobody can become the last
+    /// task.
+    pub fn missed(&self, cast: &Cast) -> Result<(), String> {
+        self.coordinator_learns(cast, Err(Errno::ESRCH))?;
+        cast.root.expect(Err(Errno::ESRCH))?;
+        cast.first.expect(Err(Errno::ESRCH))?;
+        cast.strike()
+    }
+
     /// The restart goes well, and the tree runs: each of the three where it was made.
     pub fn runs(&self, cast: &Cast) -> Result<(), String> {
         self.coordinator_learns(cast, Ok(()))?;

@@ -2,7 +2,7 @@
 
 //! Who does not belong, or stands in the wrong place.
 
-use super::cast::{asleep, entered, Beginning, Flaw, USER};
+use super::cast::{asleep, entered, held_at, Beginning, Cast, Flaw, USER};
 use super::play::Play;
 use crate::knobs;
 use crate::procfs;
@@ -12,6 +12,7 @@ use crate::stage::expect;
 use crate::sys::{self, Birth};
 use crate::user::become_user;
 use crate::wait;
+use checkpoint::restart::Point;
 use nix::errno::Errno;
 use nix::sys::signal::{kill, Signal};
 use nix::unistd::Pid;
@@ -27,10 +28,17 @@ fn container() -> Birth<'static> {
     }
 }
 
-impl Play<'_> {
-    /// Whoever does not belong is refused while the restart waits, and it goes well afterwards.
-    pub fn strangers(&self) -> Result<(), String> {
-        let cast = self.cast(Flaw::None)?;
+/// Processes outside of the tree.
+struct Outside {
+    stranger: Puppet,
+    /// One of another user.
+    user: Puppet,
+    /// One of a nested pid namespace.
+    nested: Puppet,
+}
+
+impl Outside {
+    fn make(cast: &Cast) -> Result<Outside, String> {
         let root = cast.root.pid()?;
         let names = ["stranger", "another user", "task of a nested pid namespace"];
         let [stranger, user, nested] = puppet::prepare(names)?;
@@ -38,25 +46,72 @@ impl Play<'_> {
         stranger.make(Birth::default(), || Ok(()), join)?;
         user.make(Birth::default(), || become_user(USER), join)?;
         nested.make(container(), || Ok(()), join)?;
-        let [of_root, of_first, of_second] = self.setting.saved;
+        Ok(Outside { stranger, user, nested })
+    }
+
+    fn dismiss(self, cast: &Cast) -> Result<(), String> {
+        let all = [self.stranger, self.user, self.nested];
+        all.iter().for_each(Puppet::dismiss);
+        cast.ended(&all)
+    }
+}
+
+impl Play<'_> {
+    /// Whoever does not belong is refused while the restart waits, and it goes well afterwards.
+    pub fn strangers(&self) -> Result<(), String> {
+        let cast = self.cast(Flaw::None)?;
+        let outside = Outside::make(&cast)?;
+        let [_, of_first, of_second] = self.setting.saved;
         self.begin(&cast)?;
         entered(1, cast.first, || cast.first.order(of_first))?;
-        stranger.obeys(of_second, Err(Errno::EPERM))?;
-        user.obeys(of_second, Err(Errno::EPERM))?;
-        nested.obeys(of_second, Err(Errno::ESRCH))?;
-        cast.extra.obeys(of_first, Err(Errno::EBUSY))?;
-        cast.extra.obeys(of_root, Err(Errno::EINVAL))?;
-        cast.extra.obeys(UNKNOWN, Err(Errno::ESRCH))?;
-        expect("restarts in the kernel", 1, knobs::contexts()?)?;
+        self.refuses(&cast, &outside)?;
         knobs::release()?;
         cast.second.order(of_second);
         self.runs(&cast)?;
         // It is over, and there is nobody more whom one could become.
         cast.extra.obeys(of_first, Err(Errno::ESRCH))?;
-        let others = [stranger, user, nested];
-        others.iter().for_each(Puppet::dismiss);
-        cast.ended(&others)?;
+        outside.dismiss(&cast)?;
         cast.strike()
+    }
+
+    /// The same when all have come, and one is in the middle of its restore.
+    pub fn strangers_beside_one_who_restores(&self) -> Result<(), String> {
+        let cast = self.cast(Flaw::None)?;
+        let outside = Outside::make(&cast)?;
+        self.begin(&cast)?;
+        held_at(1, Point::Restoring, cast.first, || self.children_come(&cast))?;
+        self.refuses(&cast, &outside)?;
+        cast.extra.obeys(self.setting.saved[2], Err(Errno::EBUSY))?;
+        knobs::release()?;
+        self.runs(&cast)?;
+        outside.dismiss(&cast)?;
+        cast.strike()
+    }
+
+    /// The same when all are restored, and the owner is about to read END.
+    pub fn strangers_before_end(&self) -> Result<(), String> {
+        let cast = self.cast(Flaw::None)?;
+        let outside = Outside::make(&cast)?;
+        self.held_before_end(&cast)?;
+        self.refuses(&cast, &outside)?;
+        cast.extra.obeys(self.setting.saved[2], Err(Errno::EBUSY))?;
+        knobs::release()?;
+        self.runs(&cast)?;
+        outside.dismiss(&cast)?;
+        cast.strike()
+    }
+
+    /// Refuses those outside, and one of the tree that claims to be who is there, the root, or nobody; the restart
+    /// is as it was.
+    fn refuses(&self, cast: &Cast, outside: &Outside) -> Result<(), String> {
+        let [of_root, of_first, of_second] = self.setting.saved;
+        outside.stranger.obeys(of_second, Err(Errno::EPERM))?;
+        outside.user.obeys(of_second, Err(Errno::EPERM))?;
+        outside.nested.obeys(of_second, Err(Errno::ESRCH))?;
+        cast.extra.obeys(of_first, Err(Errno::EBUSY))?;
+        cast.extra.obeys(of_root, Err(Errno::EINVAL))?;
+        cast.extra.obeys(UNKNOWN, Err(Errno::ESRCH))?;
+        expect("restarts in the kernel", 1, knobs::contexts()?)
     }
 
     /// Tasks that are known by their own pids: one that the image does not know, one outside the tree, and one

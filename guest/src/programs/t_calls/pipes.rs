@@ -4,7 +4,7 @@
 
 use super::images::{beginning_of_one, of_root_alone};
 use super::pair::{Pair, JOIN};
-use super::{at_once, in_pipe, needs_memory_lock, refused};
+use super::{at_once, has_ended_well, in_pipe, needs_memory_lock, refused};
 use crate::edit::{pipe_of, word, Image};
 use crate::pattern::PAGE;
 use crate::procfs;
@@ -102,5 +102,5 @@ pub(super) fn stalled_memory(image: &Image) -> Result<(), String> {
     let otherwise = "a half-restored task lives on";
     wait::until(at_once(), otherwise, || procfs::is_exiting(root))?;
     pair.dismiss()?;
-    tree::reap(&[writer], true)
+    has_ended_well(&writer)
 }

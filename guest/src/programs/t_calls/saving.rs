@@ -2,7 +2,7 @@
 
 //! Checkpoints that stall, and of tasks that have ended.
 
-use super::{at_once, end, in_pipe, needs_memory_lock, refused_saying, sleep};
+use super::{at_once, end, has_ended_well, in_pipe, needs_memory_lock, refused_saying, sleep};
 use crate::edit::{file_of, Image};
 use crate::freezer;
 use crate::pattern::PAGE;
@@ -54,8 +54,7 @@ pub(super) fn stalled_writer() -> Result<(), String> {
     drop(write);
     let status = checkpoint.wait().map_err(|e| format!("checkpoint: {e}"))?;
     expect("whether an image that nobody took was saved", false, status.success())?;
-    let ended = waitpid(Pid::from_raw(writer.pid), None).map_err(|e| format!("waitpid: {e}"))?;
-    expect("the end of the writer", WaitStatus::Exited(Pid::from_raw(writer.pid), 0), ended)?;
+    has_ended_well(&writer)?;
     end(saved.pid);
     Ok(())
 }

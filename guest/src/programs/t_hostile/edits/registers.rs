@@ -8,6 +8,8 @@ use super::{Edits, Outcome};
 use crate::edit::{double, put_doubles, put_words, word, Image};
 use checkpoint::image::Kind;
 use nix::errno::Errno;
+#[cfg(target_arch = "x86_64")]
+use nix::sys::signal::Signal;
 
 /// Registers that are no program's own, by note type, with the bytes that a kernel that has them would
 /// take. Of x86's debug registers there is no note: no image can have any. The mask of pointer authentication
@@ -92,6 +94,8 @@ pub(super) fn edit(edits: &mut Edits<'_>) -> Result<(), String> {
         ] {
             edits.image(what, Outcome::Works, with(18, flags)?);
         }
+        // Nobody debugs it.
+        edits.image("a trap at each instruction (TF)", Outcome::Dies(Signal::SIGTRAP), with(18, flags | 1 << 8)?);
     }
     #[cfg(target_arch = "aarch64")]
     {
