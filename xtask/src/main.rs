@@ -164,6 +164,11 @@ fn patchset_command(session: &Session, command: Patchset, sink: &dyn Sink) -> Re
         }
         Patchset::Refresh(flags) => {
             let _lock = session.layout.lock(sink)?;
+            if flags.abort {
+                patchset::refresh::abort(&flags.from)?;
+                println!("the refresh that was cut is given up; what it has written stays");
+                return Ok(EXIT_PASSED);
+            }
             if !flags.dry_run && patchset::refresh::finish(&session.layout, &flags.from)? {
                 println!("a refresh that was cut is finished");
             }

@@ -94,6 +94,9 @@ pub struct Refresh {
     /// Show what would change, and change nothing
     #[arg(long)]
     pub dry_run: bool,
+    /// Give up a refresh that was cut and cannot be finished: what it has written stays
+    #[arg(long, conflicts_with = "dry_run")]
+    pub abort: bool,
 }
 
 /// `patchset apply`

@@ -13,6 +13,7 @@ use crate::kernel::tree::{overlay_of, OverlayFile, State};
 use crate::layout::{read_written, Layout};
 use crate::patchset::checkpatch;
 use crate::patchset::commit::is_misread;
+use crate::patchset::header::is_separator;
 use crate::patchset::overlay::{self, Division};
 use crate::patchset::prefix::{self, Built};
 use crate::patchset::series::{is_patch_name, Patch, Series};
@@ -172,7 +173,7 @@ fn lint_patch(patch: &Patch) -> Vec<String> {
         .lines()
         .skip_while(|line| !line.trim().is_empty())
         // What git writes below it says how much, not why.
-        .take_while(|line| *line != "---");
+        .take_while(|line| !is_separator(line));
     if let Some(line) = reason.clone().find(|line| is_misread(line)) {
         wrong(format!(
             "git am would not take this for a line of its message: {line}"
@@ -300,7 +301,10 @@ mod tests {
         for (line, what) in [
             ("Subject: other", "a field of its own: Subject: other"),
             ("Index: fork.c", "a line of its message: Index: fork.c"),
-            ("From nobody", "a line of its message: From nobody"),
+            (
+                "From nobody Mon Sep 17 00:00:00 2001",
+                "a line of its message: From nobody Mon Sep 17 00:00:00 2001",
+            ),
         ] {
             let header = HEADER.replace("Restart needs", &format!("{line}\nRestart needs"));
             let found = problems("100-fork.patch", &format!("{header}{CHANGE}")).join("\n");

@@ -3,14 +3,22 @@
 //! Commits of a git tree that the lab has made, read back: which belong to the
 //! series, what a patch of each says, and which files are the overlay's.
 
+mod unwritable;
+
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 use crate::kernel::tree::{is_laid_in, OVERLAY, PLACES};
 use crate::patchset::git::{git, PATCH_TRAILER};
-use crate::patchset::series::Patch;
+use crate::patchset::header::{without_blank_ends, Besides};
+
+pub use unwritable::is_misread;
 
 const DOING: &str = "refreshing the series";
+/// Has git take paths for names, whatever signs they have.
+const LITERALLY: &str = "--literal-pathspecs";
+/// Letters of a name that is made of a subject, at the most.
+const SLUG: usize = 60;
 
 /// The commit of the source, the first of a tree.
 #[derive(Debug, PartialEq)]
@@ -49,14 +57,6 @@ impl Source {
         })
     }
 }
-
-/// How git says that a file that comes or goes is a link to a file, or to a repository.
-const LINKS: [&str; 4] = [
-    "new file mode 120000",
-    "deleted file mode 120000",
-    "new file mode 160000",
-    "deleted file mode 160000",
-];
 
 /// One commit behind the source.
 #[derive(Debug, PartialEq)]
@@ -120,7 +120,7 @@ pub fn refuse_unfinished(doing: &str, dir: &Path) -> Result<()> {
 
 /// The commits behind the source, in order.
 pub fn read_all(dir: &Path, source: &Source) -> Result<Vec<Commit>> {
-    let doing = || format!("{DOING} from {}", dir.display());
+    let doing = format!("{DOING} from {}", dir.display());
     let list = git(DOING, dir, ["rev-list", "--reverse", "--parents", "HEAD"]).read()?;
     let mut commits = Vec::new();
     for line in list.lines() {
@@ -128,9 +128,9 @@ pub fn read_all(dir: &Path, source: &Source) -> Result<Vec<Commit>> {
         let hash = hashes.next().unwrap_or_default();
         match hashes.count() {
             0 => {}
-            1 => commits.push(Commit::read(dir, hash, source)?),
+            1 => commits.push(Commit::read(&doing, dir, hash, source)?),
             _ => {
-                return Err(Error::usage(doing(), format!("{hash} is a merge"))
+                return Err(Error::usage(doing, format!("{hash} is a merge"))
                     .hint("the series is a line of commits: git rebase makes one of a merge"))
             }
         }
@@ -149,9 +149,9 @@ pub fn refuse_detached(doing: &str, dir: &Path) -> Result<()> {
 }
 
 /// The last commit.
-pub fn last(dir: &Path, source: &Source) -> Result<Commit> {
-    let head = git(DOING, dir, ["rev-parse", "HEAD"]).read()?;
-    Commit::read(dir, head.trim(), source)
+pub fn last(doing: &str, dir: &Path, source: &Source) -> Result<Commit> {
+    let head = git(doing, dir, ["rev-parse", "HEAD"]).read()?;
+    Commit::read(doing, dir, head.trim(), source)
 }
 
 /// A file of the overlay in a git tree.
@@ -167,8 +167,9 @@ pub struct Laid {
 /// Every file of the overlay in the last commit.
 pub fn overlay_files(dir: &Path, source: &Source) -> Result<Vec<Laid>> {
     let mut files = Vec::new();
+    let doing = format!("{DOING} from {}", dir.display());
     for path in names(dir, &[&source.commit, "HEAD"])? {
-        let Some(shared) = place_of(dir, source, &path)? else {
+        let Some(shared) = place_of(&doing, dir, source, &path)? else {
             continue;
         };
         let Some(mode) = mode(dir, "HEAD", &path)? else {
@@ -176,7 +177,7 @@ pub fn overlay_files(dir: &Path, source: &Source) -> Result<Vec<Laid>> {
         };
         if mode != "100644" {
             return Err(Error::usage(
-                format!("{DOING} from {}", dir.display()),
+                doing,
                 format!("{path} has mode {mode}, and files of the overlay are plain (100644)"),
             )
             .hint("git add a copy instead of a link, or git update-index --chmod=-x, and commit"));
@@ -200,24 +201,34 @@ fn names(dir: &Path, commits: &[&str]) -> Result<Vec<String>> {
         [
             "diff-tree",
             "-r",
+            "-z",
             "--name-only",
             "--no-renames",
             "--no-commit-id",
         ],
     );
-    let list = list.args(commits.iter().copied()).read()?;
-    Ok(list.lines().map(str::to_string).collect())
+    let list = list.args(commits.iter().copied()).read_bytes()?;
+    let list = String::from_utf8(list).map_err(|_| {
+        let doing = format!("{DOING} from {}", dir.display());
+        let found = format!(
+            "{} changes a file whose name is not UTF-8",
+            commits.join(" to ")
+        );
+        Error::usage(doing, found).hint("git mv it to another name")
+    })?;
+    let names = list.split('\0').filter(|name| !name.is_empty());
+    Ok(names.map(str::to_string).collect())
 }
 
 /// What a path is in a commit, as git writes it ("100644"); `None` if it is not there.
 fn mode(dir: &Path, commit: &str, path: &str) -> Result<Option<String>> {
-    let found = git(DOING, dir, ["ls-tree", commit, "--", path]).read()?;
+    let found = git(DOING, dir, [LITERALLY, "ls-tree", commit, "--", path]).read()?;
     Ok(found.split_whitespace().next().map(str::to_string))
 }
 
 /// Where a file of the tree lies in the project, if it is one of the overlay's and all kernels share it: in its folders, and
 /// not in the source. A new file elsewhere is refused where there is an overlay.
-fn place_of(dir: &Path, source: &Source, path: &str) -> Result<Option<String>> {
+fn place_of(doing: &str, dir: &Path, source: &Source, path: &str) -> Result<Option<String>> {
     if !source.overlay || mode(dir, &source.commit, path)?.is_some() {
         return Ok(None);
     }
@@ -227,18 +238,16 @@ fn place_of(dir: &Path, source: &Source, path: &str) -> Result<Option<String>> {
             .map(|rest| format!("{OVERLAY}/{project}{rest}")),
         false => (path == *tree).then(|| format!("{OVERLAY}/{project}")),
     };
-    let doing = || format!("{DOING} from {}", dir.display());
     let Some(place) = PLACES.iter().find_map(place) else {
-        return Err(Error::usage(
-            doing(),
-            format!("{path} is new, and no patch creates files"),
-        )
-        .hint("new files belong into kernel/checkpoint, rust/kernel or rust/helpers"));
+        return Err(
+            Error::usage(doing, format!("{path} is new, and no patch creates files"))
+                .hint("new files belong into kernel/checkpoint, rust/kernel or rust/helpers"),
+        );
     };
     match is_laid_in(path) {
         true => Ok(Some(place)),
         false => Err(Error::usage(
-            doing(),
+            doing,
             format!("{path} is new, and would not be laid in: hidden files, folders called target and what editors and compilers leave are not"),
         )
         .hint("git rm it, or give it another name")),
@@ -246,7 +255,7 @@ fn place_of(dir: &Path, source: &Source, path: &str) -> Result<Option<String>> {
 }
 
 impl Commit {
-    fn read(dir: &Path, hash: &str, source: &Source) -> Result<Commit> {
+    fn read(doing: &str, dir: &Path, hash: &str, source: &Source) -> Result<Commit> {
         let said = git(DOING, dir, ["show", "-s", "--format=%an <%ae>%n%B", hash]).read()?;
         let (author, message) = said.split_once('\n').unwrap_or((&said, ""));
         let trailer = format!("{PATCH_TRAILER}: ");
@@ -257,7 +266,7 @@ impl Commit {
             .collect();
         let mut paths = Vec::new();
         for path in names(dir, &[hash])? {
-            if place_of(dir, source, &path)?.is_none() {
+            if place_of(doing, dir, source, &path)?.is_none() {
                 paths.push(path);
             }
         }
@@ -266,7 +275,13 @@ impl Commit {
             false => git(
                 DOING,
                 dir,
-                ["diff-tree", "-r", "--no-commit-id", "--no-renames"],
+                [
+                    LITERALLY,
+                    "diff-tree",
+                    "-r",
+                    "--no-commit-id",
+                    "--no-renames",
+                ],
             )
             .args([
                 "--no-color",
@@ -288,51 +303,9 @@ impl Commit {
             diff: text_of(dir, hash, about(&["-p"])?)?,
         };
         if commit.is_patch() {
-            commit.refuse_unwritable(dir, &paths, source)?;
+            commit.refuse_unwritable(doing, &paths, source)?;
         }
         Ok(commit)
-    }
-
-    /// Refuses what a patch of these paths cannot say.
-    fn refuse_unwritable(&self, dir: &Path, paths: &[String], source: &Source) -> Result<()> {
-        let refused = |why: &str| {
-            let doing = format!("{DOING} from {}", dir.display());
-            let subject = self.message.lines().next().unwrap_or_default();
-            Err(Error::usage(
-                doing,
-                format!("{} (\"{subject}\"): {why}", self.hash),
-            ))
-        };
-        let begins = |words: &[&str]| {
-            let mut lines = self.diff.lines();
-            lines.any(|line| words.iter().any(|word| line.starts_with(word)))
-        };
-        if begins(&["Binary files "]) {
-            return refused("it changes a binary file");
-        }
-        // Lines of files are behind a sign: these are git's own.
-        if begins(&LINKS) {
-            return refused("it makes or removes a link");
-        }
-        if self.message.is_empty() {
-            return refused("it has no message");
-        }
-        if self.message.lines().any(is_misread) {
-            return refused("its message has a line that looks like the beginning of a diff");
-        }
-        let patch = Patch::parse(&self.hash, &self.text())?;
-        let said = |path: &String| patch.files.iter().find(|file| file.path == *path);
-        for path in paths {
-            let why = match said(path) {
-                Some(file) if file.deleted && source.overlay => {
-                    format!("it deletes {path}, and no patch deletes files")
-                }
-                Some(file) if file.hunks > 0 || !source.overlay => continue,
-                _ => format!("it changes no line of {path}, but its mode, or that it is there"),
-            };
-            return refused(&why);
-        }
-        Ok(())
     }
 
     /// Whether it changes anything of the source.
@@ -352,13 +325,20 @@ impl Commit {
         format!("{}\n{}\n\n{change}", self.author, self.message)
     }
 
-    /// The patch as a file.
-    pub fn text(&self) -> String {
+    /// The first line of its message.
+    pub fn subject(&self) -> &str {
+        self.message.lines().next().unwrap_or_default()
+    }
+
+    /// The patch as a file that says this besides.
+    pub fn text(&self, besides: &Besides) -> String {
         let (subject, body) = self.message.split_once('\n').unwrap_or((&self.message, ""));
         format!(
-            "From: {}\nSubject: {subject}\n\n{}\n---\n{}\n{}",
+            "From: {}\nSubject: {subject}\n{}\n{}\n---\n{}{}\n{}",
             self.author,
-            body.trim(),
+            besides.fields,
+            without_blank_ends(body),
+            besides.notes,
             self.stat,
             self.diff
         )
@@ -366,7 +346,7 @@ impl Commit {
 
     /// A name for a new patch, from its subject: the words behind the last colon.
     pub fn slug(&self) -> String {
-        let subject = self.message.lines().next().unwrap_or_default();
+        let subject = self.subject();
         let words = subject.rsplit(':').next().unwrap_or(subject);
         let letters: String = words
             .chars()
@@ -383,19 +363,13 @@ impl Commit {
             .filter(|part| !part.is_empty())
             .take(6)
             .collect();
-        match parts.is_empty() {
-            true => "change".to_string(),
-            false => parts.join("-"),
+        let mut slug = parts.join("-");
+        slug.truncate(SLUG);
+        match slug.trim_end_matches('-') {
+            "" => "change".to_string(),
+            slug => slug.to_string(),
         }
     }
-}
-
-/// Whether git or `patch` would take a line of a message for part of a diff, or for the next mail.
-pub fn is_misread(line: &str) -> bool {
-    const WORDS: [&str; 8] = [
-        "--- ", "+++ ", "*** ", "@@ -", "diff ", "Index:", "Prereq:", "From ",
-    ];
-    line == "---" || WORDS.iter().any(|word| line.starts_with(word))
 }
 
 /// What git wrote, which a patch can carry as text only.

@@ -142,7 +142,8 @@ fn commits(
         let file = origin.copy(root, &contents.series.dir.join(&patch.name))?;
         tree.patch(contents, patch, &file)?;
         tree.follow_attributes(patch.files.iter().map(|file| file.path.as_str()))?;
-        origin.remember(&commit::last(dir, &source)?, &patch.name);
+        let doing = format!("{DOING}: {}", patch.name);
+        origin.remember(&commit::last(&doing, dir, &source)?, &patch.name);
     }
     origin.write()?;
     tree.git(["rev-parse", "HEAD"]).read()
@@ -224,6 +225,8 @@ pub fn git<const N: usize>(doing: &str, dir: &Path, args: [&str; N]) -> Invocati
         "core.quotePath=false",
         "core.attributesFile=/dev/null",
         "core.hooksPath=/dev/null",
+        "i18n.commitEncoding=UTF-8",
+        "i18n.logOutputEncoding=UTF-8",
         "gc.auto=0",
     ] {
         git = git.args(["-c", setting]);

@@ -21,9 +21,78 @@ pub fn message(patch: &Patch) -> Result<(String, String)> {
         .header
         .lines()
         .skip_while(|line| !line.trim().is_empty())
-        .take_while(|line| *line != "---")
+        .take_while(|line| !is_separator(line))
         .collect();
-    Ok((author, format!("{subject}\n\n{}", body.join("\n").trim())))
+    let body = body.join("\n");
+    Ok((
+        author,
+        format!("{subject}\n\n{}", without_blank_ends(&body)),
+    ))
+}
+
+/// Whether a line ends the message of a mail.
+pub fn is_separator(line: &str) -> bool {
+    line.trim_end() == "---"
+}
+
+/// A text without blank lines around it; its first line keeps its indent.
+pub fn without_blank_ends(text: &str) -> &str {
+    let mut lines = text.split_inclusive('\n');
+    let blank = lines.by_ref().take_while(|line| line.trim().is_empty());
+    text[blank.map(str::len).sum()..].trim_end()
+}
+
+/// What the file of a patch says beside author, message and change: it is in no commit.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Besides {
+    /// Other fields of the mail that it was, each in a line of its own.
+    pub fields: String,
+    /// What stands between the message and the list of its files, with an empty line behind it.
+    pub notes: String,
+}
+
+impl Besides {
+    /// Of a patch with this header.
+    pub fn of(header: &str) -> Besides {
+        let mut fields = String::new();
+        let mut is_kept = false;
+        for line in header.lines().take_while(|line| !line.trim().is_empty()) {
+            if !line.starts_with([' ', '\t']) {
+                let name = line.split_once(':').map(|(name, _)| name);
+                let is_field = name.is_some_and(|name| !name.contains(' '));
+                is_kept = is_field && name != Some("From") && name != Some("Subject");
+            }
+            if is_kept {
+                fields.push_str(line);
+                fields.push('\n');
+            }
+        }
+        let behind = header.lines().skip_while(|line| !is_separator(line));
+        let behind: Vec<&str> = behind.skip(1).collect();
+        // The list of files is git's, and behind all else.
+        const LISTED: [&str; 6] = [
+            " | ",
+            " changed, ",
+            " create mode ",
+            " delete mode ",
+            " mode change ",
+            " rename ",
+        ];
+        let is_listed = |line: &&&str| {
+            let words = LISTED.iter().any(|word| line.contains(word));
+            line.trim().is_empty() || (line.starts_with(' ') && words)
+        };
+        let end = behind.len() - behind.iter().rev().take_while(is_listed).count();
+        let notes = behind[..end].join("\n");
+        let notes = without_blank_ends(&notes);
+        Besides {
+            fields,
+            notes: match notes.is_empty() {
+                true => String::new(),
+                false => format!("{notes}\n\n"),
+            },
+        }
+    }
 }
 
 /// What a header says behind a name, in one line: mails fold long ones.
@@ -38,7 +107,7 @@ fn field(header: &str, name: &str) -> Option<String> {
 }
 
 /// A subject without what mails put before it ("[PATCH v2 3/7] ").
-fn without_tags(subject: &str) -> &str {
+pub fn without_tags(subject: &str) -> &str {
     let tag = subject
         .strip_prefix('[')
         .and_then(|rest| rest.split_once(']'));
@@ -75,5 +144,29 @@ mod tests {
             assert_eq!(text.unwrap(), format!("{expected}\n\nWhy."));
         }
         assert!(said("Subject: x").is_err());
+    }
+
+    #[test]
+    fn what_is_in_no_commit_is_kept_beside_it() {
+        let header = "From 1234 Mon Sep 17 00:00:00 2001\nFrom: A <a@b.invalid>\nDate: Mon, 1 Jan\n 2024\nSubject: a\n b\n\nWhy.\n\
+                      ---\nv2: notes | of mine\n\n  more\n\n k/x.c | 2 +-\n 1 file changed, 1 insertion(+)\n create mode 100644 k/x.c\n\n";
+        let besides = Besides::of(header);
+        assert_eq!(besides.fields, "Date: Mon, 1 Jan\n 2024\n");
+        assert_eq!(besides.notes, "v2: notes | of mine\n\n  more\n\n");
+        let plain = "From: A <a@b.invalid>\nSubject: a\n\nWhy.\n---\n k/x.c | 2 +-\n 1 file changed, 1 insertion(+)\n\n";
+        assert_eq!(Besides::of(plain), Besides::default());
+        assert_eq!(
+            Besides::of("From: A <a@b.invalid>\nSubject: a\n\nWhy.\n"),
+            Besides::default()
+        );
+    }
+
+    #[test]
+    fn the_first_line_of_a_body_keeps_its_indent() {
+        assert_eq!(without_blank_ends("\n  \n  a\n b\n\n"), "  a\n b");
+        assert_eq!(without_blank_ends("\n \n"), "");
+        let text = "From: A <a@b.invalid>\nSubject: x\n\n  | a |\n\nWhy.\n--- \nnotes\n";
+        let (_, said) = message(&Patch::parse("x.patch", text).unwrap()).unwrap();
+        assert_eq!(said, "x\n\n  | a |\n\nWhy.");
     }
 }

@@ -18,7 +18,6 @@ use crate::patchset::base::BASE;
 use crate::patchset::commit::{Commit, Source};
 use crate::patchset::git::Contents;
 use crate::patchset::series::{Patch, Series};
-use crate::stamp::files_below;
 
 pub use pending::Change;
 
@@ -54,6 +53,9 @@ struct Made {
     /// The hash of the source's files. Trees of before it was kept have none.
     #[serde(default)]
     source: Option<String>,
+    /// Whether an overlay belongs to it. Trees of before it was kept have one if they have files of one.
+    #[serde(default)]
+    overlay: Option<bool>,
     /// By the hash of the commit, and by its trailer.
     commits: BTreeMap<String, Known>,
 }
@@ -73,6 +75,7 @@ impl Origin {
             version: Some(contents.source.version.clone()),
             carried: Vec::new(),
             source: Some(source.files.clone()),
+            overlay: Some(source.has_overlay()),
             commits: BTreeMap::new(),
         };
         let folder = tree.join(FOLDER);
@@ -101,8 +104,12 @@ impl Origin {
 
     /// Whether an overlay belongs to the tree.
     pub fn has_overlay(&self) -> Result<bool> {
-        self.files(Path::new(OVERLAY))
-            .map(|files| !files.is_empty())
+        match self.made.overlay {
+            Some(has) => Ok(has),
+            None => self
+                .files(Path::new(OVERLAY))
+                .map(|files| !files.is_empty()),
+        }
     }
 
     /// Remembers which patches are to be carried.
@@ -238,9 +245,18 @@ impl Origin {
         if !kept.is_dir() {
             return Ok(Vec::new());
         }
-        let files = files_below(&kept)?;
-        let below = |file: &PathBuf| file.strip_prefix(&all).ok().map(Path::to_path_buf);
-        Ok(files.iter().filter_map(below).collect())
+        let mut files = Vec::new();
+        // All of them: it has been said already what of the project is left out.
+        for entry in walkdir::WalkDir::new(&kept).sort_by_file_name() {
+            let entry = entry.map_err(|err| {
+                Error::lab(format!("listing {}", kept.display()), err.to_string())
+            })?;
+            let below = entry.path().strip_prefix(&all).map(Path::to_path_buf);
+            if let (true, Ok(path)) = (entry.file_type().is_file(), below) {
+                files.push(path);
+            }
+        }
+        Ok(files)
     }
 
     /// Keeps what is remembered.

@@ -3,10 +3,13 @@
 //! From a git tree back to patches: commits become patches again, files of the
 //! overlay go back to `rust-syscall/`. Everything is read and compared before
 //! anything is written; what did not change keeps every byte. `patches` is about
-//! the series, `naming` about what its patches are called.
+//! the series, `picked` about commits from another tree of it, `naming` about what its patches are called, `trial` about
+//! whether they fit together.
 
 mod naming;
 mod patches;
+mod picked;
+mod trial;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -69,7 +72,7 @@ pub fn compare(layout: &Layout, dir: &Path) -> Result<Changes> {
     let origin = Origin::of(&doing, &dir)?;
     if origin.is_pending() {
         return Err(Error::usage(doing, "a refresh from here was cut")
-            .hint("`cargo xtask patchset refresh`, not a dry run, finishes it first"));
+            .hint("`cargo xtask patchset refresh`, not a dry run, finishes it first; with --abort it is given up"));
     }
     commit::refuse_unfinished(&doing, &dir)?;
     commit::refuse_detached(&doing, &dir)?;
@@ -85,13 +88,15 @@ pub fn compare(layout: &Layout, dir: &Path) -> Result<Changes> {
         )
         .hint("the rebase was given up: make the tree again by `cargo xtask patchset rebase`"));
     }
-    if commits.is_empty() && source.has_overlay() {
+    if commits.is_empty() && (source.has_overlay() || !origin.patches()?.is_empty()) {
         return Err(Error::usage(doing, "nothing of the series or the overlay is here").hint(
             "make the tree again by `cargo xtask patchset apply`; who wants to be rid of all of it removes the files of the project",
         ));
     }
     let mut refresh = Refresh {
         layout,
+        dir: &dir,
+        source: &source,
         origin,
         changes: Changes::default(),
         conflicts: Vec::new(),
@@ -104,6 +109,7 @@ pub fn compare(layout: &Layout, dir: &Path) -> Result<Changes> {
     }
     refresh.patches(&doing, commits)?;
     refresh.overlay(laid)?;
+    refresh.find_in_the_way()?;
     if !refresh.in_the_way.is_empty() {
         let found = format!("in the way: {}", refresh.in_the_way.join(", "));
         return Err(Error::usage(doing, found).hint(
@@ -150,8 +156,21 @@ pub fn finish(layout: &Layout, dir: &Path) -> Result<bool> {
     }
 }
 
+/// Gives up a refresh that was cut: what it has written stays, and counts as what the project has edited.
+pub fn abort(dir: &Path) -> Result<()> {
+    let dir = resolve(dir)?;
+    let origin = Origin::of(&doing(&dir), &dir)?;
+    match origin.is_pending() {
+        true => origin.abort(),
+        false => Err(Error::usage(doing(&dir), "no refresh from here was cut")),
+    }
+}
+
 struct Refresh<'a> {
     layout: &'a Layout,
+    /// The tree, and its first commit.
+    dir: &'a Path,
+    source: &'a Source,
     origin: Origin,
     changes: Changes,
     /// What was edited on both sides.
@@ -191,11 +210,50 @@ impl Refresh<'_> {
         Ok(())
     }
 
+    /// Finds what lies where a file has to go: a folder that does not become empty, or a file or link in the place of one of
+    /// its folders.
+    fn find_in_the_way(&mut self) -> Result<()> {
+        let root = self.layout.root();
+        let goes = |path: &Path| self.changes.removed.iter().any(|other| other == path);
+        let mut found = Vec::new();
+        for (path, _) in &self.changes.written {
+            let mut folders = path
+                .ancestors()
+                .skip(1)
+                .filter(|folder| folder.components().count() > 0);
+            let in_place = folders.find(|folder| {
+                let is = root.join(folder).symlink_metadata();
+                is.is_ok_and(|is| !is.is_dir()) && !goes(folder)
+            });
+            found.extend(
+                in_place.map(|folder| format!("{} (a folder has to be there)", folder.display())),
+            );
+            let place = root.join(path);
+            if place.symlink_metadata().is_ok_and(|is| is.is_dir()) {
+                for entry in walkdir::WalkDir::new(&place) {
+                    let entry = entry.map_err(|err| {
+                        Error::lab(format!("listing {}", place.display()), err.to_string())
+                    })?;
+                    let below = entry.path().strip_prefix(root).unwrap_or(entry.path());
+                    if !entry.file_type().is_dir() && !goes(below) {
+                        found.push(format!(
+                            "{} ({} is to be a file)",
+                            below.display(),
+                            path.display()
+                        ));
+                        break;
+                    }
+                }
+            }
+        }
+        self.in_the_way.extend(found);
+        Ok(())
+    }
+
     /// Notes commits that are no patches, where there is nothing that they could be instead.
     fn empty(&mut self, commits: &[Commit]) {
         for commit in commits.iter().filter(|commit| !commit.is_patch()) {
-            let subject = commit.message().lines().next().unwrap_or_default();
-            let note = format!("\"{subject}\" changes nothing: it is no patch");
+            let note = format!("\"{}\" changes nothing: it is no patch", commit.subject());
             self.changes.notes.push(note);
         }
     }
@@ -210,9 +268,9 @@ impl Refresh<'_> {
         let file = self.layout.show(&file);
         let unsaid = |commit: &&Commit| !commit.is_patch() && !division.says(commit.message());
         for commit in commits.iter().filter(unsaid) {
-            let subject = commit.message().lines().next().unwrap_or_default();
             self.changes.notes.push(format!(
-                "\"{subject}\" changes nothing of the source: its message is not kept (those of the overlay are in {file})"
+                "\"{}\" changes nothing of the source: its message is not kept (those of the overlay are in {file})",
+                commit.subject()
             ));
         }
         let paths: Vec<&str> = laid.iter().map(|file| file.tree.as_str()).collect();

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{AtPath, Error, Kind, Result};
 use crate::exec::tool;
 use crate::layout::read_written;
 use crate::patchset::misfit;
@@ -112,6 +112,11 @@ impl Series {
         let mut offsets = Vec::new();
         for patch in &self.patches {
             let doing = format!("applying {} to {source}", patch.name);
+            let text = read_written(&self.dir.join(&patch.name))?;
+            // `patch` finds changes in a message too, indented ones as well.
+            let change = tempfile::NamedTempFile::new()
+                .map_err(|err| Error::lab(doing.clone(), err.to_string()))?;
+            std::fs::write(change.path(), change_of(&text)).at("writing", change.path())?;
             let run = tool(doing.clone(), "patch")
                 .args([
                     "-p1",
@@ -122,7 +127,7 @@ impl Series {
                     "--reject-file=-",
                 ])
                 .arg("-i")
-                .arg(self.dir.join(&patch.name))
+                .arg(change.path())
                 .arg("-d")
                 .arg(tree)
                 .env("LC_ALL", "C")
@@ -131,7 +136,6 @@ impl Series {
             let said = String::from_utf8_lossy(&output.stdout).into_owned();
             if !output.status.success() {
                 let said = said + &String::from_utf8_lossy(&output.stderr);
-                let text = read_written(&self.dir.join(&patch.name))?;
                 return Err(Error::build(doing, misfit::explain(&text, &said, tree))
                     .hint(self.hint_to_rebase()));
             }
@@ -151,6 +155,23 @@ impl Series {
             self.base
         )
     }
+}
+
+/// Whether a line is the first of what a patch changes: what is before is its header.
+fn is_first(line: &str) -> bool {
+    let names_a_file = |line: &str| {
+        line.strip_prefix("--- ")
+            .is_some_and(|name| !name.trim().is_empty())
+    };
+    line.starts_with("diff ") || names_a_file(line)
+}
+
+/// What a patch changes, without its header.
+fn change_of(text: &str) -> &str {
+    let header = text
+        .split_inclusive('\n')
+        .take_while(|line| !is_first(line));
+    &text[header.map(str::len).sum()..]
 }
 
 /// Whether a line of the list is a patch's name, and not empty or a comment.
@@ -184,7 +205,7 @@ impl Patch {
                 }
                 continue;
             }
-            in_header &= !line.starts_with("diff ") && !line.starts_with("--- ");
+            in_header &= !is_first(line);
             if in_header {
                 header.push_str(line);
                 header.push('\n');

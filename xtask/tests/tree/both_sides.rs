@@ -7,7 +7,7 @@ use std::fs;
 
 use xtask::patchset::refresh;
 
-use crate::project::{files, write, Worked, PATCH, SECOND};
+use crate::project::{files, write, writes_nothing, Worked, PATCH, SECOND};
 
 /// A patch that needs [`SECOND`] before it.
 const THIRD: &str = "From: B <b@b.invalid>\nSubject: z\n\nWhy.\n---\n\
@@ -436,10 +436,7 @@ fn a_refresh_that_was_cut_anywhere_is_finished_by_the_next() {
             write(&worked.0.path("kernel-patches/series"), &list);
         }
         let said = worked.refresh().unwrap();
-        assert!(
-            said.starts_with("0 to write, 0 to remove, "),
-            "{cut}: {said}"
-        );
+        assert!(writes_nothing(&said), "{cut}: {said}");
         assert_eq!(
             worked.text("kernel-patches/series"),
             "001-all.patch\n002-fix.patch\n003-fix.patch\n"

@@ -151,6 +151,87 @@ fn its_names_and_its_order_stay_as_they_are() {
 }
 
 #[test]
+fn a_patch_whose_file_has_any_name_goes_with_its_commit() {
+    let Some(worked) = own() else { return };
+    let project = &worked.0;
+    for name in [".0003-y.patch", "target/y.patch"] {
+        let second = crate::project::SECOND.replace("exit", "more");
+        // [`own`] has changed the first one for a later source.
+        write(&project.path("linux/kernel/fork.c"), "one\ntwo\n");
+        write(&project.path("linux/kernel/more.c"), "more\n");
+        pack(&project.path("."), &project.source.tarball);
+        write(&project.path("mine").join(name), &second);
+        write(&project.path("mine/series"), &format!("{LISTED}{name}\n"));
+        fs::remove_dir_all(project.path("tree")).unwrap();
+        let tree = project.path("tree");
+        patchset::apply_to(&plan(&worked, "mine"), &tree, None, &Silent).unwrap();
+        worked.git(&["reset", "-q", "--hard", "HEAD~1"]);
+        let said = worked.refresh().unwrap();
+        assert!(said.contains(&format!("remove mine/{name}\n")), "{said}");
+        assert!(!project.path("mine").join(name).exists());
+    }
+}
+
+#[test]
+fn what_a_patch_cannot_name_or_carry_is_refused() {
+    let Some(worked) = own() else { return };
+    for name in ["a\"b.c", "a\\b.c", "a\tb.c", "a\nb.c"] {
+        worked.edit(&format!("kernel/{name}"), "x\n");
+        worked.git(&["commit", "-q", "-m", "mine: odd"]);
+        let found = worked.refused();
+        assert!(
+            found.contains("has letters that names in a patch do not have"),
+            "{found}"
+        );
+        worked.git(&["reset", "-q", "--hard", "HEAD~1"]);
+    }
+    // Signs that mean something to git where it looks for names.
+    worked.edit(":(top)odd*.c", "x\n");
+    worked.git(&["commit", "-q", "-m", "mine: odd"]);
+    let said = worked.refresh().unwrap();
+    assert!(said.contains("write mine/0012-odd.patch\n"), "{said}");
+}
+
+#[test]
+fn a_link_that_leads_elsewhere_is_refused() {
+    let Some(worked) = own() else { return };
+    let project = &worked.0;
+    let link = |tree: &str, to: &str| {
+        let place = project.path(tree).join("kernel/link.c");
+        let _ = fs::remove_file(&place);
+        std::os::unix::fs::symlink(to, place).unwrap();
+    };
+    // [`own`] has changed it for a later source.
+    write(&project.path("linux/kernel/fork.c"), "one\ntwo\n");
+    link("linux", "fork.c");
+    pack(&project.path("."), &project.source.tarball);
+    fs::remove_dir_all(project.path("tree")).unwrap();
+    let tree = project.path("tree");
+    patchset::apply_to(&plan(&worked, "mine"), &tree, None, &Silent).unwrap();
+    link("tree", "x.mod");
+    worked.git(&["commit", "-q", "-a", "-m", "mine: turn"]);
+    let found = worked.refused();
+    assert!(
+        found.contains("it makes, changes or removes a link"),
+        "{found}"
+    );
+}
+
+#[test]
+fn a_tree_without_any_of_its_commits_takes_nothing_away() {
+    let Some(worked) = own() else { return };
+    let first = worked
+        .0
+        .ask("tree", &["rev-list", "--max-parents=0", "HEAD"]);
+    worked.git(&["reset", "-q", "--hard", first.trim()]);
+    let found = worked.refused();
+    assert!(
+        found.contains("nothing of the series or the overlay is here"),
+        "{found}"
+    );
+}
+
+#[test]
 fn it_is_carried_to_another_source_under_its_names() {
     let Some(worked) = own() else { return };
     let (from, onto) = (plan(&worked, "mine"), plan(&worked, "later"));

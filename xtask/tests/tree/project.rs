@@ -229,6 +229,12 @@ impl Project {
     }
 }
 
+/// Whether a refresh had nothing to do, whatever it noted.
+pub fn writes_nothing(said: &str) -> bool {
+    let sum = said.lines().last();
+    sum.is_some_and(|sum| sum.starts_with("0 to write, 0 to remove, "))
+}
+
 pub const DIVISION: &str = "[[commit]]\nsubject = 'rust: mm'\nmessage = 'Why.'\nfiles = ['rust/']\n\
                         [[commit]]\nsubject = 'checkpoint: all'\nmessage = 'Why.'\nfiles = ['kernel/checkpoint/']\n";
 pub const SECOND: &str =
@@ -284,7 +290,7 @@ impl Worked {
     /// Asserts that a refresh has nothing to do.
     pub fn is_refreshed(&self) {
         let said = self.refresh().unwrap();
-        assert!(said.starts_with("0 to write, 0 to remove, "), "{said}");
+        assert!(writes_nothing(&said), "{said}");
     }
 
     /// Why a refresh is refused.

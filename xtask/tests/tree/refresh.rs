@@ -7,7 +7,7 @@ use std::fs;
 use xtask::error::Kind;
 use xtask::patchset::{new, refresh};
 
-use crate::project::{write, Worked, DIVISION, PATCH, SECOND};
+use crate::project::{write, writes_nothing, Worked, DIVISION, PATCH, SECOND};
 
 #[test]
 fn what_was_not_edited_keeps_every_byte() {
@@ -308,11 +308,11 @@ fn what_a_patch_cannot_say_is_refused() {
     fs::remove_file(worked.0.path("tree/kernel/exit.c")).unwrap();
     std::os::unix::fs::symlink("fork.c", worked.0.path("tree/kernel/exit.c")).unwrap();
     worked.git(&["commit", "-q", "-a", "-m", "exit: link"]);
-    refused("it makes or removes a link");
+    refused("it makes, changes or removes a link");
     for line in ["--- a/x", "*** x", "@@ -1 +1 @@", "Index: x"] {
         worked.edit("kernel/exit.c", "exit\nrestart\nagain\n");
         worked.git(&["commit", "-q", "-m", &format!("exit: again\n\n{line}")]);
-        refused("its message has a line that looks like the beginning of a diff");
+        refused("a line of its message looks like the beginning of a diff");
     }
     worked.edit("kernel/exit.c", "exit\nrestart\nagain\n");
     worked.git(&["commit", "-q", "--allow-empty-message", "-m", ""]);
@@ -352,7 +352,7 @@ fn what_the_project_alone_takes_out_stays_out() {
     fs::remove_file(worked.0.path("kernel-patches/100-fork.patch")).unwrap();
     write(&worked.0.path(series), "# order\n300-exit.patch\n");
     let said = worked.refresh().unwrap();
-    assert!(said.starts_with("0 to write, 0 to remove"), "{said}");
+    assert!(writes_nothing(&said), "{said}");
     // Nor by an edit of it.
     let list = worked.text(series);
     worked.edit("kernel/exit.c", "exit\nrestart\nagain\n");
@@ -414,5 +414,56 @@ fn a_new_file_that_another_kind_of_kernel_has_is_refused() {
     assert_eq!(
         worked.text("rust-syscall/kernels/1.0/abstractions/variant.rs"),
         "edited"
+    );
+}
+
+#[test]
+fn a_tree_without_its_overlays_files_is_one_of_an_overlay_all_the_same() {
+    let Some(worked) = Worked::new() else { return };
+    worked.git(&["rm", "-r", "-q", "kernel/checkpoint", "rust"]);
+    worked.git(&["commit", "-q", "-m", "checkpoint: all go"]);
+    let said = worked.refresh().unwrap();
+    assert!(said.contains("0 to write, 5 to remove"), "{said}");
+    worked.is_refreshed();
+}
+
+#[test]
+fn a_folder_of_the_overlay_becomes_a_file_and_a_folder_again() {
+    let Some(worked) = Worked::new() else { return };
+    write(&worked.0.path("rust-syscall/src/foo/a.rs"), "a");
+    worked.remake(None);
+    worked.git(&["rm", "-r", "-q", "kernel/checkpoint/foo"]);
+    worked.edit("kernel/checkpoint/foo", "a file");
+    worked.git(&["commit", "-q", "-m", "foo"]);
+    worked.refresh().unwrap();
+    assert_eq!(worked.text("rust-syscall/src/foo"), "a file");
+    worked.git(&["reset", "-q", "--hard", "HEAD~1"]);
+    worked.refresh().unwrap();
+    assert_eq!(worked.text("rust-syscall/src/foo/a.rs"), "a");
+    // What is the project's alone is not in a folder that could go.
+    worked.git(&["reset", "-q", "--hard", "HEAD@{1}"]);
+    write(&worked.0.path("rust-syscall/src/foo/mine.rs"), "mine");
+    let found = worked.refused();
+    assert!(
+        found.contains("rust-syscall/src/foo/mine.rs (rust-syscall/src/foo is to be a file)"),
+        "{found}"
+    );
+    assert_eq!(worked.text("rust-syscall/src/foo/a.rs"), "a");
+}
+
+#[test]
+fn what_the_project_has_put_back_is_told_of() {
+    let Some(worked) = Worked::new() else { return };
+    worked.commit_make("kbuild: all");
+    let before = worked.text("kernel-patches/series");
+    worked.refresh().unwrap();
+    fs::remove_file(worked.0.path("kernel-patches/210-all.patch")).unwrap();
+    write(&worked.0.path("kernel-patches/series"), &before);
+    let said = worked.refresh().unwrap();
+    assert!(
+        said.contains(
+            "note: 210-all.patch is gone from the project, and this tree has it as it was"
+        ),
+        "{said}"
     );
 }

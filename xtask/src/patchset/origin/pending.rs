@@ -91,12 +91,20 @@ impl Origin {
         self.folder.join(PENDING).is_file()
     }
 
+    /// Gives up what was begun: what it has written stays, and counts as what the project has edited.
+    pub fn abort(&self) -> Result<()> {
+        let path = self.folder.join(PENDING);
+        std::fs::remove_file(&path).at("removing", &path)?;
+        remove_dir(&self.folder.join(NEXT))
+    }
+
     /// Carries out what was begun, or the rest of it: the tree is from then on one of what the project has.
     pub fn finish(&mut self, doing: &str, root: &Path) -> Result<()> {
         let path = self.folder.join(PENDING);
         let pending: Pending = serde_json::from_str(&read_text(&path)?)
             .map_err(|err| Error::lab(format!("reading {}", path.display()), err.to_string()))?;
-        if pending.root != root {
+        // Where that is gone the project has moved; its files tell whether this is it.
+        if pending.root != root && pending.root.exists() {
             let found = format!("a refresh to {} was cut", pending.root.display());
             return Err(Error::usage(doing, found).hint("run it there: it finishes that one first"));
         }
@@ -106,7 +114,7 @@ impl Origin {
             if now != *before && now != *after {
                 let found = format!("{} was edited since a refresh was cut", path.display());
                 return Err(Error::usage(doing, found).hint(format!(
-                    "put it back as it was; what that refresh would write is in {}",
+                    "put it back as it was, or give that refresh up by --abort: what it has written stays, what it would write is in {}",
                     next.display()
                 )));
             }
@@ -116,13 +124,27 @@ impl Origin {
                     .hint("git has the commits: make a new tree, and cherry-pick them"));
             }
         }
-        for (path, (_, after)) in &pending.files {
-            let (from, to) = (next.join(path), root.join(path));
-            if after.is_some() {
-                write_whole(&to, &std::fs::read(&from).at("reading", &from)?)?;
-            } else if to.is_file() {
+        // What goes first, with the folders that it leaves empty: a file may come where one was, or the reverse.
+        for path in pending
+            .files
+            .iter()
+            .filter(|(_, (_, after))| after.is_none())
+            .map(|(path, _)| path)
+        {
+            let to = root.join(path);
+            if to.is_file() {
                 std::fs::remove_file(&to).at("removing", &to)?;
             }
+            remove_empty(root, path);
+        }
+        for path in pending
+            .files
+            .iter()
+            .filter(|(_, (_, after))| after.is_some())
+            .map(|(path, _)| path)
+        {
+            let (from, to) = (next.join(path), root.join(path));
+            write_whole(&to, &std::fs::read(&from).at("reading", &from)?)?;
         }
         let [all, fresh, old] = [FILES, FRESH, OLD].map(|name| self.folder.join(name));
         if fresh.exists() {
@@ -137,6 +159,18 @@ impl Origin {
         self.write()?;
         std::fs::remove_file(&path).at("removing", &path)?;
         remove_dir(&next)
+    }
+}
+
+/// Removes the folders that a file of the project was in, as far as they are empty, but for the outermost.
+fn remove_empty(root: &Path, path: &Path) {
+    let folders = path
+        .ancestors()
+        .skip(1)
+        .filter(|folder| folder.components().count() > 1);
+    for folder in folders {
+        // One that has something in it stays.
+        let _ = std::fs::remove_dir(root.join(folder));
     }
 }
 

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use super::naming::{self, Patch};
+use super::picked::{is_alike, is_moved, text_like};
 use super::Refresh;
 use crate::error::{Error, Result};
 use crate::layout::read_written;
@@ -17,29 +18,29 @@ use crate::patchset::list;
 use crate::patchset::origin::SERIES;
 
 /// A patch of the refreshed series.
-struct Refreshed {
+pub(super) struct Refreshed {
     commit: Commit,
     /// Its name, if it is one that was there before.
     was: Option<String>,
     /// What it is called by, without number and ending.
     slug: String,
     /// What the project is to have.
-    content: Vec<u8>,
+    pub(super) content: Vec<u8>,
     /// The same but for what the project alone has edited: what later edits of it are told by.
-    known: Vec<u8>,
+    pub(super) known: Vec<u8>,
 }
 
 /// The series as the project has it.
-struct Present {
+pub(super) struct Present {
     /// Its folder.
-    folder: PathBuf,
+    pub(super) folder: PathBuf,
     /// The list as it is, and as it was when the tree was made; of trees of before that was kept, as it is.
     text: String,
     before: String,
     /// The patches that it names, each once.
-    listed: Vec<String>,
+    pub(super) listed: Vec<String>,
     /// The patches that the tree was made from, or refreshed to.
-    known: Vec<String>,
+    pub(super) known: Vec<String>,
     /// What the project has changed since of which there are and in which order, in words.
     changed: Vec<String>,
 }
@@ -63,8 +64,20 @@ impl Refresh<'_> {
                      git fetch and git cherry-pick",
                 ));
             }
+            self.note_edited(&present, &patches);
+            let of_name = |name: &String| {
+                patches
+                    .iter()
+                    .find(|patch| patch.was.as_ref() == Some(name))
+            };
+            let series = present
+                .listed
+                .iter()
+                .map(|name| (name.as_str(), of_name(name)));
+            self.try_out(doing, &present, series.collect())?;
             return self.contents(&present, patches);
         }
+        self.note_edited(&present, &patches);
         let listed: Vec<&str> = present.listed.iter().map(String::as_str).collect();
         let tree: Vec<&str> = patches
             .iter()
@@ -95,6 +108,15 @@ impl Refresh<'_> {
                 name_of[*at].clone_from(name);
             }
         }
+        let of_patch = |patch: &Patch<'_>| match patch {
+            Patch::Tree { at, .. } => Some(&patches[*at]),
+            Patch::Other(_) => None,
+        };
+        let series = names
+            .iter()
+            .map(String::as_str)
+            .zip(all.iter().map(of_patch));
+        self.try_out(doing, &present, series.collect())?;
         let called: Vec<(Refreshed, String)> = patches.into_iter().zip(name_of).collect();
         let renamed = called
             .iter()
@@ -159,16 +181,27 @@ impl Refresh<'_> {
     /// What each commit makes of its patch, with what the project has made of it.
     fn refreshed(&mut self, present: &Present, commits: Vec<Commit>) -> Result<Vec<Refreshed>> {
         let mut refreshed: Vec<Refreshed> = Vec::new();
+        let is_listed = |name: &str| present.listed.iter().any(|other| other == name);
+        let commits: Vec<Commit> = commits.into_iter().filter(Commit::is_patch).collect();
+        // Whoever says what a patch said is it, whoever else bears its name.
+        let unchanged = commits.iter().filter_map(|commit| {
+            let (name, same) = self.origin.patch_of(commit, is_listed)?;
+            same.then(|| name.to_string())
+        });
+        let unchanged: BTreeSet<String> = unchanged.collect();
         let mut taken = BTreeSet::new();
-        for commit in commits.into_iter().filter(Commit::is_patch) {
-            let said = commit.text().into_bytes();
-            let is_listed = |name: &str| present.listed.iter().any(|other| other == name);
+        for commit in commits {
             let known = self.origin.patch_of(&commit, is_listed);
+            let known = known.filter(|(name, same)| *same || !unchanged.contains(*name));
             // Of a commit that was split in two the first keeps the name.
             let known = known.filter(|(name, _)| taken.insert(name.to_string()));
-            let (was, same) = match known {
-                Some((name, same)) => (Some(name.to_string()), same),
-                None => (self.picked(present, &taken, &said)?, false),
+            let (was, same, picked) = match known {
+                Some((name, same)) => (Some(name.to_string()), same, false),
+                None => {
+                    let picked = self.picked(present, &taken, &commit)?;
+                    let is_picked = picked.is_some();
+                    (picked, false, is_picked)
+                }
             };
             taken.extend(was.clone());
             let path = was.as_ref().map(|name| present.folder.join(name));
@@ -178,12 +211,14 @@ impl Refresh<'_> {
             };
             let text = match &then {
                 Some(then) if same => then.clone(),
-                _ => said,
+                _ => text_like(&commit, then.as_ref().or(has.as_ref()))?,
             };
             let (content, known) = match (then, has) {
                 (None, None) => (text.clone(), text),
                 // Of another tree of the same series: it says what the project has, or it is to be looked at.
                 (None, Some(has)) if is_alike(&text, &has) => (has.clone(), has),
+                // Other lines stand above it here.
+                (None, Some(has)) if picked && is_moved(&text, &has) => (text.clone(), text),
                 (Some(then), Some(has)) if then == text => (has, then),
                 (Some(then), None) if then == text => (then.clone(), then),
                 (_, Some(has)) if has == text => (has, text),
@@ -207,21 +242,20 @@ impl Refresh<'_> {
         Ok(refreshed)
     }
 
-    /// The patch of the project's that a commit without a name, which says this, was picked from in another tree.
-    fn picked(
-        &self,
-        present: &Present,
-        taken: &BTreeSet<String>,
-        said: &[u8],
-    ) -> Result<Option<String>> {
-        let is_free = |name: &&String| !present.known.contains(name) && !taken.contains(*name);
-        for name in present.listed.iter().filter(is_free) {
-            let has = self.present(&present.folder.join(name))?;
-            if has.is_some_and(|has| is_alike(said, &has)) {
-                return Ok(Some(name.clone()));
-            }
+    /// Notes which patches are as the project has them and not as this tree does, though only the project has edited them.
+    fn note_edited(&mut self, present: &Present, patches: &[Refreshed]) {
+        let folder = self.layout.root().join(&present.folder);
+        let gone = |name: &String| present.known.contains(name) && !folder.join(name).is_file();
+        for patch in patches {
+            let Some(name) = &patch.was else { continue };
+            let how = match patch.content == patch.known {
+                _ if gone(name) => "is gone from the project",
+                false => "was edited in the project",
+                true => continue,
+            };
+            let note = format!("{name} {how}, and this tree has it as it was");
+            self.changes.notes.push(note);
         }
-        Ok(None)
     }
 
     /// What the tree has changed of which patches there are and in which order, in words.
@@ -238,10 +272,7 @@ impl Refresh<'_> {
         let before: Vec<&str> = list::names(&present.before).collect();
         match (new, gone) {
             _ if !self.origin.carried().is_empty() => Some("it was carried here".to_string()),
-            (Some(patch), _) => {
-                let subject = patch.commit.message().lines().next().unwrap_or_default();
-                Some(format!("\"{subject}\" is new"))
-            }
+            (Some(patch), _) => Some(format!("\"{}\" is new", patch.commit.subject())),
             (None, Some(name)) => Some(format!("{name} is gone")),
             (None, None) if !naming::is_same_order(&tree, &before) => {
                 Some("their order".to_string())
@@ -339,13 +370,4 @@ impl Refresh<'_> {
             false => self.changes.written.push((path, text.into_bytes())),
         }
     }
-}
-
-/// Whether two patches say the same, whatever objects they name.
-fn is_alike(one: &[u8], other: &[u8]) -> bool {
-    fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
-        let lines = text.split(|byte| *byte == b'\n');
-        lines.filter(|line| !line.starts_with(b"index "))
-    }
-    lines(one).eq(lines(other))
 }

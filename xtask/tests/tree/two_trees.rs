@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Two git trees of one project, each refreshed without knowing of the other: what one has, and what the other makes of it.
+
+use std::fs;
+
+use xtask::patchset::refresh;
+
+use crate::project::{write, Worked};
+
+/// A file in which lines can move.
+fn table(more: &[(usize, &str)]) -> String {
+    let mut lines: Vec<String> = (0..40).map(|number| format!("line {number}\n")).collect();
+    for (at, line) in more {
+        lines.insert(*at, format!("{line}\n"));
+    }
+    lines.concat()
+}
+
+/// A project with such a file in the source, a tree of it, and another one in `other`.
+fn both() -> Option<Worked> {
+    let worked = Worked::new()?;
+    write(&worked.0.path("linux/kernel/table.c"), &table(&[]));
+    crate::project::pack(&worked.0.path(""), &worked.0.source.tarball);
+    fs::remove_dir_all(worked.0.path("target")).unwrap();
+    worked.remake(None);
+    worked.0.git("other", None).unwrap();
+    Some(worked)
+}
+
+/// Commits this text of the file in a tree.
+fn commit(worked: &Worked, tree: &str, text: &str, subject: &str) {
+    write(&worked.0.path(tree).join("kernel/table.c"), text);
+    worked.git_in(
+        tree,
+        &["commit", "-q", "-a", "-m", &format!("{subject}\n\nWhy.")],
+    );
+}
+
+fn refresh_from(worked: &Worked, tree: &str) -> xtask::error::Result<String> {
+    let dir = worked.0.path(tree);
+    let changes = refresh::compare(&worked.0.layout, &dir)?;
+    refresh::write(&worked.0.layout, &dir, &changes)?;
+    Ok(changes.to_string())
+}
+
+#[test]
+fn what_was_picked_to_where_lines_have_moved_is_no_second_patch() {
+    let Some(worked) = both() else { return };
+    commit(&worked, "other", &table(&[(30, "added")]), "table: add");
+    refresh_from(&worked, "other").unwrap();
+    commit(&worked, "tree", &table(&[(2, "first")]), "table: first");
+    worked.git(&["fetch", "-q", "../other", "lab"]);
+    worked.git(&["cherry-pick", "FETCH_HEAD"]);
+    worked.refresh().unwrap();
+    assert_eq!(
+        worked.text("kernel-patches/series"),
+        "# order\n100-fork.patch\n200-exit.patch\n205-first.patch\n210-add.patch\n"
+    );
+    worked.is_refreshed();
+    worked.0.git("again", None).unwrap();
+    let tree = ["rev-parse", "HEAD^{tree}"];
+    assert_eq!(worked.0.ask("again", &tree), worked.0.ask("tree", &tree));
+}
+
+#[test]
+fn what_was_picked_and_changed_is_to_be_looked_at() {
+    let Some(worked) = both() else { return };
+    commit(&worked, "other", &table(&[(30, "added")]), "table: add");
+    refresh_from(&worked, "other").unwrap();
+    worked.git(&["fetch", "-q", "../other", "lab"]);
+    worked.git(&["cherry-pick", "FETCH_HEAD"]);
+    write(
+        &worked.0.path("tree/kernel/table.c"),
+        &table(&[(30, "added otherwise")]),
+    );
+    worked.git(&["commit", "-q", "-a", "--amend", "--no-edit"]);
+    let found = worked.refused();
+    assert!(
+        found.contains("in the tree and in the project since: kernel-patches/210-add.patch"),
+        "{found}"
+    );
+}
+
+#[test]
+fn patches_that_do_not_fit_together_are_refused() {
+    let Some(worked) = both() else { return };
+    commit(&worked, "other", &table(&[(30, "one")]), "table: one");
+    refresh_from(&worked, "other").unwrap();
+    commit(&worked, "tree", &table(&[(30, "two")]), "table: two");
+    let before = crate::project::files(&worked.0.path("kernel-patches"));
+    let found = worked.refused();
+    assert!(
+        found.contains("210-one.patch would not fit behind what is before it")
+            && found.contains("git fetch and git cherry-pick"),
+        "{found}"
+    );
+    assert_eq!(
+        crate::project::files(&worked.0.path("kernel-patches")),
+        before
+    );
+    // Elsewhere in the file it does.
+    worked.git(&["reset", "-q", "--hard", "HEAD~1"]);
+    commit(&worked, "tree", &table(&[(5, "two")]), "table: two");
+    worked.refresh().unwrap();
+}
+
+#[test]
+fn what_the_trees_edit_takes_from_under_a_patch_that_it_does_not_have_is_refused() {
+    let Some(worked) = both() else { return };
+    commit(&worked, "tree", &table(&[(30, "one")]), "table: one");
+    worked.refresh().unwrap();
+    commit(
+        &worked,
+        "tree",
+        &table(&[(30, "one"), (31, "two")]),
+        "table: two",
+    );
+    worked.refresh().unwrap();
+    worked.remake(Some("210"));
+    write(
+        &worked.0.path("tree/kernel/table.c"),
+        &table(&[(30, "another")]),
+    );
+    worked.git(&["commit", "-q", "-a", "--amend", "--no-edit"]);
+    let found = worked.refused();
+    assert!(
+        found.contains("220-two.patch would not fit behind"),
+        "{found}"
+    );
+}
+
+#[test]
+fn who_says_what_a_patch_said_keeps_its_name() {
+    let Some(worked) = both() else { return };
+    // A new commit before it bears the name of another.
+    commit(
+        &worked,
+        "tree",
+        &table(&[(30, "one")]),
+        "table: one\n\nPatch-file: 200-exit.patch",
+    );
+    worked.git(&["rebase", "-q", "-i", "HEAD~2"]);
+    worked.refresh().unwrap();
+    let exit = worked.text("kernel-patches/200-exit.patch");
+    assert_eq!(exit, crate::project::SECOND);
+    assert_eq!(
+        worked.text("kernel-patches/series"),
+        "# order\n100-fork.patch\n150-one.patch\n200-exit.patch\n"
+    );
+}
+
+/// Begins a refresh from the tree which is cut when it has been written down.
+fn cut(worked: &Worked) {
+    let dir = worked.0.path("tree");
+    let changes = refresh::compare(&worked.0.layout, &dir).unwrap();
+    refresh::begin(&worked.0.layout, &dir, &changes).unwrap();
+}
+
+#[test]
+fn a_refresh_that_was_cut_and_overtaken_can_be_given_up() {
+    let Some(worked) = both() else { return };
+    worked.commit_make("kbuild: all");
+    cut(&worked);
+    commit(&worked, "other", &table(&[(30, "one")]), "table: one");
+    refresh_from(&worked, "other").unwrap();
+    let found = worked.refused();
+    assert!(
+        found.contains("series was edited since a refresh was cut") && found.contains("--abort"),
+        "{found}"
+    );
+    refresh::abort(&worked.0.path("tree")).unwrap();
+    assert!(refresh::abort(&worked.0.path("tree")).is_err());
+    worked.refresh().unwrap();
+    let series = worked.text("kernel-patches/series");
+    assert!(
+        series.contains("-one.patch\n") && series.contains("-all.patch\n"),
+        "{series}"
+    );
+}
+
+#[test]
+fn a_refresh_that_was_cut_is_finished_where_the_project_has_moved_to() {
+    let Some(worked) = both() else { return };
+    worked.commit_make("kbuild: all");
+    cut(&worked);
+    let (root, moved) = (worked.0.path(""), tempfile::tempdir().unwrap());
+    let place = moved.path().join("project");
+    fs::rename(&root, &place).unwrap();
+    let layout = xtask::layout::Layout::new(&place);
+    assert!(refresh::finish(&layout, &place.join("tree")).unwrap());
+    let series = fs::read_to_string(place.join("kernel-patches/series")).unwrap();
+    assert!(
+        series.ends_with("200-exit.patch\n210-all.patch\n"),
+        "{series}"
+    );
+    fs::rename(&place, &root).unwrap();
+}
