@@ -36,8 +36,8 @@ fn scenes<'a>(play: &'a Play<'a>) -> Vec<Scene<'a>> {
     vec![
         ("P1: strangers and duplicates", Box::new(|| play.strangers())),
         ("P1, P10: strangers among tasks that have their saved pids", Box::new(|| play.strangers_among_saved_pids())),
-        ("P1: strangers while a task restores", Box::new(|| play.strangers_beside_one_who_restores())),
-        ("P1: strangers when all are restored", Box::new(|| play.strangers_before_end())),
+        ("P1: strangers while a task restores", Box::new(|| play.strangers_late(Play::held_in_restore))),
+        ("P1: strangers when all are restored", Box::new(|| play.strangers_late(Play::held_before_end))),
         ("a task below the wrong parent", Box::new(|| play.refused_in_its_turn(Flaw::Misplaced, Errno::ESRCH))),
         ("a task in a process group of its own", Box::new(|| play.refused_in_its_turn(Flaw::OtherGroup, Errno::ESRCH))),
         ("a task of another user", Box::new(|| play.refused_in_its_turn(Flaw::OtherUser, Errno::EPERM))),

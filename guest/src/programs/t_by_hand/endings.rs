@@ -57,10 +57,7 @@ impl Play<'_> {
     /// at once, and the task when it looks.
     pub fn interrupted_beside(&self, whom: impl Fn(&Cast) -> Puppet) -> Result<(), String> {
         let cast = self.cast(Flaw::None)?;
-        self.begin(&cast)?;
-        held_at(1, Point::Restoring, cast.first, || {
-            self.children_come(&cast);
-        })?;
+        self.held_in_restore(&cast)?;
         whom(&cast).signal(Signal::SIGUSR1)?;
         self.coordinator_learns(&cast, Err(Errno::EINTR))?;
         cast.second.expect(Err(Errno::EINTR))?;
@@ -87,10 +84,7 @@ impl Play<'_> {
         /// So many looks in a row at a task that sleeps tell that it waits for the image.
         const LOOKS: u32 = 20;
         let cast = self.cast(Flaw::StallsAt(kind))?;
-        self.begin(&cast)?;
-        held_at(1, Point::Restoring, cast.first, || {
-            self.children_come(&cast);
-        })?;
+        self.held_in_restore(&cast)?;
         knobs::release()?;
         let pid = cast.first.pid()?;
         let mut looks = 0;

@@ -66,6 +66,12 @@ impl Play<'_> {
         cast.second.order(second);
     }
 
+    /// All come, and the first child is held in the middle of its restore.
+    pub fn held_in_restore(&self, cast: &Cast) -> Result<(), String> {
+        self.begin(cast)?;
+        held_at(1, Point::Restoring, cast.first, || self.children_come(cast))
+    }
+
     /// All come, are restored, and the owner is held when it is told to read END.
     pub fn held_before_end(&self, cast: &Cast) -> Result<(), String> {
         let [_, first, second] = self.setting.saved;

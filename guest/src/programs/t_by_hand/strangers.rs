@@ -2,7 +2,7 @@
 
 //! Who does not belong, or stands in the wrong place.
 
-use super::cast::{asleep, entered, held_at, Beginning, Cast, Flaw, USER};
+use super::cast::{asleep, entered, Beginning, Cast, Flaw, USER};
 use super::play::Play;
 use crate::knobs;
 use crate::procfs;
@@ -12,7 +12,6 @@ use crate::stage::expect;
 use crate::sys::{self, Birth};
 use crate::user::become_user;
 use crate::wait;
-use checkpoint::restart::Point;
 use nix::errno::Errno;
 use nix::sys::signal::{kill, Signal};
 use nix::unistd::Pid;
@@ -74,25 +73,11 @@ impl Play<'_> {
         cast.strike()
     }
 
-    /// The same when all have come, and one is in the middle of its restore.
-    pub fn strangers_beside_one_who_restores(&self) -> Result<(), String> {
+    /// The same when all have come, while somebody is held.
+    pub fn strangers_late(&self, hold: fn(&Self, &Cast) -> Result<(), String>) -> Result<(), String> {
         let cast = self.cast(Flaw::None)?;
         let outside = Outside::make(&cast)?;
-        self.begin(&cast)?;
-        held_at(1, Point::Restoring, cast.first, || self.children_come(&cast))?;
-        self.refuses(&cast, &outside)?;
-        cast.extra.obeys(self.setting.saved[2], Err(Errno::EBUSY))?;
-        knobs::release()?;
-        self.runs(&cast)?;
-        outside.dismiss(&cast)?;
-        cast.strike()
-    }
-
-    /// The same when all are restored, and the owner is about to read END.
-    pub fn strangers_before_end(&self) -> Result<(), String> {
-        let cast = self.cast(Flaw::None)?;
-        let outside = Outside::make(&cast)?;
-        self.held_before_end(&cast)?;
+        hold(self, &cast)?;
         self.refuses(&cast, &outside)?;
         cast.extra.obeys(self.setting.saved[2], Err(Errno::EBUSY))?;
         knobs::release()?;
