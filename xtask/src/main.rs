@@ -165,8 +165,11 @@ fn patchset_command(session: &Session, command: Patchset, sink: &dyn Sink) -> Re
         Patchset::Refresh(flags) => {
             let _lock = session.layout.lock(sink)?;
             if flags.abort {
-                patchset::refresh::abort(&flags.from)?;
-                println!("the refresh that was cut is given up; what it has written stays");
+                let rest = patchset::refresh::abort(&flags.from)?;
+                println!(
+                    "the refresh that was cut is given up; what it has written stays, all that it would have is in {}",
+                    rest.display()
+                );
                 return Ok(EXIT_PASSED);
             }
             if !flags.dry_run && patchset::refresh::finish(&session.layout, &flags.from)? {

@@ -7,6 +7,7 @@ pub mod check;
 pub mod checkpatch;
 pub mod commit;
 pub mod cover;
+pub mod diff;
 pub mod export;
 pub mod git;
 pub mod header;
@@ -20,6 +21,7 @@ pub mod packed;
 pub mod prefix;
 pub mod rebase;
 pub mod refresh;
+pub mod said;
 pub mod series;
 pub mod unseen;
 

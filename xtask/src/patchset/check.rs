@@ -171,9 +171,9 @@ fn lint_patch(patch: &Patch) -> Vec<String> {
     let reason = patch
         .header
         .lines()
-        .skip_while(|line| !line.trim().is_empty())
         // What git writes below it says how much, not why.
-        .take_while(|line| !is_separator(line));
+        .take_while(|line| !is_separator(line))
+        .skip_while(|line| !line.trim().is_empty());
     if let Some(line) = reason.clone().find(|line| is_misread(line)) {
         wrong(format!(
             "git am would not take this for a line of its message: {line}"

@@ -225,6 +225,8 @@ pub fn git<const N: usize>(doing: &str, dir: &Path, args: [&str; N]) -> Invocati
         "core.quotePath=false",
         "core.attributesFile=/dev/null",
         "core.hooksPath=/dev/null",
+        "apply.ignoreWhitespace=no",
+        "apply.whitespace=nowarn",
         "i18n.commitEncoding=UTF-8",
         "i18n.logOutputEncoding=UTF-8",
         "gc.auto=0",

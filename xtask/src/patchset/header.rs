@@ -20,8 +20,8 @@ pub fn message(patch: &Patch) -> Result<(String, String)> {
     let body: Vec<&str> = patch
         .header
         .lines()
-        .skip_while(|line| !line.trim().is_empty())
         .take_while(|line| !is_separator(line))
+        .skip_while(|line| !line.trim().is_empty())
         .collect();
     let body = body.join("\n");
     Ok((
@@ -56,11 +56,12 @@ impl Besides {
     pub fn of(header: &str) -> Besides {
         let mut fields = String::new();
         let mut is_kept = false;
-        for line in header.lines().take_while(|line| !line.trim().is_empty()) {
+        let is_field = |line: &&str| !line.trim().is_empty() && !is_separator(line);
+        for line in header.lines().take_while(is_field) {
             if !line.starts_with([' ', '\t']) {
                 let name = line.split_once(':').map(|(name, _)| name);
-                let is_field = name.is_some_and(|name| !name.contains(' '));
-                is_kept = is_field && name != Some("From") && name != Some("Subject");
+                let is_named = name.is_some_and(|name| !name.contains(' '));
+                is_kept = is_named && name != Some("From") && name != Some("Subject");
             }
             if is_kept {
                 fields.push_str(line);
@@ -68,22 +69,9 @@ impl Besides {
             }
         }
         let behind = header.lines().skip_while(|line| !is_separator(line));
-        let behind: Vec<&str> = behind.skip(1).collect();
-        // The list of files is git's, and behind all else.
-        const LISTED: [&str; 6] = [
-            " | ",
-            " changed, ",
-            " create mode ",
-            " delete mode ",
-            " mode change ",
-            " rename ",
-        ];
-        let is_listed = |line: &&&str| {
-            let words = LISTED.iter().any(|word| line.contains(word));
-            line.trim().is_empty() || (line.starts_with(' ') && words)
-        };
-        let end = behind.len() - behind.iter().rev().take_while(is_listed).count();
-        let notes = behind[..end].join("\n");
+        // The list of files is git's.
+        let notes: Vec<&str> = behind.skip(1).filter(|line| !is_listed(line)).collect();
+        let notes = notes.join("\n");
         let notes = without_blank_ends(&notes);
         Besides {
             fields,
@@ -93,6 +81,39 @@ impl Besides {
             },
         }
     }
+}
+
+/// Whether git writes a line below a message when it lists the files that are changed.
+fn is_listed(line: &str) -> bool {
+    let Some(said) = line.strip_prefix(' ') else {
+        return false;
+    };
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let (first, rest) = said.split_once(' ').unwrap_or((said, ""));
+    let is_sum =
+        is_number(first) && (rest.starts_with("file changed") || rest.starts_with("files changed"));
+    let is_mode = |text: &str| text.len() == 6 && is_number(text);
+    let mode = |words: &str| {
+        said.strip_prefix(words)
+            .and_then(|rest| rest.split(' ').next())
+    };
+    let has_mode = ["create mode ", "delete mode ", "mode change "];
+    let is_of_mode = has_mode
+        .iter()
+        .any(|words| mode(words).is_some_and(is_mode));
+    let is_of_name = ["rename ", "copy ", "rewrite "]
+        .iter()
+        .any(|word| said.starts_with(word))
+        && line.ends_with("%)");
+    let is_graph = said.rsplit_once(" | ").is_some_and(|(_, count)| {
+        let (count, graph) = count
+            .trim_start()
+            .split_once(' ')
+            .unwrap_or((count.trim(), ""));
+        let drawn = !graph.is_empty() && graph.bytes().all(|byte| byte == b'+' || byte == b'-');
+        count == "Bin" || (is_number(count) && (drawn || count == "0"))
+    });
+    is_sum || is_of_mode || is_of_name || is_graph
 }
 
 /// What a header says behind a name, in one line: mails fold long ones.

@@ -11,6 +11,7 @@ use crate::error::{AtPath, Error, Result};
 use crate::event::Sink;
 use crate::layout::{read_text, read_written, remove_dir};
 use crate::patchset::base::BASE;
+use crate::patchset::diff::change_of;
 use crate::patchset::git::{self, git, Contents, EPOCH, LAB, PATCH_TRAILER};
 use crate::patchset::header::message;
 use crate::patchset::origin::Origin;
@@ -49,13 +50,7 @@ fn mails(series: &Series, before: Option<&Path>, dir: &Path) -> Result<Vec<Strin
     for patch in &series.patches {
         let diff = match before {
             Some(before) => change(series, patch, before, dir)?,
-            None => {
-                let whole = read_written(&series.dir.join(&patch.name))?;
-                whole
-                    .get(patch.header.len()..)
-                    .unwrap_or_default()
-                    .to_string()
-            }
+            None => change_of(&read_written(&series.dir.join(&patch.name))?),
         };
         mails.push(mail(patch, &diff)?);
     }

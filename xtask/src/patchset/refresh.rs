@@ -99,6 +99,8 @@ pub fn compare(layout: &Layout, dir: &Path) -> Result<Changes> {
         source: &source,
         origin,
         changes: Changes::default(),
+        to_come: None,
+        listed: Vec::new(),
         conflicts: Vec::new(),
         in_the_way: Vec::new(),
     };
@@ -110,6 +112,9 @@ pub fn compare(layout: &Layout, dir: &Path) -> Result<Changes> {
     refresh.patches(&doing, commits)?;
     refresh.overlay(laid)?;
     refresh.find_in_the_way()?;
+    if refresh.in_the_way.is_empty() && refresh.conflicts.is_empty() {
+        refresh.try_out(&doing)?;
+    }
     if !refresh.in_the_way.is_empty() {
         let found = format!("in the way: {}", refresh.in_the_way.join(", "));
         return Err(Error::usage(doing, found).hint(
@@ -157,7 +162,8 @@ pub fn finish(layout: &Layout, dir: &Path) -> Result<bool> {
 }
 
 /// Gives up a refresh that was cut: what it has written stays, and counts as what the project has edited.
-pub fn abort(dir: &Path) -> Result<()> {
+/// The folder with what it would have written.
+pub fn abort(dir: &Path) -> Result<PathBuf> {
     let dir = resolve(dir)?;
     let origin = Origin::of(&doing(&dir), &dir)?;
     match origin.is_pending() {
@@ -173,6 +179,9 @@ struct Refresh<'a> {
     source: &'a Source,
     origin: Origin,
     changes: Changes,
+    /// The series to come, if it has to be tried, and the patches that the project lists now.
+    to_come: trial::ToCome,
+    listed: Vec<String>,
     /// What was edited on both sides.
     conflicts: Vec<String>,
     /// Files of the project where others have to go.
@@ -221,9 +230,10 @@ impl Refresh<'_> {
                 .ancestors()
                 .skip(1)
                 .filter(|folder| folder.components().count() > 0);
+            // A link to a folder is one.
             let in_place = folders.find(|folder| {
-                let is = root.join(folder).symlink_metadata();
-                is.is_ok_and(|is| !is.is_dir()) && !goes(folder)
+                let place = root.join(folder);
+                place.symlink_metadata().is_ok() && !place.is_dir() && !goes(folder)
             });
             found.extend(
                 in_place.map(|folder| format!("{} (a folder has to be there)", folder.display())),

@@ -35,6 +35,7 @@ fn a_message_stays_as_it_is() {
         "  Index: kernel/fork.c\n\nEnd.",
         "  ---\n  | table |\n  ---\n\nWhy.",
         "From now on there are three.",
+        "diff to the first one,\nmore of it",
         "M\u{fc}ller.",
     ] {
         let message = format!("kbuild: all\n\n{body}");
@@ -54,8 +55,8 @@ fn a_message_that_would_not_come_back_is_refused() {
             "looks like the beginning of a diff or a mail: \"---\"",
         ),
         (
-            "kbuild: all\n\ndiff of both",
-            "looks like the beginning of a diff or a mail: \"diff of both\"",
+            "kbuild: all\n\ndiff --git a/x b/x",
+            "looks like the beginning of a diff or a mail: \"diff --git a/x b/x\"",
         ),
         (
             "kbuild: all\n\nFrom x Mon Sep 17 00:00:00 2001",

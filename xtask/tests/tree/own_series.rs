@@ -185,6 +185,14 @@ fn what_a_patch_cannot_name_or_carry_is_refused() {
         );
         worked.git(&["reset", "-q", "--hard", "HEAD~1"]);
     }
+    worked.edit("kernel/a b", "");
+    worked.git(&["commit", "-q", "-m", "mine: empty"]);
+    let found = worked.refused();
+    assert!(
+        found.contains("`patch` would not find that name"),
+        "{found}"
+    );
+    worked.git(&["reset", "-q", "--hard", "HEAD~1"]);
     // Signs that mean something to git where it looks for names.
     worked.edit(":(top)odd*.c", "x\n");
     worked.git(&["commit", "-q", "-m", "mine: odd"]);

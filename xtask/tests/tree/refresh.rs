@@ -467,3 +467,40 @@ fn what_the_project_has_put_back_is_told_of() {
         "{said}"
     );
 }
+
+#[test]
+fn folders_that_are_empty_links_or_a_kinds_own_are_no_trouble() {
+    let Some(worked) = Worked::new() else { return };
+    // The kind's last file of its own goes.
+    worked.git(&["rm", "-q", "rust/kernel/variant.rs"]);
+    worked.git(&["commit", "-q", "-m", "variant: go"]);
+    worked.refresh().unwrap();
+    assert!(worked.0.path("rust-syscall/kernels/1.0").is_dir());
+    // A file comes where an empty folder is.
+    fs::create_dir_all(worked.0.path("rust-syscall/src/foo/empty")).unwrap();
+    worked.edit("kernel/checkpoint/foo", "a file");
+    worked.git(&["commit", "-q", "-m", "foo"]);
+    worked.refresh().unwrap();
+    assert_eq!(worked.text("rust-syscall/src/foo"), "a file");
+    // The series lies elsewhere.
+    let (here, there) = (worked.0.path("kernel-patches"), worked.0.path("elsewhere"));
+    fs::rename(&here, &there).unwrap();
+    std::os::unix::fs::symlink(&there, &here).unwrap();
+    worked.commit_make("kbuild: all");
+    worked.refresh().unwrap();
+    assert!(there.join("210-all.patch").is_file());
+}
+
+#[test]
+fn trees_of_before_it_was_kept_have_their_overlay() {
+    let Some(worked) = Worked::new() else { return };
+    let made = worked.0.path("tree/.git/restart-lab/made.json");
+    let text = fs::read_to_string(&made).unwrap();
+    let before = text.replace("  \"overlay\": true,\n", "");
+    assert_ne!(text, before);
+    write(&made, &before);
+    worked.git(&["rm", "-r", "-q", "kernel/checkpoint", "rust"]);
+    worked.git(&["commit", "-q", "-m", "checkpoint: all go"]);
+    worked.refresh().unwrap();
+    worked.is_refreshed();
+}

@@ -6,7 +6,7 @@ use std::fs;
 
 use xtask::patchset::refresh;
 
-use crate::project::{write, Worked};
+use crate::project::{files, write, Worked, SECOND};
 
 /// A file in which lines can move.
 fn table(more: &[(usize, &str)]) -> String {
@@ -17,13 +17,18 @@ fn table(more: &[(usize, &str)]) -> String {
     lines.concat()
 }
 
-/// A project with such a file in the source, a tree of it, and another one in `other`.
-fn both() -> Option<Worked> {
-    let worked = Worked::new()?;
-    write(&worked.0.path("linux/kernel/table.c"), &table(&[]));
+/// Makes the source and the tree `tree` anew, with this text in a file.
+fn source_with(worked: &Worked, text: &str) {
+    write(&worked.0.path("linux/kernel/table.c"), text);
     crate::project::pack(&worked.0.path(""), &worked.0.source.tarball);
     fs::remove_dir_all(worked.0.path("target")).unwrap();
     worked.remake(None);
+}
+
+/// A project with such a file in the source, a tree of it, and another one in `other`.
+fn both() -> Option<Worked> {
+    let worked = Worked::new()?;
+    source_with(&worked, &table(&[]));
     worked.0.git("other", None).unwrap();
     Some(worked)
 }
@@ -44,6 +49,14 @@ fn refresh_from(worked: &Worked, tree: &str) -> xtask::error::Result<String> {
     Ok(changes.to_string())
 }
 
+/// A refresh has nothing more to do, and the project's series makes what the tree has.
+fn same_tree(worked: &Worked) {
+    worked.is_refreshed();
+    worked.0.git("again", None).unwrap();
+    let tree = ["rev-parse", "HEAD^{tree}"];
+    assert_eq!(worked.0.ask("again", &tree), worked.0.ask("tree", &tree));
+}
+
 #[test]
 fn what_was_picked_to_where_lines_have_moved_is_no_second_patch() {
     let Some(worked) = both() else { return };
@@ -57,10 +70,7 @@ fn what_was_picked_to_where_lines_have_moved_is_no_second_patch() {
         worked.text("kernel-patches/series"),
         "# order\n100-fork.patch\n200-exit.patch\n205-first.patch\n210-add.patch\n"
     );
-    worked.is_refreshed();
-    worked.0.git("again", None).unwrap();
-    let tree = ["rev-parse", "HEAD^{tree}"];
-    assert_eq!(worked.0.ask("again", &tree), worked.0.ask("tree", &tree));
+    same_tree(&worked);
 }
 
 #[test]
@@ -77,9 +87,81 @@ fn what_was_picked_and_changed_is_to_be_looked_at() {
     worked.git(&["commit", "-q", "-a", "--amend", "--no-edit"]);
     let found = worked.refused();
     assert!(
-        found.contains("in the tree and in the project since: kernel-patches/210-add.patch"),
+        found.contains("\"table: add\" is new here; 210-add.patch, which this tree does not know, has that subject and says something else"),
         "{found}"
     );
+}
+
+#[test]
+fn the_exact_pick_is_the_patch_whoever_else_has_its_subject() {
+    let Some(worked) = both() else { return };
+    commit(&worked, "other", &table(&[(30, "added")]), "table: add");
+    refresh_from(&worked, "other").unwrap();
+    commit(&worked, "tree", &table(&[(3, "added too")]), "table: add");
+    worked.git(&["fetch", "-q", "../other", "lab"]);
+    worked.git(&["cherry-pick", "FETCH_HEAD"]);
+    worked.refresh().unwrap();
+    let series = worked.text("kernel-patches/series");
+    assert_eq!(series.matches("-add.patch").count(), 2, "{series}");
+    same_tree(&worked);
+}
+
+#[test]
+fn a_pick_that_bears_its_name_may_have_moved() {
+    let Some(worked) = both() else { return };
+    commit(&worked, "other", &table(&[(30, "added")]), "table: add");
+    refresh_from(&worked, "other").unwrap();
+    worked.0.git("named", None).unwrap();
+    commit(&worked, "tree", &table(&[(2, "first")]), "table: first");
+    worked.git(&["fetch", "-q", "../named", "lab"]);
+    worked.git(&["cherry-pick", "FETCH_HEAD"]);
+    worked.refresh().unwrap();
+    let series = worked.text("kernel-patches/series");
+    assert!(
+        series.ends_with("205-first.patch\n210-add.patch\n"),
+        "{series}"
+    );
+    same_tree(&worked);
+}
+
+#[test]
+fn the_same_in_two_places_is_two_patches() {
+    let Some(worked) = Worked::new() else { return };
+    let lines = |more: &[(usize, &str)]| {
+        let mut lines = vec!["same\n".to_string(); 40];
+        for (at, line) in more {
+            lines.insert(*at, format!("{line}\n"));
+        }
+        lines.concat()
+    };
+    source_with(&worked, &lines(&[]));
+    worked.0.git("other", None).unwrap();
+    commit(&worked, "other", &lines(&[(30, "added")]), "table: add");
+    commit(
+        &worked,
+        "other",
+        &lines(&[(30, "added"), (8, "added")]),
+        "table: add",
+    );
+    refresh_from(&worked, "other").unwrap();
+    let before = files(&worked.0.path("kernel-patches"));
+    let pick = |more: &[(usize, &str)]| {
+        worked.remake(Some("200"));
+        if !more.is_empty() {
+            commit(&worked, "tree", &lines(more), "table: first");
+        }
+        worked.git(&["fetch", "-q", "../other", "lab"]);
+        worked.git(&["cherry-pick", "FETCH_HEAD"]);
+    };
+    // It is the one that stands there.
+    pick(&[]);
+    worked.refresh().unwrap();
+    assert_eq!(files(&worked.0.path("kernel-patches")), before);
+    // Where it cannot be told which nothing is written.
+    pick(&[(2, "first")]);
+    let found = worked.refused();
+    assert!(found.contains("says the same in another place"), "{found}");
+    assert_eq!(files(&worked.0.path("kernel-patches")), before);
 }
 
 #[test]
@@ -88,17 +170,14 @@ fn patches_that_do_not_fit_together_are_refused() {
     commit(&worked, "other", &table(&[(30, "one")]), "table: one");
     refresh_from(&worked, "other").unwrap();
     commit(&worked, "tree", &table(&[(30, "two")]), "table: two");
-    let before = crate::project::files(&worked.0.path("kernel-patches"));
+    let before = files(&worked.0.path("kernel-patches"));
     let found = worked.refused();
     assert!(
-        found.contains("210-one.patch would not fit behind what is before it")
+        found.contains("210-one.patch would not fit behind what would be before it")
             && found.contains("git fetch and git cherry-pick"),
         "{found}"
     );
-    assert_eq!(
-        crate::project::files(&worked.0.path("kernel-patches")),
-        before
-    );
+    assert_eq!(files(&worked.0.path("kernel-patches")), before);
     // Elsewhere in the file it does.
     worked.git(&["reset", "-q", "--hard", "HEAD~1"]);
     commit(&worked, "tree", &table(&[(5, "two")]), "table: two");
@@ -143,10 +222,73 @@ fn who_says_what_a_patch_said_keeps_its_name() {
     worked.git(&["rebase", "-q", "-i", "HEAD~2"]);
     worked.refresh().unwrap();
     let exit = worked.text("kernel-patches/200-exit.patch");
-    assert_eq!(exit, crate::project::SECOND);
+    assert_eq!(exit, SECOND);
     assert_eq!(
         worked.text("kernel-patches/series"),
         "# order\n100-fork.patch\n150-one.patch\n200-exit.patch\n"
+    );
+}
+
+#[test]
+fn what_stands_elsewhere_in_the_project_is_tried_with_the_trees_edits() {
+    for what in ["gone", "not listed", "another order"] {
+        let Some(worked) = both() else { return };
+        commit(&worked, "tree", &table(&[(30, "one")]), "table: one");
+        commit(
+            &worked,
+            "tree",
+            &table(&[(10, "two"), (31, "one")]),
+            "table: two",
+        );
+        worked.refresh().unwrap();
+        worked.remake(None);
+        let (list, one) = ("kernel-patches/series", "kernel-patches/210-one.patch");
+        let text = worked.text(list);
+        match what {
+            "gone" => {
+                fs::remove_file(worked.0.path(one)).unwrap();
+                write(&worked.0.path(list), &text.replace("210-one.patch\n", ""));
+            }
+            "not listed" => write(&worked.0.path(list), &text.replace("210", "# 210")),
+            _ => write(
+                &worked.0.path(list),
+                &(text.replace("210-one.patch\n", "") + "210-one.patch\n"),
+            ),
+        }
+        // Beside what the other one adds.
+        let lines = [(10, "two"), (31, "one"), (32, "three")];
+        write(&worked.0.path("tree/kernel/table.c"), &table(&lines));
+        worked.git(&["commit", "-q", "-a", "--amend", "--no-edit"]);
+        let before = files(&worked.0.path("kernel-patches"));
+        let found = worked.refused();
+        assert!(
+            found.contains("would not fit behind what would be"),
+            "{what}: {found}"
+        );
+        assert_eq!(files(&worked.0.path("kernel-patches")), before);
+    }
+}
+
+#[test]
+fn what_does_not_fit_in_the_project_by_itself_is_noted() {
+    let Some(worked) = both() else { return };
+    let wip = SECOND.replace(" exit\n", " nothing\n");
+    write(&worked.0.path("kernel-patches/300-wip.patch"), &wip);
+    let list = worked.text("kernel-patches/series") + "300-wip.patch\n";
+    write(&worked.0.path("kernel-patches/series"), &list);
+    worked.is_refreshed();
+    worked.commit_make("kbuild: all");
+    let said = worked.refresh().unwrap();
+    assert!(
+        said.contains(
+            "note: 300-wip.patch does not fit in the project, without what was done here"
+        ),
+        "{said}"
+    );
+    let list = worked.text("kernel-patches/series");
+    assert!(
+        list.contains("-all.patch\n") && list.contains("300-wip.patch\n"),
+        "{list}"
     );
 }
 

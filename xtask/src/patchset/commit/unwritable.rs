@@ -58,6 +58,9 @@ impl Commit {
                 Some(file) if file.deleted && source.overlay => {
                     format!("it deletes {path}, and no patch deletes files")
                 }
+                Some(file) if file.hunks == 0 && path.contains(' ') => {
+                    format!("it changes no line of {path:?}, and `patch` would not find that name")
+                }
                 Some(file) if file.hunks > 0 || !source.overlay => continue,
                 _ => format!("it changes no line of {path}, but its mode, or that it is there"),
             };
@@ -69,7 +72,9 @@ impl Commit {
 
 /// Whether git would take a line of a message for part of a diff, or for the next mail.
 pub fn is_misread(line: &str) -> bool {
-    const WORDS: [&str; 7] = ["--- ", "+++ ", "*** ", "@@ -", "diff ", "Index:", "Prereq:"];
+    const WORDS: [&str; 7] = [
+        "--- ", "+++ ", "*** ", "@@ -", "diff -", "Index:", "Prereq:",
+    ];
     // Mails in one file begin with "From ", who, and a time.
     let time = |text: &str| {
         let around = text

@@ -17,6 +17,8 @@ use crate::stamp::{hash_bytes, hash_file};
 /// In the tree's folder: what is to be done, and the files that the project is to have.
 const PENDING: &str = "refresh.json";
 const NEXT: &str = "refresh.files";
+/// What the last one that was given up would have written.
+const GIVEN_UP: &str = "refresh.given-up";
 
 /// What is to be done.
 #[derive(Debug, Serialize, Deserialize)]
@@ -62,6 +64,7 @@ impl Origin {
             folder: self.folder.clone(),
             made: self.made.clone(),
         };
+        after.made.overlay = Some(self.has_overlay()?);
         after.made.commits.clear();
         // Whoever was left out has been told of.
         after.made.carried.clear();
@@ -91,11 +94,15 @@ impl Origin {
         self.folder.join(PENDING).is_file()
     }
 
-    /// Gives up what was begun: what it has written stays, and counts as what the project has edited.
-    pub fn abort(&self) -> Result<()> {
+    /// Gives up what was begun: what it has written stays, and counts as what the project has edited. Gives the folder with
+    /// what it would have written, which stays too.
+    pub fn abort(&self) -> Result<PathBuf> {
+        let (next, kept) = (self.folder.join(NEXT), self.folder.join(GIVEN_UP));
         let path = self.folder.join(PENDING);
         std::fs::remove_file(&path).at("removing", &path)?;
-        remove_dir(&self.folder.join(NEXT))
+        remove_dir(&kept)?;
+        std::fs::rename(&next, &kept).at("renaming to", &kept)?;
+        Ok(kept)
     }
 
     /// Carries out what was begun, or the rest of it: the tree is from then on one of what the project has.
@@ -124,28 +131,26 @@ impl Origin {
                     .hint("git has the commits: make a new tree, and cherry-pick them"));
             }
         }
-        // What goes first, with the folders that it leaves empty: a file may come where one was, or the reverse.
-        for path in pending
+        let (goes, comes): (Vec<_>, Vec<_>) = pending
             .files
             .iter()
-            .filter(|(_, (_, after))| after.is_none())
-            .map(|(path, _)| path)
-        {
-            let to = root.join(path);
-            if to.is_file() {
-                std::fs::remove_file(&to).at("removing", &to)?;
-            }
-            remove_empty(root, path);
-        }
-        for path in pending
-            .files
-            .iter()
-            .filter(|(_, (_, after))| after.is_some())
-            .map(|(path, _)| path)
-        {
+            .partition(|(_, (_, after))| after.is_none());
+        // What goes goes last, since what comes may be the same under another name; but for what lies where something comes.
+        let is_in_the_way = |path: &&PathBuf| {
+            let mut coming = comes.iter().map(|(path, _)| path);
+            coming.any(|coming| coming.starts_with(path) || path.starts_with(coming))
+        };
+        let goes = goes.iter().map(|(path, _)| *path);
+        let (first, last): (Vec<_>, Vec<_>) = goes.partition(is_in_the_way);
+        remove_all(root, &first)?;
+        for (path, _) in &comes {
             let (from, to) = (next.join(path), root.join(path));
+            if to.is_dir() {
+                remove_empty(&to)?;
+            }
             write_whole(&to, &std::fs::read(&from).at("reading", &from)?)?;
         }
+        remove_all(root, &last)?;
         let [all, fresh, old] = [FILES, FRESH, OLD].map(|name| self.folder.join(name));
         if fresh.exists() {
             remove_dir(&old)?;
@@ -162,16 +167,25 @@ impl Origin {
     }
 }
 
-/// Removes the folders that a file of the project was in, as far as they are empty, but for the outermost.
-fn remove_empty(root: &Path, path: &Path) {
-    let folders = path
-        .ancestors()
-        .skip(1)
-        .filter(|folder| folder.components().count() > 1);
-    for folder in folders {
-        // One that has something in it stays.
-        let _ = std::fs::remove_dir(root.join(folder));
+/// Removes files of the project, as far as they are there.
+fn remove_all(root: &Path, paths: &[&PathBuf]) -> Result<()> {
+    for path in paths {
+        let to = root.join(path);
+        if to.is_file() {
+            std::fs::remove_file(&to).at("removing", &to)?;
+        }
     }
+    Ok(())
+}
+
+/// Removes a folder in which there are no files.
+fn remove_empty(folder: &Path) -> Result<()> {
+    for entry in walkdir::WalkDir::new(folder).contents_first(true) {
+        let entry = entry
+            .map_err(|err| Error::lab(format!("listing {}", folder.display()), err.to_string()))?;
+        std::fs::remove_dir(entry.path()).at("removing", entry.path())?;
+    }
+    Ok(())
 }
 
 /// A hash of a file, if it is there.

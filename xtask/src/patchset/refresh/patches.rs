@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use super::naming::{self, Patch};
-use super::picked::{is_alike, is_moved, text_like};
+use super::picked::text_like;
 use super::Refresh;
 use crate::error::{Error, Result};
 use crate::layout::read_written;
@@ -16,6 +16,7 @@ use crate::patchset::base::BASE;
 use crate::patchset::commit::Commit;
 use crate::patchset::list;
 use crate::patchset::origin::SERIES;
+use crate::patchset::said::Said;
 
 /// A patch of the refreshed series.
 pub(super) struct Refreshed {
@@ -42,14 +43,15 @@ pub(super) struct Present {
     /// The patches that the tree was made from, or refreshed to.
     pub(super) known: Vec<String>,
     /// What the project has changed since of which there are and in which order, in words.
-    changed: Vec<String>,
+    pub(super) changed: Vec<String>,
 }
 
 impl Refresh<'_> {
     /// Makes patches of the commits that are some, and the list of all.
     pub(super) fn patches(&mut self, doing: &str, commits: Vec<Commit>) -> Result<()> {
         let present = self.present_series()?;
-        let patches = self.refreshed(&present, commits)?;
+        self.listed.clone_from(&present.listed);
+        let patches = self.refreshed(doing, &present, commits)?;
         if !self.conflicts.is_empty() {
             return Ok(());
         }
@@ -74,7 +76,7 @@ impl Refresh<'_> {
                 .listed
                 .iter()
                 .map(|name| (name.as_str(), of_name(name)));
-            self.try_out(doing, &present, series.collect())?;
+            self.to_come = self.coming(&present, series)?;
             return self.contents(&present, patches);
         }
         self.note_edited(&present, &patches);
@@ -116,7 +118,7 @@ impl Refresh<'_> {
             .iter()
             .map(String::as_str)
             .zip(all.iter().map(of_patch));
-        self.try_out(doing, &present, series.collect())?;
+        self.to_come = self.coming(&present, series)?;
         let called: Vec<(Refreshed, String)> = patches.into_iter().zip(name_of).collect();
         let renamed = called
             .iter()
@@ -179,7 +181,12 @@ impl Refresh<'_> {
     }
 
     /// What each commit makes of its patch, with what the project has made of it.
-    fn refreshed(&mut self, present: &Present, commits: Vec<Commit>) -> Result<Vec<Refreshed>> {
+    fn refreshed(
+        &mut self,
+        doing: &str,
+        present: &Present,
+        commits: Vec<Commit>,
+    ) -> Result<Vec<Refreshed>> {
         let mut refreshed: Vec<Refreshed> = Vec::new();
         let is_listed = |name: &str| present.listed.iter().any(|other| other == name);
         let commits: Vec<Commit> = commits.into_iter().filter(Commit::is_patch).collect();
@@ -189,19 +196,16 @@ impl Refresh<'_> {
             same.then(|| name.to_string())
         });
         let unchanged: BTreeSet<String> = unchanged.collect();
+        let picked = self.picked(doing, present, &commits)?;
         let mut taken = BTreeSet::new();
         for commit in commits {
             let known = self.origin.patch_of(&commit, is_listed);
             let known = known.filter(|(name, same)| *same || !unchanged.contains(*name));
             // Of a commit that was split in two the first keeps the name.
             let known = known.filter(|(name, _)| taken.insert(name.to_string()));
-            let (was, same, picked) = match known {
-                Some((name, same)) => (Some(name.to_string()), same, false),
-                None => {
-                    let picked = self.picked(present, &taken, &commit)?;
-                    let is_picked = picked.is_some();
-                    (picked, false, is_picked)
-                }
+            let (was, same) = match known {
+                Some((name, same)) => (Some(name.to_string()), same),
+                None => (picked.get(&commit.hash).cloned(), false),
             };
             taken.extend(was.clone());
             let path = was.as_ref().map(|name| present.folder.join(name));
@@ -215,10 +219,10 @@ impl Refresh<'_> {
             };
             let (content, known) = match (then, has) {
                 (None, None) => (text.clone(), text),
-                // Of another tree of the same series: it says what the project has, or it is to be looked at.
-                (None, Some(has)) if is_alike(&text, &has) => (has.clone(), has),
-                // Other lines stand above it here.
-                (None, Some(has)) if picked && is_moved(&text, &has) => (text.clone(), text),
+                // Of another tree of the same series: it says what the project has, maybe with other lines above it, or it is
+                // to be looked at.
+                (None, Some(has)) if is_same(&text, &has) => (has.clone(), has),
+                (None, Some(has)) if is_moved(&text, &has) => (text.clone(), text),
                 (Some(then), Some(has)) if then == text => (has, then),
                 (Some(then), None) if then == text => (then.clone(), then),
                 (_, Some(has)) if has == text => (has, text),
@@ -370,4 +374,17 @@ impl Refresh<'_> {
             false => self.changes.written.push((path, text.into_bytes())),
         }
     }
+}
+
+/// Whether two patches say the same, however they are written.
+fn is_same(one: &[u8], other: &[u8]) -> bool {
+    let said = |text| Said::of("", text).ok();
+    said(one).is_some_and(|one| Some(one) == said(other))
+}
+
+/// The same in other lines of their files.
+fn is_moved(one: &[u8], other: &[u8]) -> bool {
+    let said = |text| Said::of("", text).ok();
+    let both = said(one).zip(said(other));
+    both.is_some_and(|(one, other)| one.is_moved(&other))
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 //! Whether the patches of a series to come fit together. What is the tree's alone does: its commits are there. Patches that
-//! the tree does not know, and what the project alone has edited, have never been seen with what the tree has changed.
+//! the tree does not know, what the project alone has edited, and another order or choice of them than the tree's have never
+//! stood together with what is written.
 
 use std::path::PathBuf;
 
@@ -11,30 +12,70 @@ use crate::error::{AtPath, Error, Result};
 use crate::exec::Invocation;
 use crate::patchset::git::git;
 
-/// How the patches of a series are called, each with what the tree has of it.
-type ToCome<'a> = Vec<(&'a str, Option<&'a Refreshed>)>;
+/// A series to come, if the tree as it is does not show that it fits: names and contents in order.
+pub(super) type ToCome = Option<Vec<(String, Vec<u8>)>>;
 
 impl Refresh<'_> {
-    /// Refuses a series that would not fit, if it holds something that the tree has not.
-    pub(super) fn try_out(&self, doing: &str, present: &Present, series: ToCome<'_>) -> Result<()> {
-        let is_seen = |of_tree: &Option<&Refreshed>| {
-            of_tree.is_some_and(|patch| patch.content == patch.known)
-        };
-        if series.iter().all(|(_, of_tree)| is_seen(of_tree)) {
-            return Ok(());
-        }
-        let scratch = tempfile::tempdir().map_err(|err| Error::lab(doing, err.to_string()))?;
-        let mut files: Vec<(&str, PathBuf)> = Vec::new();
+    /// The series of these names, each with what the tree has of it.
+    pub(super) fn coming<'p>(
+        &self,
+        present: &Present,
+        series: impl Iterator<Item = (&'p str, Option<&'p Refreshed>)>,
+    ) -> Result<ToCome> {
+        let mut all = Vec::new();
+        let mut is_seen = present.changed.is_empty();
         for (name, of_tree) in series {
+            is_seen &= of_tree.is_some_and(|patch| patch.content == patch.known);
             let content = match of_tree {
                 Some(patch) => Some(patch.content.clone()),
                 None => self.present(&present.folder.join(name))?,
             };
             // One that is listed and not there is told of by whoever reads the series.
-            let Some(content) = content else { continue };
+            all.extend(content.map(|content| (name.to_string(), content)));
+        }
+        Ok((!is_seen).then_some(all))
+    }
+
+    /// Refuses what makes patches of a series that would not fit. One that does not fit as the project has it is noted.
+    pub(super) fn try_out(&mut self, doing: &str) -> Result<()> {
+        let series = self.origin.series();
+        let written = self.changes.written.iter().map(|(path, _)| path);
+        let mut changed = written.chain(&self.changes.removed);
+        if !changed.any(|path| path.starts_with(series)) {
+            return Ok(());
+        }
+        let Some(to_come) = self.to_come.take() else {
+            return Ok(());
+        };
+        let Some((name, said)) = self.unfit(doing, &to_come)? else {
+            return Ok(());
+        };
+        let mut now = Vec::new();
+        for name in &self.listed {
+            let has = self.present(&self.origin.series().join(name))?;
+            now.extend(has.map(|has| (name.clone(), has)));
+        }
+        if let Some((name, said)) = self.unfit(doing, &now)? {
+            let note =
+                format!("{name} does not fit in the project, without what was done here: {said}");
+            self.changes.notes.push(note);
+            return Ok(());
+        }
+        let found = format!("{name} would not fit behind what would be before it: {said}");
+        Err(Error::usage(doing, found).hint(
+            "make a tree of the project's by `cargo xtask patchset apply --to`, and do there what was done here: \
+             git fetch and git cherry-pick",
+        ))
+    }
+
+    /// The first patch that does not fit, and what git says of it.
+    fn unfit(&self, doing: &str, series: &[(String, Vec<u8>)]) -> Result<Option<(String, String)>> {
+        let scratch = tempfile::tempdir().map_err(|err| Error::lab(doing, err.to_string()))?;
+        let mut files: Vec<PathBuf> = Vec::new();
+        for (_, content) in series {
             let file = scratch.path().join(files.len().to_string());
             std::fs::write(&file, content).at("writing", &file)?;
-            files.push((name, file));
+            files.push(file);
         }
         let index = scratch.path().join("index");
         let in_index = |git: Invocation| git.env("GIT_INDEX_FILE", &index);
@@ -42,35 +83,23 @@ impl Refresh<'_> {
             let read = git(doing, self.dir, ["read-tree", &self.source.commit]);
             in_index(read).read().map(drop)
         };
-        let apply = |files: &[(&str, PathBuf)]| {
-            let apply = git(
-                doing,
-                self.dir,
-                ["apply", "--cached", "--allow-empty", "--whitespace=nowarn"],
-            );
-            in_index(apply.args(files.iter().map(|(_, file)| file))).output()
+        let apply = |files: &[PathBuf]| {
+            let apply = git(doing, self.dir, ["apply", "--cached"]).args(files);
+            in_index(apply).output()
         };
         from_source()?;
         // All at once in a fraction of the time.
-        if apply(&files)?.status.success() {
-            return Ok(());
+        if files.is_empty() || apply(&files)?.status.success() {
+            return Ok(None);
         }
         from_source()?;
-        for file in files.chunks(1) {
+        for ((name, _), file) in series.iter().zip(files.chunks(1)) {
             let applied = apply(file)?;
             if !applied.status.success() {
                 let said = String::from_utf8_lossy(&applied.stderr).trim().to_string();
-                let name = file[0].0;
-                return Err(Error::usage(
-                    doing,
-                    format!("{name} would not fit behind what is before it, with what was edited here: {said}"),
-                )
-                .hint(
-                    "make a tree of the project's by `cargo xtask patchset apply --to`, and do there what was done here: \
-                     git fetch and git cherry-pick",
-                ));
+                return Ok(Some((name.clone(), said)));
             }
         }
-        Ok(())
+        Ok(None)
     }
 }
