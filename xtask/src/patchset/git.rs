@@ -271,7 +271,7 @@ impl Tree<'_> {
                 format!("From: expected \"Name <address>\", found \"{author}\""),
             )
         })?;
-        let apply = ["apply", "--cached", "--whitespace=nowarn"];
+        let apply = ["apply", "--cached"];
         let applied = git("applying a patch", self.dir, apply).arg(file).read();
         applied.map_err(|err| match err.kind() {
             Kind::Build => self.misfit(contents, patch, err),

@@ -183,6 +183,19 @@ mod tests {
     }
 
     #[test]
+    fn a_list_of_ones_own_is_none_of_gits() {
+        let listed = " k/x.c => y.c | 2 +-\n k/z | 0\n k/b | Bin 0 -> 1 bytes\n 3 files changed, 1 insertion(+)\n \
+                      rename k/x.c => k/y.c (90%)\n copy a => b (100%)\n mode change 100644 => 100755 k/z\n";
+        let own = " - rename helper to restart\n\n  | a | 2 |\n x | 12\n  before | 10 s\n";
+        for notes in [format!("{own}{listed}"), format!("{listed}\n{own}")] {
+            let header = format!("From: A <a@b.invalid>\nSubject: a\n---\n{notes}");
+            let besides = Besides::of(&header);
+            assert_eq!(besides.fields, "");
+            assert_eq!(besides.notes, format!("{own}\n"));
+        }
+    }
+
+    #[test]
     fn the_first_line_of_a_body_keeps_its_indent() {
         assert_eq!(without_blank_ends("\n  \n  a\n b\n\n"), "  a\n b");
         assert_eq!(without_blank_ends("\n \n"), "");

@@ -24,6 +24,11 @@ use crate::patchset::origin::{Change, Origin};
 use crate::patchset::overlay::{self, Division};
 use crate::patchset::unseen;
 
+/// What to do where the tree cannot follow what the project has become.
+const ANEW: &str =
+    "make a tree of the project's by `cargo xtask patchset apply --to`, and do there what was done here: \
+     git fetch and git cherry-pick";
+
 /// What a refresh does to the project's files.
 #[derive(Debug, Default, PartialEq)]
 pub struct Changes {
@@ -99,8 +104,7 @@ pub fn compare(layout: &Layout, dir: &Path) -> Result<Changes> {
         source: &source,
         origin,
         changes: Changes::default(),
-        to_come: None,
-        listed: Vec::new(),
+        trial: None,
         conflicts: Vec::new(),
         in_the_way: Vec::new(),
     };
@@ -179,9 +183,8 @@ struct Refresh<'a> {
     source: &'a Source,
     origin: Origin,
     changes: Changes,
-    /// The series to come, if it has to be tried, and the patches that the project lists now.
-    to_come: trial::ToCome,
-    listed: Vec<String>,
+    /// What is to be tried before anything is written.
+    trial: Option<trial::Trial>,
     /// What was edited on both sides.
     conflicts: Vec<String>,
     /// Files of the project where others have to go.

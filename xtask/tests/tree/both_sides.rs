@@ -28,13 +28,6 @@ fn dense() -> Option<Worked> {
     Some(worked)
 }
 
-/// What the project makes of its series now is what the tree has.
-fn same_tree(worked: &Worked) {
-    worked.0.git("again", None).unwrap();
-    let tree = ["rev-parse", "HEAD^{tree}"];
-    assert_eq!(worked.0.ask("again", &tree), worked.0.ask("tree", &tree));
-}
-
 #[test]
 fn patches_make_room_for_a_new_one_between_them() {
     let Some(worked) = dense() else { return };
@@ -49,7 +42,7 @@ fn patches_make_room_for_a_new_one_between_them() {
         "# order\n100-fork.patch\n101-all.patch\n# at last\n102-exit.patch\n"
     );
     worked.is_refreshed();
-    same_tree(&worked);
+    worked.same_tree();
 }
 
 #[test]
@@ -240,7 +233,7 @@ fn a_new_one_may_get_the_name_of_one_that_makes_room() {
         .text("kernel-patches/101-fix.patch")
         .contains("Subject: kbuild: fix"));
     assert_eq!(worked.text("kernel-patches/102-fix.patch"), edited);
-    same_tree(&worked);
+    worked.same_tree();
     worked.is_refreshed();
 }
 
@@ -440,6 +433,6 @@ fn a_refresh_that_was_cut_anywhere_is_finished_by_the_next() {
         );
         assert_eq!(worked.text("kernel-patches/003-fix.patch"), edited);
         assert!(!worked.0.path("kernel-patches/001-fix.patch").exists());
-        same_tree(&worked);
+        worked.same_tree();
     }
 }

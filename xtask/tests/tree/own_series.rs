@@ -79,6 +79,15 @@ fn own() -> Option<Worked> {
     Some(worked)
 }
 
+/// Packs the source anew, and makes the tree of it again.
+fn remake(worked: &Worked) {
+    let project = &worked.0;
+    pack(&project.path("."), &project.source.tarball);
+    let tree = project.path("tree");
+    fs::remove_dir_all(&tree).unwrap();
+    patchset::apply_to(&plan(worked, "mine"), &tree, None, &Silent).unwrap();
+}
+
 #[test]
 fn a_series_of_its_own_needs_nothing_of_the_projects() {
     let Some(worked) = own() else { return };
@@ -159,12 +168,9 @@ fn a_patch_whose_file_has_any_name_goes_with_its_commit() {
         // [`own`] has changed the first one for a later source.
         write(&project.path("linux/kernel/fork.c"), "one\ntwo\n");
         write(&project.path("linux/kernel/more.c"), "more\n");
-        pack(&project.path("."), &project.source.tarball);
         write(&project.path("mine").join(name), &second);
         write(&project.path("mine/series"), &format!("{LISTED}{name}\n"));
-        fs::remove_dir_all(project.path("tree")).unwrap();
-        let tree = project.path("tree");
-        patchset::apply_to(&plan(&worked, "mine"), &tree, None, &Silent).unwrap();
+        remake(&worked);
         worked.git(&["reset", "-q", "--hard", "HEAD~1"]);
         let said = worked.refresh().unwrap();
         assert!(said.contains(&format!("remove mine/{name}\n")), "{said}");
@@ -212,10 +218,7 @@ fn a_link_that_leads_elsewhere_is_refused() {
     // [`own`] has changed it for a later source.
     write(&project.path("linux/kernel/fork.c"), "one\ntwo\n");
     link("linux", "fork.c");
-    pack(&project.path("."), &project.source.tarball);
-    fs::remove_dir_all(project.path("tree")).unwrap();
-    let tree = project.path("tree");
-    patchset::apply_to(&plan(&worked, "mine"), &tree, None, &Silent).unwrap();
+    remake(&worked);
     link("tree", "x.mod");
     worked.git(&["commit", "-q", "-a", "-m", "mine: turn"]);
     let found = worked.refused();

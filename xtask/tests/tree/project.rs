@@ -281,10 +281,23 @@ impl Worked {
     }
 
     pub fn refresh(&self) -> xtask::error::Result<String> {
-        refresh::finish(&self.0.layout, &self.0.path("tree"))?;
-        let changes = refresh::compare(&self.0.layout, &self.0.path("tree"))?;
-        refresh::write(&self.0.layout, &self.0.path("tree"), &changes)?;
+        self.refresh_from("tree")
+    }
+
+    /// The same from another tree.
+    pub fn refresh_from(&self, tree: &str) -> xtask::error::Result<String> {
+        let (layout, dir) = (&self.0.layout, self.0.path(tree));
+        refresh::finish(layout, &dir)?;
+        let changes = refresh::compare(layout, &dir)?;
+        refresh::write(layout, &dir, &changes)?;
         Ok(changes.to_string())
+    }
+
+    /// Asserts that what the project makes of its series now is what the tree has.
+    pub fn same_tree(&self) {
+        self.0.git("again", None).unwrap();
+        let tree = ["rev-parse", "HEAD^{tree}"];
+        assert_eq!(self.0.ask("again", &tree), self.0.ask("tree", &tree));
     }
 
     /// Asserts that a refresh has nothing to do.

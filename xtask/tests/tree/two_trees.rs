@@ -42,44 +42,34 @@ fn commit(worked: &Worked, tree: &str, text: &str, subject: &str) {
     );
 }
 
-fn refresh_from(worked: &Worked, tree: &str) -> xtask::error::Result<String> {
-    let dir = worked.0.path(tree);
-    let changes = refresh::compare(&worked.0.layout, &dir)?;
-    refresh::write(&worked.0.layout, &dir, &changes)?;
-    Ok(changes.to_string())
-}
-
-/// A refresh has nothing more to do, and the project's series makes what the tree has.
-fn same_tree(worked: &Worked) {
-    worked.is_refreshed();
-    worked.0.git("again", None).unwrap();
-    let tree = ["rev-parse", "HEAD^{tree}"];
-    assert_eq!(worked.0.ask("again", &tree), worked.0.ask("tree", &tree));
+/// Picks the last commit of another tree.
+fn pick(worked: &Worked, from: &str) {
+    worked.git(&["fetch", "-q", &format!("../{from}"), "lab"]);
+    worked.git(&["cherry-pick", "FETCH_HEAD"]);
 }
 
 #[test]
 fn what_was_picked_to_where_lines_have_moved_is_no_second_patch() {
     let Some(worked) = both() else { return };
     commit(&worked, "other", &table(&[(30, "added")]), "table: add");
-    refresh_from(&worked, "other").unwrap();
+    worked.refresh_from("other").unwrap();
     commit(&worked, "tree", &table(&[(2, "first")]), "table: first");
-    worked.git(&["fetch", "-q", "../other", "lab"]);
-    worked.git(&["cherry-pick", "FETCH_HEAD"]);
+    pick(&worked, "other");
     worked.refresh().unwrap();
     assert_eq!(
         worked.text("kernel-patches/series"),
         "# order\n100-fork.patch\n200-exit.patch\n205-first.patch\n210-add.patch\n"
     );
-    same_tree(&worked);
+    worked.is_refreshed();
+    worked.same_tree();
 }
 
 #[test]
 fn what_was_picked_and_changed_is_to_be_looked_at() {
     let Some(worked) = both() else { return };
     commit(&worked, "other", &table(&[(30, "added")]), "table: add");
-    refresh_from(&worked, "other").unwrap();
-    worked.git(&["fetch", "-q", "../other", "lab"]);
-    worked.git(&["cherry-pick", "FETCH_HEAD"]);
+    worked.refresh_from("other").unwrap();
+    pick(&worked, "other");
     write(
         &worked.0.path("tree/kernel/table.c"),
         &table(&[(30, "added otherwise")]),
@@ -96,32 +86,32 @@ fn what_was_picked_and_changed_is_to_be_looked_at() {
 fn the_exact_pick_is_the_patch_whoever_else_has_its_subject() {
     let Some(worked) = both() else { return };
     commit(&worked, "other", &table(&[(30, "added")]), "table: add");
-    refresh_from(&worked, "other").unwrap();
+    worked.refresh_from("other").unwrap();
     commit(&worked, "tree", &table(&[(3, "added too")]), "table: add");
-    worked.git(&["fetch", "-q", "../other", "lab"]);
-    worked.git(&["cherry-pick", "FETCH_HEAD"]);
+    pick(&worked, "other");
     worked.refresh().unwrap();
     let series = worked.text("kernel-patches/series");
     assert_eq!(series.matches("-add.patch").count(), 2, "{series}");
-    same_tree(&worked);
+    worked.is_refreshed();
+    worked.same_tree();
 }
 
 #[test]
 fn a_pick_that_bears_its_name_may_have_moved() {
     let Some(worked) = both() else { return };
     commit(&worked, "other", &table(&[(30, "added")]), "table: add");
-    refresh_from(&worked, "other").unwrap();
+    worked.refresh_from("other").unwrap();
     worked.0.git("named", None).unwrap();
     commit(&worked, "tree", &table(&[(2, "first")]), "table: first");
-    worked.git(&["fetch", "-q", "../named", "lab"]);
-    worked.git(&["cherry-pick", "FETCH_HEAD"]);
+    pick(&worked, "named");
     worked.refresh().unwrap();
     let series = worked.text("kernel-patches/series");
     assert!(
         series.ends_with("205-first.patch\n210-add.patch\n"),
         "{series}"
     );
-    same_tree(&worked);
+    worked.is_refreshed();
+    worked.same_tree();
 }
 
 #[test]
@@ -143,22 +133,21 @@ fn the_same_in_two_places_is_two_patches() {
         &lines(&[(30, "added"), (8, "added")]),
         "table: add",
     );
-    refresh_from(&worked, "other").unwrap();
+    worked.refresh_from("other").unwrap();
     let before = files(&worked.0.path("kernel-patches"));
-    let pick = |more: &[(usize, &str)]| {
+    let picked_behind = |more: &[(usize, &str)]| {
         worked.remake(Some("200"));
         if !more.is_empty() {
             commit(&worked, "tree", &lines(more), "table: first");
         }
-        worked.git(&["fetch", "-q", "../other", "lab"]);
-        worked.git(&["cherry-pick", "FETCH_HEAD"]);
+        pick(&worked, "other");
     };
     // It is the one that stands there.
-    pick(&[]);
+    picked_behind(&[]);
     worked.refresh().unwrap();
     assert_eq!(files(&worked.0.path("kernel-patches")), before);
     // Where it cannot be told which nothing is written.
-    pick(&[(2, "first")]);
+    picked_behind(&[(2, "first")]);
     let found = worked.refused();
     assert!(found.contains("says the same in another place"), "{found}");
     assert_eq!(files(&worked.0.path("kernel-patches")), before);
@@ -168,7 +157,7 @@ fn the_same_in_two_places_is_two_patches() {
 fn patches_that_do_not_fit_together_are_refused() {
     let Some(worked) = both() else { return };
     commit(&worked, "other", &table(&[(30, "one")]), "table: one");
-    refresh_from(&worked, "other").unwrap();
+    worked.refresh_from("other").unwrap();
     commit(&worked, "tree", &table(&[(30, "two")]), "table: two");
     let before = files(&worked.0.path("kernel-patches"));
     let found = worked.refused();
@@ -305,7 +294,7 @@ fn a_refresh_that_was_cut_and_overtaken_can_be_given_up() {
     worked.commit_make("kbuild: all");
     cut(&worked);
     commit(&worked, "other", &table(&[(30, "one")]), "table: one");
-    refresh_from(&worked, "other").unwrap();
+    worked.refresh_from("other").unwrap();
     let found = worked.refused();
     assert!(
         found.contains("series was edited since a refresh was cut") && found.contains("--abort"),

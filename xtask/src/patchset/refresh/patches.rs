@@ -50,23 +50,19 @@ impl Refresh<'_> {
     /// Makes patches of the commits that are some, and the list of all.
     pub(super) fn patches(&mut self, doing: &str, commits: Vec<Commit>) -> Result<()> {
         let present = self.present_series()?;
-        self.listed.clone_from(&present.listed);
         let patches = self.refreshed(doing, &present, commits)?;
         if !self.conflicts.is_empty() {
             return Ok(());
         }
+        self.note_edited(&present, &patches);
         if !present.changed.is_empty() {
             if let Some(what) = self.changed_in_tree(&present, &patches) {
                 let found = format!(
                     "the series is another one in the project ({}) and in the tree ({what})",
                     present.changed.join(", ")
                 );
-                return Err(Error::usage(doing, found).hint(
-                    "make a tree of the project's by `cargo xtask patchset apply --to`, and do there what was done here: \
-                     git fetch and git cherry-pick",
-                ));
+                return Err(Error::usage(doing, found).hint(super::ANEW));
             }
-            self.note_edited(&present, &patches);
             let of_name = |name: &String| {
                 patches
                     .iter()
@@ -76,10 +72,9 @@ impl Refresh<'_> {
                 .listed
                 .iter()
                 .map(|name| (name.as_str(), of_name(name)));
-            self.to_come = self.coming(&present, series)?;
+            self.trial = self.trial(&present, series)?;
             return self.contents(&present, patches);
         }
-        self.note_edited(&present, &patches);
         let listed: Vec<&str> = present.listed.iter().map(String::as_str).collect();
         let tree: Vec<&str> = patches
             .iter()
@@ -118,7 +113,7 @@ impl Refresh<'_> {
             .iter()
             .map(String::as_str)
             .zip(all.iter().map(of_patch));
-        self.to_come = self.coming(&present, series)?;
+        self.trial = self.trial(&present, series)?;
         let called: Vec<(Refreshed, String)> = patches.into_iter().zip(name_of).collect();
         let renamed = called
             .iter()
@@ -221,8 +216,8 @@ impl Refresh<'_> {
                 (None, None) => (text.clone(), text),
                 // Of another tree of the same series: it says what the project has, maybe with other lines above it, or it is
                 // to be looked at.
-                (None, Some(has)) if is_same(&text, &has) => (has.clone(), has),
-                (None, Some(has)) if is_moved(&text, &has) => (text.clone(), text),
+                (None, Some(has)) if both_say(&text, &has, Said::eq) => (has.clone(), has),
+                (None, Some(has)) if both_say(&text, &has, Said::is_moved) => (text.clone(), text),
                 (Some(then), Some(has)) if then == text => (has, then),
                 (Some(then), None) if then == text => (then.clone(), then),
                 (_, Some(has)) if has == text => (has, text),
@@ -376,15 +371,10 @@ impl Refresh<'_> {
     }
 }
 
-/// Whether two patches say the same, however they are written.
-fn is_same(one: &[u8], other: &[u8]) -> bool {
+/// Whether two patches say the same, in this sense. One that says nothing is like no other.
+fn both_say(one: &[u8], other: &[u8], same: fn(&Said, &Said) -> bool) -> bool {
     let said = |text| Said::of("", text).ok();
-    said(one).is_some_and(|one| Some(one) == said(other))
-}
-
-/// The same in other lines of their files.
-fn is_moved(one: &[u8], other: &[u8]) -> bool {
-    let said = |text| Said::of("", text).ok();
-    let both = said(one).zip(said(other));
-    both.is_some_and(|(one, other)| one.is_moved(&other))
+    said(one)
+        .zip(said(other))
+        .is_some_and(|(one, other)| same(&one, &other))
 }

@@ -64,10 +64,10 @@ impl Refresh<'_> {
         unnamed.retain(|(commit, _)| !picked.contains_key(&commit.hash));
         free.retain(|(name, _)| !picked.values().any(|other| other == *name));
         for (commit, said) in &unnamed {
-            let mut namesakes = free
+            let namesake = free
                 .iter()
-                .filter(|(_, of_patch)| of_patch.subject() == said.subject());
-            if let Some((name, _)) = namesakes.next() {
+                .find(|(_, of_patch)| of_patch.subject() == said.subject());
+            if let Some((name, _)) = namesake {
                 return Err(ambiguous(doing, commit, name, "says something else"));
             }
         }

@@ -12,17 +12,22 @@ use crate::error::{AtPath, Error, Result};
 use crate::exec::Invocation;
 use crate::patchset::git::git;
 
-/// A series to come, if the tree as it is does not show that it fits: names and contents in order.
-pub(super) type ToCome = Option<Vec<(String, Vec<u8>)>>;
+/// What is to be tried.
+pub(super) struct Trial {
+    /// The series to come: names and contents in order.
+    to_come: Vec<(String, Vec<u8>)>,
+    /// The patches that the project lists now.
+    listed: Vec<String>,
+}
 
 impl Refresh<'_> {
-    /// The series of these names, each with what the tree has of it.
-    pub(super) fn coming<'p>(
+    /// The series of these names, each with what the tree has of it; `None` if the tree as it is shows that they fit.
+    pub(super) fn trial<'p>(
         &self,
         present: &Present,
         series: impl Iterator<Item = (&'p str, Option<&'p Refreshed>)>,
-    ) -> Result<ToCome> {
-        let mut all = Vec::new();
+    ) -> Result<Option<Trial>> {
+        let mut to_come = Vec::new();
         let mut is_seen = present.changed.is_empty();
         for (name, of_tree) in series {
             is_seen &= of_tree.is_some_and(|patch| patch.content == patch.known);
@@ -31,9 +36,12 @@ impl Refresh<'_> {
                 None => self.present(&present.folder.join(name))?,
             };
             // One that is listed and not there is told of by whoever reads the series.
-            all.extend(content.map(|content| (name.to_string(), content)));
+            to_come.extend(content.map(|content| (name.to_string(), content)));
         }
-        Ok((!is_seen).then_some(all))
+        Ok((!is_seen).then(|| Trial {
+            to_come,
+            listed: present.listed.clone(),
+        }))
     }
 
     /// Refuses what makes patches of a series that would not fit. One that does not fit as the project has it is noted.
@@ -44,16 +52,16 @@ impl Refresh<'_> {
         if !changed.any(|path| path.starts_with(series)) {
             return Ok(());
         }
-        let Some(to_come) = self.to_come.take() else {
+        let Some(trial) = self.trial.take() else {
             return Ok(());
         };
-        let Some((name, said)) = self.unfit(doing, &to_come)? else {
+        let Some((name, said)) = self.unfit(doing, &trial.to_come)? else {
             return Ok(());
         };
         let mut now = Vec::new();
-        for name in &self.listed {
-            let has = self.present(&self.origin.series().join(name))?;
-            now.extend(has.map(|has| (name.clone(), has)));
+        for name in trial.listed {
+            let has = self.present(&self.origin.series().join(&name))?;
+            now.extend(has.map(|has| (name, has)));
         }
         if let Some((name, said)) = self.unfit(doing, &now)? {
             let note =
@@ -62,10 +70,7 @@ impl Refresh<'_> {
             return Ok(());
         }
         let found = format!("{name} would not fit behind what would be before it: {said}");
-        Err(Error::usage(doing, found).hint(
-            "make a tree of the project's by `cargo xtask patchset apply --to`, and do there what was done here: \
-             git fetch and git cherry-pick",
-        ))
+        Err(Error::usage(doing, found).hint(super::ANEW))
     }
 
     /// The first patch that does not fit, and what git says of it.
