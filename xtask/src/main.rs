@@ -229,13 +229,17 @@ fn test(session: &Session, flags: Test) -> Result<i32> {
     let lock = session.layout.lock(&sink)?;
     println!("{}", patchset::check::check(&plan, false, &sink)?);
     drop(lock);
-    if flags.host_only {
-        return Ok(EXIT_PASSED);
+    let mut code = EXIT_PASSED;
+    if !flags.host_only {
+        println!("== scenarios");
+        code = run::run(session, &run_of(flags.target.clone()))?;
+        println!("== the lab itself");
+        selftest::run(session, &flags.target)?;
     }
-    println!("== scenarios");
-    let code = run::run(session, &run_of(flags.target.clone()))?;
-    println!("== the lab itself");
-    selftest::run(session, &flags.target)?;
+    println!("== shared code under miri");
+    if let Some(why) = suite::miri(&plan)? {
+        println!("miri was not run: {why}");
+    }
     Ok(code)
 }
 

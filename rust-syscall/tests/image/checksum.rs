@@ -2,6 +2,7 @@
 
 //! XXH64 against another implementation of it.
 
+use crate::tried;
 use checkpoint::image::Xxh64;
 use proptest::prelude::*;
 use std::hash::Hasher;
@@ -27,6 +28,8 @@ fn every_length_to_two_hundred() {
 }
 
 proptest! {
+    #![proptest_config(tried(ProptestConfig::default()))]
+
     #[test]
     fn however_it_is_cut(
         data in prop::collection::vec(any::<u8>(), 0..2000),

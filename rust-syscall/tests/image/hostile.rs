@@ -4,6 +4,7 @@
 //! record that is damaged; random bytes are refused without a panic.
 
 use crate::sample::{chain, record_at, reseal};
+use crate::{stride, tried};
 use checkpoint::image::error::errno;
 use checkpoint::image::header::Kind;
 use checkpoint::image::stream::Stream;
@@ -24,7 +25,8 @@ fn refusal(image: &[u8]) -> Option<ImageError> {
 
 #[test]
 fn whole_images_are_accepted() {
-    for nr in [1, 2, 7, 2048, 2049] {
+    let sizes = [1, 2, 7, 2048, 2049];
+    for nr in sizes.into_iter().step_by(stride(5)) {
         let (bytes, _) = chain(nr).write();
         assert_eq!(refusal(&bytes), None, "{nr} tasks");
     }
@@ -35,7 +37,7 @@ fn every_flipped_bit_is_refused_where_it_is() {
     let (mut bytes, starts) = chain(2).write();
     for (seq, start) in starts.iter().copied().enumerate() {
         let end = starts.get(seq + 1).copied().unwrap_or(bytes.len());
-        for bit in start * 8..end * 8 {
+        for bit in (start * 8..end * 8).step_by(stride(4001)) {
             bytes[bit / 8] ^= 1 << (bit % 8);
             let error = record_at(&bytes, start, seq).expect_err("accepted");
             assert_eq!((error.seq, error.offset), (seq as u64, start as u64));
@@ -48,7 +50,7 @@ fn every_flipped_bit_is_refused_where_it_is() {
 #[test]
 fn a_walk_ends_at_the_flipped_byte() {
     let (mut bytes, starts) = chain(1).write();
-    for at in (0..bytes.len()).step_by(97) {
+    for at in (0..bytes.len()).step_by(97 * stride(41)) {
         bytes[at] ^= 0x10;
         let error = refusal(&bytes).expect("accepted");
         let seq = starts.iter().filter(|start| **start <= at).count() - 1;
@@ -60,14 +62,14 @@ fn a_walk_ends_at_the_flipped_byte() {
 #[test]
 fn every_truncation_is_refused_where_it_is() {
     let (bytes, starts) = chain(2).write();
-    for cut in 0..bytes.len() {
+    for cut in (0..bytes.len()).step_by(stride(2003)) {
         let seq = starts.iter().filter(|start| **start <= cut).count() - 1;
         let error = record_at(&bytes[..cut], starts[seq], seq).expect_err("accepted");
         assert_eq!((error.seq, error.offset), (seq as u64, starts[seq] as u64));
         assert!(matches!(error.what, Fault::Truncated { .. }), "{error}");
         assert_eq!(error.errno(), errno::EPIPE);
     }
-    for start in starts {
+    for start in starts.into_iter().step_by(stride(9)) {
         let error = refusal(&bytes[..start]).expect("accepted");
         assert_eq!(error.offset, start as u64);
         assert!(matches!(error.what, Fault::Truncated { .. }), "{error}");
@@ -126,7 +128,7 @@ fn refusals_read_well() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #![proptest_config(tried(ProptestConfig::with_cases(2000)))]
 
     #[test]
     fn random_bytes_are_refused(bytes in prop::collection::vec(any::<u8>(), 0..400)) {

@@ -3,6 +3,7 @@
 //! Rules over several records, with checksums and numbers that are right.
 
 use crate::sample::{chain, tree_entry, Image};
+use crate::stride;
 use checkpoint::image::record::{File, FileKind, Fs, Identity, TreeEntry};
 use checkpoint::image::stream::Stream;
 use checkpoint::image::{tree, Fault, ImageError, Kind};
@@ -34,7 +35,7 @@ fn repeatable(kind: Kind) -> bool {
 #[test]
 fn a_missing_record_is_refused() {
     let whole = chain(2);
-    for seq in 0..whole.records.len() {
+    for seq in (0..whole.records.len()).step_by(stride(13)) {
         let mut image = whole.clone();
         let kind = image.records.remove(seq).kind;
         assert!(walk(&image).is_err(), "without record {seq}, {kind:?}");
@@ -48,7 +49,7 @@ fn a_missing_record_is_refused() {
 #[test]
 fn a_repeated_record_is_refused() {
     let whole = chain(2);
-    for seq in 0..whole.records.len() {
+    for seq in (0..whole.records.len()).step_by(stride(13)) {
         let mut image = whole.clone();
         let again = image.records[seq].clone();
         let kind = again.kind;
@@ -64,7 +65,7 @@ fn a_repeated_record_is_refused() {
 #[test]
 fn records_in_another_order_are_refused() {
     let whole = chain(2);
-    for seq in 1..whole.records.len() {
+    for seq in (1..whole.records.len()).step_by(stride(13)) {
         let mut image = whole.clone();
         image.records.swap(seq - 1, seq);
         let kinds = [image.records[seq - 1].kind, image.records[seq].kind];
@@ -158,10 +159,9 @@ fn check(entries: &[TreeEntry]) -> Result<(), tree::TreeFault> {
 fn trees_have_parents_first_and_pids_once() {
     let whole: Vec<TreeEntry> = (0..5).map(tree_entry).collect();
     assert_eq!(check(&whole), Ok(()));
-    assert_eq!(
-        check(&(0..32_768).map(tree_entry).collect::<Vec<_>>()),
-        Ok(())
-    );
+    let most = 32_768 / stride(128) as u32;
+    let most: Vec<TreeEntry> = (0..most).map(tree_entry).collect();
+    assert_eq!(check(&most), Ok(()));
 
     let mut twice = whole.clone();
     twice[4].pid = 101;
@@ -181,6 +181,7 @@ fn trees_have_parents_first_and_pids_once() {
 
 /// P19: trees of any size, in as many full TREE records as they need.
 #[test]
+#[cfg_attr(miri, ignore = "thousands of tasks take miri hours")]
 fn trees_of_thousands_are_in_several_records() {
     const TASKS: u32 = 2 * 2048 + 1;
     let whole = chain(TASKS);

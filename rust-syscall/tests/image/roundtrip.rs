@@ -4,6 +4,7 @@
 
 use crate::payloads;
 use crate::sample::payload_of;
+use crate::tried;
 use checkpoint::image::reader::Limits;
 use checkpoint::image::record::head::Host;
 use checkpoint::image::record::{AnyBody, Head};
@@ -27,6 +28,8 @@ pub fn record(kind: Kind, payload: &[u8], bulk: u64) -> Record<'_> {
 }
 
 proptest! {
+    #![proptest_config(tried(ProptestConfig::default()))]
+
     #[test]
     fn valid_payloads_decode_and_encode_to_the_same(
         (kind, payload, bulk) in payloads::any_record(),

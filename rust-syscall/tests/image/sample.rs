@@ -47,7 +47,9 @@ impl Image {
     pub fn pages(&mut self, target: u32, ranges: &[PageRange]) {
         let payload = payload_of(|payload| Pages::encode_with(target, ranges, payload));
         let nr: u64 = ranges.iter().map(|range| range.nr_pages).sum();
-        let bulk = (0..nr * PAGE).map(|n| (n * 7 + n / 251) as u8).collect();
+        let pattern: Vec<u8> = (0..=250).collect();
+        let mut bulk = pattern.repeat((nr * PAGE) as usize / pattern.len() + 1);
+        bulk.truncate((nr * PAGE) as usize);
         self.records.push(Raw {
             kind: Kind::Pages,
             payload,

@@ -5,13 +5,14 @@
 
 use checkpoint::restart::monitor::{enter, take_part};
 use checkpoint::restart::{Actor, Ending, Mode, Monitor, Restart, Slot, Turn, Wake, Work};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
-/// Gives a turn that is not the machine's, and keeps whom it is to wake with
+/// Gives a turn first that is not the machine's, and keeps whom it is to wake with
 /// the number of those inside at that moment.
 struct Liar {
     state: RefCell<(Restart, Vec<Slot>)>,
-    says: Turn,
+    /// Said once; then the truth.
+    says: Cell<Option<Turn>>,
     woken: RefCell<Vec<(Wake, usize)>>,
 }
 
@@ -21,8 +22,13 @@ impl Monitor for Liar {
         act(restart, slots)
     }
 
-    fn wait(&self, _: Actor) -> Option<Turn> {
-        Some(self.says)
+    fn wait(&self, actor: Actor) -> Option<Turn> {
+        let (restart, slots) = &*self.state.borrow();
+        self.says.take().or_else(|| {
+            let truth = restart.turn(slots, actor);
+            assert_ne!(truth, Turn::Wait, "{actor} sleeps for good");
+            Some(truth)
+        })
     }
 
     fn wake(&self, wake: Wake) {
@@ -47,12 +53,12 @@ impl Work for Idle {
 /// wakes the others while it is still inside itself.
 #[test]
 fn who_is_told_wrongly_ends_it_for_all() {
-    for says in [Turn::Restore, Turn::Verify, Turn::Release] {
+    for says in [Turn::Wait, Turn::Restore, Turn::Verify, Turn::Release] {
         let mut slots = vec![Slot::Absent; 3];
         let restart = Restart::new(Mode::Root, &mut slots).unwrap();
         let liar = Liar {
             state: RefCell::new((restart, slots)),
-            says,
+            says: Cell::new(Some(says)),
             woken: RefCell::default(),
         };
         enter(&liar, 1).unwrap();
@@ -63,6 +69,7 @@ fn who_is_told_wrongly_ends_it_for_all() {
         };
         assert_eq!(ending, Ending { turn, last: false }, "{says:?}");
         let woken = liar.woken.borrow();
-        assert_eq!(*woken, [(Wake::Nobody, 2), (Wake::Everyone, 2)]);
+        assert_eq!(woken[..2], [(Wake::Nobody, 2), (Wake::Everyone, 2)]);
+        assert!(woken[2..].iter().all(|(wake, _)| *wake == Wake::Nobody));
     }
 }

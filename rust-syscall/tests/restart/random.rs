@@ -95,8 +95,11 @@ fn end(machine: &mut Machine, index: &Index) {
     }
 }
 
+/// How often each property is tried; miri takes a thousand times as long.
+const CASES: u32 = if cfg!(miri) { 1 } else { 96 };
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: CASES, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn what_seldom_goes_wrong_keeps_the_invariants(

@@ -4,8 +4,8 @@
 //! which a [`Mutation`] can break in one place. A signal and the death of a
 //! task that has not come are threads of their own.
 
+use crate::sched::{thread_local, Condvar, Mutex, MutexGuard};
 use checkpoint::restart::{Actor, Event, Failure, Mode, Monitor, Phase, Restart, Slot, Turn, Wake};
-use loom::sync::{Condvar, Mutex, MutexGuard};
 use std::cell::Cell;
 use std::sync::Arc;
 
@@ -78,7 +78,7 @@ pub enum Mutation {
     SleepAfterThaw,
 }
 
-loom::thread_local! {
+thread_local! {
     /// Of the last step of this thread.
     static CAUSE: Cell<Option<Cause>> = Cell::new(None);
     /// Whether this thread is a task that has been killed.

@@ -4,10 +4,9 @@
 //! come of it, under loom's scheduler.
 
 use crate::room::{Cause, Mutation, Room, EINTR, EIO, ESRCH};
+use crate::sched::{explore, thread, Mutex};
 use checkpoint::restart::monitor::{enter, take_part};
 use checkpoint::restart::{Actor, Ending, Mode, Turn, Work};
-use loom::sync::Mutex;
-use loom::thread;
 use std::sync::Arc;
 
 /// What goes wrong.
@@ -96,9 +95,7 @@ impl Story {
     /// Tells the story in every order of the threads that loom knows with at
     /// most two preemptions, and checks the end each time.
     pub fn check(self, mutation: Mutation) {
-        let mut builder = loom::model::Builder::new();
-        builder.preemption_bound = Some(2);
-        builder.check(move || self.tell(mutation));
+        explore(2, move || self.tell(mutation));
     }
 
     fn owner(self) -> Actor {
