@@ -34,6 +34,7 @@ pub struct Invocation {
     args: Vec<OsString>,
     env: Vec<(OsString, Option<OsString>)>,
     dir: Option<PathBuf>,
+    input: Option<Vec<u8>>,
     kind: Kind,
     die_with_parent: bool,
 }
@@ -46,6 +47,7 @@ pub fn tool(doing: impl Into<String>, program: impl Into<OsString>) -> Invocatio
         args: Vec::new(),
         env: Vec::new(),
         dir: None,
+        input: None,
         kind: Kind::Lab,
         die_with_parent: false,
     }
@@ -98,6 +100,12 @@ impl Invocation {
         self
     }
 
+    /// What it reads from stdin; nothing without.
+    pub fn input(mut self, bytes: impl Into<Vec<u8>>) -> Self {
+        self.input = Some(bytes.into());
+        self
+    }
+
     /// What kind of error a failure is; `Kind::Lab` without.
     pub fn failure(mut self, kind: Kind) -> Self {
         self.kind = kind;
@@ -120,9 +128,11 @@ impl Invocation {
     }
 
     fn expression(&self) -> duct::Expression {
-        let mut expression = duct::cmd(&self.program, &self.args)
-            .unchecked()
-            .stdin_null();
+        let mut expression = duct::cmd(&self.program, &self.args).unchecked();
+        expression = match &self.input {
+            Some(bytes) => expression.stdin_bytes(bytes.clone()),
+            None => expression.stdin_null(),
+        };
         if let Some(dir) = &self.dir {
             expression = expression.dir(dir);
         }

@@ -23,6 +23,7 @@ pub mod rebase;
 pub mod refresh;
 pub mod said;
 pub mod series;
+pub mod staging;
 pub mod unseen;
 
 use std::path::{Path, PathBuf};

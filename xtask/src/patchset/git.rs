@@ -2,8 +2,8 @@
 
 //! The series as a git tree, to be worked on with git: the source, then the
 //! overlay's commits, then one commit a patch. The same inputs give the same
-//! commits, down to their hashes. They are made in git's index; files are checked
-//! out last, as the tree's attributes want them.
+//! commits, down to their hashes. They are made in git's index, patches by the `patch`
+//! that the lab builds with; files are checked out last, as the tree's attributes want them.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -13,13 +13,14 @@ use crate::event::{Event, Sink, Stage, Step};
 use crate::exec::{tool, Invocation};
 use crate::kernel::source::Fetched;
 use crate::kernel::tree::OverlayFile;
-use crate::layout::{create_dir, Layout};
+use crate::layout::{create_dir, read_written, Layout};
 use crate::patchset::commit;
 use crate::patchset::header::{identity, message};
 use crate::patchset::origin::Origin;
 use crate::patchset::overlay::{self, Division, Part};
 use crate::patchset::packed::packed;
 use crate::patchset::series::{Patch, Series};
+use crate::patchset::staging::Staging;
 
 const DOING: &str = "making a git tree";
 /// The trailer by which a commit names its patch.
@@ -138,9 +139,12 @@ fn commits(
         tree.commit(LAB, &commit.text())?;
         tree.follow_attributes(files.iter().map(|file| file.to.as_str()))?;
     }
+    let touched = patches.iter().flat_map(|patch| &patch.files);
+    let touched = touched.map(|file| file.path.clone()).collect();
+    let staging = Staging::of(DOING, dir, "HEAD", &touched)?;
     for patch in patches {
         let file = origin.copy(root, &contents.series.dir.join(&patch.name))?;
-        tree.patch(contents, patch, &file)?;
+        tree.patch(contents, patch, &file, &staging)?;
         tree.follow_attributes(patch.files.iter().map(|file| file.path.as_str()))?;
         let doing = format!("{DOING}: {}", patch.name);
         origin.remember(&commit::last(&doing, dir, &source)?, &patch.name);
@@ -258,7 +262,14 @@ impl Tree<'_> {
         });
     }
 
-    fn patch(&mut self, contents: &Contents<'_>, patch: &Patch, file: &Path) -> Result<()> {
+    /// Commits a patch that lies in `file`, put on what is staged of the commit before.
+    fn patch(
+        &mut self,
+        contents: &Contents<'_>,
+        patch: &Patch,
+        file: &Path,
+        staging: &Staging<'_>,
+    ) -> Result<()> {
         let (author, mut text) = message(patch)?;
         text.push('\n');
         if self.named {
@@ -271,38 +282,11 @@ impl Tree<'_> {
                 format!("From: expected \"Name <address>\", found \"{author}\""),
             )
         })?;
-        let apply = ["apply", "--cached"];
-        let applied = git("applying a patch", self.dir, apply).arg(file).read();
-        applied.map_err(|err| match err.kind() {
-            Kind::Build => self.misfit(contents, patch, err),
-            _ => err,
-        })?;
+        let change = read_written(file)?;
+        let (series, source) = (contents.series, contents.source);
+        series.apply_one(&patch.name, &change, staging.path(), &source.origin)?;
+        staging.add(patch.files.iter().map(|file| file.path.as_str()))?;
         self.commit(author, &text)
-    }
-
-    /// A patch that does not fit, as `patch` sees it: hunk by hunk, beside what is there. git's own words, where `patch` has
-    /// nothing against it.
-    fn misfit(&self, contents: &Contents<'_>, patch: &Patch, said: Error) -> Error {
-        let one = Series {
-            patches: vec![patch.clone()],
-            ..contents.series.clone()
-        };
-        let explained = || -> Result<()> {
-            let scratch = contents.layout.scratch("misfit")?;
-            let paths = patch.files.iter().map(|file| file.path.as_str());
-            let there = self.git(["ls-files", "-z", "--"]).args(paths).read()?;
-            let there = there.split('\0').filter(|path| !path.is_empty());
-            self.git(["checkout-index"])
-                .arg(format!("--prefix={}/", scratch.path().display()))
-                .arg("--")
-                .args(there)
-                .read()?;
-            one.apply(scratch.path(), &contents.source.origin).map(drop)
-        };
-        match explained() {
-            Err(err) => err,
-            Ok(()) => said.hint(one.hint_to_rebase()),
-        }
     }
 
     /// Writes the files by which git knows what language a file is in: a hunk's heading goes by it, and

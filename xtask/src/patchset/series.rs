@@ -86,45 +86,24 @@ impl Series {
     pub fn apply(&self, tree: &Path, source: &str) -> Result<Vec<String>> {
         let mut offsets = Vec::new();
         for patch in &self.patches {
-            let doing = format!("applying {} to {source}", patch.name);
             let text = read_written(&self.dir.join(&patch.name))?;
-            // `patch` finds changes in a message too, indented ones as well.
-            let change = tempfile::NamedTempFile::new()
-                .map_err(|err| Error::lab(doing.clone(), err.to_string()))?;
-            let said = change_of(&text);
-            if said.is_empty() {
-                let found = "it changes nothing: it has no unified diff";
-                return Err(Error::usage(doing, found));
-            }
-            std::fs::write(change.path(), said).at("writing", change.path())?;
-            let run = tool(doing.clone(), "patch")
-                .args([
-                    "-p1",
-                    "--fuzz=0",
-                    "--forward",
-                    "--batch",
-                    "--no-backup-if-mismatch",
-                    "--reject-file=-",
-                ])
-                .arg("-i")
-                .arg(change.path())
-                .arg("-d")
-                .arg(tree)
-                .env("LC_ALL", "C")
-                .failure(Kind::Build);
-            let output = run.output()?;
-            let said = String::from_utf8_lossy(&output.stdout).into_owned();
-            if !output.status.success() {
-                let said = said + &String::from_utf8_lossy(&output.stderr);
-                return Err(Error::build(doing, misfit::explain(&text, &said, tree))
-                    .hint(self.hint_to_rebase()));
-            }
-            let moved = said
-                .lines()
-                .filter(|line| line.contains("(offset ") || line.contains("with fuzz"));
-            offsets.extend(moved.map(|line| format!("{}: {line}", patch.name)));
+            offsets.extend(self.apply_one(&patch.name, &text, tree, source)?);
         }
         Ok(offsets)
+    }
+
+    /// Applies one patch of it, whose text is this, to the files in `tree`, those of `source` with what comes before it.
+    pub fn apply_one(
+        &self,
+        name: &str,
+        text: &str,
+        tree: &Path,
+        source: &str,
+    ) -> Result<Vec<String>> {
+        put_on(name, text, tree, source).map_err(|err| match err.kind() {
+            Kind::Build => err.hint(self.hint_to_rebase()),
+            _ => err,
+        })
     }
 
     /// What helps when a patch of it does not fit.
@@ -135,6 +114,39 @@ impl Series {
             self.base
         )
     }
+}
+
+/// Puts a patch on the files in `tree`, which are those of `source`, without fuzz; what `patch` said about offsets.
+pub fn put_on(name: &str, text: &str, tree: &Path, source: &str) -> Result<Vec<String>> {
+    let doing = format!("applying {name} to {source}");
+    // `patch` finds changes in a message too, indented ones as well.
+    let change =
+        tempfile::NamedTempFile::new().map_err(|err| Error::lab(doing.clone(), err.to_string()))?;
+    let changed = change_of(text);
+    if changed.is_empty() {
+        let found = "it changes nothing: it has no unified diff";
+        return Err(Error::usage(doing, found));
+    }
+    std::fs::write(change.path(), changed).at("writing", change.path())?;
+    let run = tool(doing.clone(), "patch")
+        .args(["-p1", "--fuzz=0", "--forward", "--batch"])
+        .args(["--no-backup-if-mismatch", "--reject-file=-"])
+        .arg("-i")
+        .arg(change.path())
+        .arg("-d")
+        .arg(tree)
+        .env("LC_ALL", "C")
+        .failure(Kind::Build);
+    let output = run.output()?;
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    if !output.status.success() {
+        let said = said + &String::from_utf8_lossy(&output.stderr);
+        return Err(Error::build(doing, misfit::explain(text, &said, tree)));
+    }
+    let moved = said
+        .lines()
+        .filter(|line| line.contains("(offset ") || line.contains("with fuzz"));
+    Ok(moved.map(|line| format!("{name}: {line}")).collect())
 }
 
 /// Whether a line of the list is a patch's name, and not empty or a comment.

@@ -381,3 +381,35 @@ fn the_lab_builds_what_the_git_tree_has() {
     assert_eq!(lab["dos.txt"].0, b"one\r\ntwo\r\n");
     assert!(lab["scripts/run"].1 && !lab["rust/kernel/mm.rs"].1);
 }
+
+/// In a source that has moved on, the lines that a hunk goes by may stand in several places.
+#[test]
+fn a_hunk_lies_where_the_lab_builds_it_in_the_git_tree_too() {
+    let Some(project) = Project::with_git() else {
+        return;
+    };
+    write(&project.path("kernel-patches/overlay.toml"), DIVISION);
+    // Five lines that the patch does not know, and behind them the same five again and again.
+    let head: String = (0..10).map(|line| format!("{line}\n")).collect();
+    let fork = format!(
+        "new\nnew\nnew\nnew\nnew\n{head}{}",
+        "a\nb\nc\n{\n}\n".repeat(6)
+    );
+    write(&project.path("linux/kernel/fork.c"), &fork);
+    pack(&project.path("."), &project.source.tarball);
+    let changes =
+        "--- a/kernel/fork.c\n+++ b/kernel/fork.c\n@@ -4,4 +4,5 @@\n 3\n 4\n+first\n 5\n 6\n\
+                   @@ -22,4 +23,5 @@\n b\n c\n+second\n {\n }\n";
+    write(
+        &project.path("kernel-patches/100-fork.patch"),
+        &patch(changes),
+    );
+    project.sync().unwrap();
+    project.git("tree", None).unwrap();
+    let (lab, git) = (files(&project.tree("")), files(&project.path("tree")));
+    assert_eq!(lab, git);
+    let made = String::from_utf8_lossy(&lab["kernel/fork.c"].0).into_owned();
+    let at = |word| made.lines().position(|line| line == word);
+    // Both five lines further down than they say.
+    assert_eq!((at("first"), at("second")), (Some(10), Some(29)));
+}

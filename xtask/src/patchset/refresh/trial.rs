@@ -4,13 +4,14 @@
 //! the tree does not know, what the project alone has edited, and another order or choice of them than the tree's have never
 //! stood together with what is written.
 
-use std::path::PathBuf;
+use std::collections::BTreeSet;
 
 use super::patches::{Present, Refreshed};
 use super::Refresh;
-use crate::error::{AtPath, Error, Result};
-use crate::exec::Invocation;
-use crate::patchset::git::git;
+use crate::error::{Error, Kind, Result};
+use crate::patchset::diff::Patch;
+use crate::patchset::series::put_on;
+use crate::patchset::staging::Staging;
 
 /// What is to be tried.
 pub(super) struct Trial {
@@ -73,36 +74,24 @@ impl Refresh<'_> {
         Err(Error::usage(doing, found).hint(super::ANEW))
     }
 
-    /// The first patch that does not fit, and what git says of it.
+    /// The first patch that does not fit, and what `patch` says of it.
     fn unfit(&self, doing: &str, series: &[(String, Vec<u8>)]) -> Result<Option<(String, String)>> {
-        let scratch = tempfile::tempdir().map_err(|err| Error::lab(doing, err.to_string()))?;
-        let mut files: Vec<PathBuf> = Vec::new();
-        for (_, content) in series {
-            let file = scratch.path().join(files.len().to_string());
-            std::fs::write(&file, content).at("writing", &file)?;
-            files.push(file);
+        let mut texts = Vec::new();
+        let mut touched = BTreeSet::new();
+        for (name, content) in series {
+            let text = String::from_utf8_lossy(content).into_owned();
+            let files = Patch::parse(name, &text)?.files;
+            touched.extend(files.into_iter().map(|file| file.path));
+            texts.push((name, text));
         }
-        let index = scratch.path().join("index");
-        let in_index = |git: Invocation| git.env("GIT_INDEX_FILE", &index);
-        let from_source = || {
-            let read = git(doing, self.dir, ["read-tree", &self.source.commit]);
-            in_index(read).read().map(drop)
-        };
-        let apply = |files: &[PathBuf]| {
-            let apply = git(doing, self.dir, ["apply", "--cached"]).args(files);
-            in_index(apply).output()
-        };
-        from_source()?;
-        // All at once in a fraction of the time.
-        if files.is_empty() || apply(&files)?.status.success() {
-            return Ok(None);
-        }
-        from_source()?;
-        for ((name, _), file) in series.iter().zip(files.chunks(1)) {
-            let applied = apply(file)?;
-            if !applied.status.success() {
-                let said = String::from_utf8_lossy(&applied.stderr).trim().to_string();
-                return Ok(Some((name.clone(), said)));
+        let staging = Staging::of(doing, self.dir, &self.source.commit, &touched)?;
+        for (name, text) in texts {
+            match put_on(name, &text, staging.path(), "the source") {
+                Ok(_) => {}
+                Err(err) if matches!(err.kind(), Kind::Build | Kind::Usage) => {
+                    return Ok(Some((name.clone(), err.found().to_string())));
+                }
+                Err(err) => return Err(err),
             }
         }
         Ok(None)

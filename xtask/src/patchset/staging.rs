@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Files of a git tree in a folder, as they are stored, where `patch` puts patches on them as it does in the tree that
+//! the lab builds. `git apply` looks for a hunk's place in another order, and where lines repeat finds another one.
+
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{symlink, PermissionsExt};
+use std::path::Path;
+
+use crate::error::{AtPath, Error, Result};
+use crate::layout::create_dir;
+use crate::patchset::git::git;
+
+const PLAIN: &str = "100644";
+const EXECUTABLE: &str = "100755";
+const LINK: &str = "120000";
+
+/// Files of one tree.
+pub struct Staging<'a> {
+    doing: &'a str,
+    /// The repository.
+    dir: &'a Path,
+    folder: tempfile::TempDir,
+}
+
+impl<'a> Staging<'a> {
+    /// Of these paths those that are files in a commit of the repository in `dir`.
+    pub fn of(
+        doing: &'a str,
+        dir: &'a Path,
+        commit: &str,
+        paths: &BTreeSet<String>,
+    ) -> Result<Self> {
+        let folder = tempfile::tempdir().map_err(|err| Error::lab(doing, err.to_string()))?;
+        let staging = Staging { doing, dir, folder };
+        if paths.is_empty() {
+            return Ok(staging);
+        }
+        let list = git(doing, dir, ["ls-tree", "-z", "--full-tree", commit, "--"]);
+        let list = list.args(paths).read_bytes()?;
+        let list = String::from_utf8_lossy(&list).into_owned();
+        let entries = list.split('\0').filter_map(Entry::parse);
+        let entries: Vec<Entry<'_>> = entries.filter(|entry| paths.contains(entry.path)).collect();
+        let names: String = entries
+            .iter()
+            .map(|file| format!("{}\n", file.blob))
+            .collect();
+        let blobs = git(doing, dir, ["cat-file", "--batch"]).input(names);
+        let blobs = blobs.read_bytes()?;
+        let mut rest = blobs.as_slice();
+        for entry in entries {
+            let content = blob(&mut rest)
+                .ok_or_else(|| Error::lab(doing, format!("git gives no {}", entry.path)))?;
+            staging.write(&entry, content)?;
+        }
+        Ok(staging)
+    }
+
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    fn write(&self, entry: &Entry<'_>, content: &[u8]) -> Result<()> {
+        let path = self.path().join(entry.path);
+        create_dir(path.parent().unwrap_or(self.path()))?;
+        if entry.mode == LINK {
+            return symlink(OsStr::from_bytes(content), &path).at("linking", &path);
+        }
+        fs::write(&path, content).at("writing", &path)?;
+        let mode = if entry.mode == EXECUTABLE {
+            0o755
+        } else {
+            0o644
+        };
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).at("writing", &path)
+    }
+
+    /// Has the repository's index say of these paths what is here.
+    pub fn add<'p>(&self, paths: impl Iterator<Item = &'p str>) -> Result<()> {
+        let paths: BTreeSet<&str> = paths.collect();
+        let links = tempfile::tempdir().map_err(|err| Error::lab(self.doing, err.to_string()))?;
+        let (mut there, mut gone) = (Vec::new(), Vec::new());
+        for path in paths {
+            let file = self.path().join(path);
+            let Ok(found) = file.symlink_metadata() else {
+                gone.push(path);
+                continue;
+            };
+            let (mode, from) = if found.is_symlink() {
+                let target = fs::read_link(&file).at("reading", &file)?;
+                let copy = links.path().join(there.len().to_string());
+                fs::write(&copy, target.as_os_str().as_bytes()).at("writing", &copy)?;
+                (LINK, copy)
+            } else if found.permissions().mode() & 0o100 != 0 {
+                (EXECUTABLE, file)
+            } else {
+                (PLAIN, file)
+            };
+            there.push((mode, from, path));
+        }
+        let write = git(
+            self.doing,
+            self.dir,
+            ["hash-object", "-w", "--no-filters", "--"],
+        );
+        let blobs = write.args(there.iter().map(|(_, from, _)| from)).read()?;
+        // Those that have gone first: a file may have come where a folder was.
+        let remove = git(
+            self.doing,
+            self.dir,
+            ["update-index", "--force-remove", "--"],
+        );
+        remove.args(gone).read()?;
+        let mut add = git(self.doing, self.dir, ["update-index", "--add"]);
+        for (blob, (mode, _, path)) in blobs.lines().zip(&there) {
+            add = add.arg("--cacheinfo").arg(format!("{mode},{blob},{path}"));
+        }
+        add.read().map(drop)
+    }
+}
+
+/// One line of `git ls-tree`.
+struct Entry<'a> {
+    mode: &'a str,
+    blob: &'a str,
+    path: &'a str,
+}
+
+impl<'a> Entry<'a> {
+    /// Reads it, if it is a file's.
+    fn parse(line: &'a str) -> Option<Self> {
+        let (what, path) = line.split_once('\t')?;
+        let mut words = what.split(' ');
+        let (mode, kind, blob) = (words.next()?, words.next()?, words.next()?);
+        (kind == "blob").then_some(Entry { mode, blob, path })
+    }
+}
+
+/// The next content of what `git cat-file --batch` writes: a line that ends in its length, the content, a newline.
+fn blob<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let end = rest.iter().position(|byte| *byte == b'\n')?;
+    let head = std::str::from_utf8(&rest[..end]).ok()?;
+    let length: usize = head.rsplit(' ').next()?.parse().ok()?;
+    let content = rest.get(end + 1..)?.get(..length)?;
+    *rest = rest.get(end + 2 + length..)?;
+    Some(content)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn contents_come_one_after_the_other() {
+        let mut rest = &b"ab blob 3\na\n\0\ncd blob 0\n\n"[..];
+        assert_eq!(blob(&mut rest), Some(&b"a\n\0"[..]));
+        assert_eq!(blob(&mut rest), Some(&b""[..]));
+        assert_eq!(blob(&mut rest), None);
+        let mut cut = &b"ab blob 3\na\n"[..];
+        assert_eq!(blob(&mut cut), None);
+    }
+}
