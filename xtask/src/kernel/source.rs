@@ -43,6 +43,14 @@ pub struct Fetched {
 }
 
 impl Fetched {
+    /// Where it came from and its version, for messages.
+    pub fn told(&self) -> String {
+        match self.origin.contains(&self.version) {
+            true => self.origin.clone(),
+            false => format!("{} ({})", self.origin, self.version),
+        }
+    }
+
     /// Unpacks it into a folder that is there. Files are as old as their unpacking, not as the archive
     /// says: to make, objects of the source that lay there before are older than they.
     pub fn unpack(&self, dir: &Path) -> Result<()> {
@@ -136,7 +144,7 @@ fn fetch_first(plan: &Plan, origins: &[Origin], sink: &dyn Sink) -> Found {
     let get = |origin: &Origin| fetch_origin(plan, origin, sink);
     search::first(origins, sink, get, |texts| {
         Error::host(doing, texts).hint(
-            "lab.toml [source] lists the origins that are tried; for Debian's, is the network up?",
+            "lab.toml [source] lists the origins that are tried; for Debian's, is the network up, and the file whole there?",
         )
     })
 }

@@ -229,8 +229,8 @@ pub fn git<const N: usize>(doing: &str, dir: &Path, args: [&str; N]) -> Invocati
         "core.quotePath=false",
         "core.attributesFile=/dev/null",
         "core.hooksPath=/dev/null",
-        "apply.ignoreWhitespace=no",
-        "apply.whitespace=nowarn",
+        "core.bigFileThreshold=512m",
+        "diff.suppressBlankEmpty=false",
         "i18n.commitEncoding=UTF-8",
         "i18n.logOutputEncoding=UTF-8",
         "gc.auto=0",
@@ -284,7 +284,7 @@ impl Tree<'_> {
         })?;
         let change = read_written(file)?;
         let (series, source) = (contents.series, contents.source);
-        series.apply_one(&patch.name, &change, staging.path(), &source.origin)?;
+        series.apply_one(&patch.name, &change, staging.path(), &source.told())?;
         staging.add(patch.files.iter().map(|file| file.path.as_str()))?;
         self.commit(author, &text)
     }

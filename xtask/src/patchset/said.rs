@@ -21,8 +21,14 @@ impl Said {
     /// By the patch in this file. One without an author or a subject is an error.
     pub fn of(name: &str, text: &[u8]) -> Result<Said> {
         let text = String::from_utf8_lossy(text);
-        let (author, message) = message(&Patch::parse(name, &text)?)?;
-        let (mut change, mut places) = (Vec::new(), Vec::new());
+        let patch = Patch::parse(name, &text)?;
+        let (author, message) = message(&patch)?;
+        // Nothing else names a file of which no line changes.
+        let bare_files = patch.files.iter().filter(|file| file.hunks == 0);
+        let mut change: Vec<String> = bare_files
+            .map(|file| format!("no line of {}", file.path))
+            .collect();
+        let mut places = Vec::new();
         let mut old = None;
         for (part, line) in parts(&text) {
             match part {
@@ -83,6 +89,21 @@ fn place(line: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn files_without_lines_are_told_apart() {
+        let header = "From: A <a@b.invalid>\nSubject: x\n---\n";
+        let empty = "diff --git a/k/x.c b/k/x.c\nnew file mode 100644\nindex 0000000..e69de29\n";
+        let turned = "diff --git a/k/x.c b/k/x.c\nold mode 100644\nnew mode 100755\n";
+        for change in [empty, turned] {
+            let one = format!("{header}{change}");
+            assert_eq!(said(&one), said(&one));
+            assert!(
+                !said(&one).is_moved(&said(&one.replace("x.c", "y.c"))),
+                "{one}"
+            );
+        }
+    }
 
     fn said(text: &str) -> Said {
         Said::of("x.patch", text.as_bytes()).unwrap()

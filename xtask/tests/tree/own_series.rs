@@ -99,7 +99,9 @@ fn a_series_of_its_own_needs_nothing_of_the_projects() {
     );
     let report = check::check(&plan, false, &Silent).unwrap().to_string();
     assert!(
-        report.starts_with("3 patches apply to linux.tar, 0 files laid over it"),
+        report.starts_with(&format!(
+            "3 patches apply to linux.tar ({version}), 0 files laid over it"
+        )),
         "{report}"
     );
     let source = source::fetch(&plan, &Silent).unwrap();

@@ -48,7 +48,7 @@ impl State {
             tree: layout.tree(name),
             pristine: dir.join("pristine"),
             manifest_path: dir.join("manifest.json"),
-            source: source.origin.clone(),
+            source: source.told(),
         };
         let usable = state
             .manifest()

@@ -99,9 +99,12 @@ impl Origin {
     pub fn abort(&self) -> Result<PathBuf> {
         let (next, kept) = (self.folder.join(NEXT), self.folder.join(GIVEN_UP));
         let path = self.folder.join(PENDING);
+        // Cut here, it can be given up again.
+        if next.exists() {
+            remove_dir(&kept)?;
+            std::fs::rename(&next, &kept).at("renaming to", &kept)?;
+        }
         std::fs::remove_file(&path).at("removing", &path)?;
-        remove_dir(&kept)?;
-        std::fs::rename(&next, &kept).at("renaming to", &kept)?;
         Ok(kept)
     }
 
