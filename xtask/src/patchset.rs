@@ -28,7 +28,7 @@ pub mod unseen;
 
 use std::path::{Path, PathBuf};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::event::Sink;
 use crate::kernel::{source, tree};
 use crate::plan::Plan;
@@ -57,6 +57,11 @@ pub fn export_to(
         Some(_) => overlay::beside(COVER, plan.series()?, &plan.layout.series()),
         None => plan.series()?.join(COVER),
     };
+    if cover.is_none() && !usual.is_file() {
+        let found = format!("there is no cover letter in {}", usual.display());
+        return Err(Error::usage("exporting the series", found)
+            .hint("write one there, or name one by --cover: a subject, an empty line, the text"));
+    }
     let cover = cover::Cover::read(cover.unwrap_or(&usual))?;
     let scratch = plan.layout.scratch("export")?;
     with_contents(plan, false, sink, |contents| {

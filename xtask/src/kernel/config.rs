@@ -175,7 +175,17 @@ fn problems(wanted: &Wanted, result: &str, read: impl FnOnce() -> Symbols) -> Ve
     let (symbols, values) = (read(), values(result));
     let why = |(symbol, words): (String, String)| {
         let symbol = symbol.trim_start_matches(PREFIX);
-        format!("{words}: {}", symbols.why(symbol, &values))
+        let asked = wanted.get(&format!("{PREFIX}{symbol}"));
+        let is_module = asked.is_some_and(|(value, _)| value == "m") && symbols.defines(symbol);
+        let mut reasons = Vec::new();
+        if is_module && !values.contains_key("MODULES") {
+            reasons.push("as a module it depends on MODULES".to_string());
+        }
+        let why = symbols.why(symbol, &values);
+        if reasons.is_empty() || why.contains(" depends on ") {
+            reasons.push(why);
+        }
+        format!("{words}: {}", reasons.join("; "))
     };
     let is_undefined = |(symbol, _): &(String, String)| {
         let symbol = symbol.trim_start_matches(PREFIX);
@@ -342,6 +352,26 @@ mod tests {
         let unread = || unreachable!();
         let wanted = wanted(&there).unwrap();
         assert!(problems(&wanted, "# CONFIG_THERE is not set\n", unread).is_empty());
+    }
+
+    #[test]
+    fn a_module_wants_modules() {
+        let dir = tempfile::tempdir().unwrap();
+        let kconfig =
+            "config FREE\n\ttristate \"x\"\nconfig BOUND\n\ttristate \"x\"\n\tdepends on THERE\n";
+        std::fs::write(dir.path().join("Kconfig"), kconfig).unwrap();
+        let base = fragment(
+            "base.config",
+            "CONFIG_FREE=m\nCONFIG_BOUND=m\nCONFIG_NONE=m\n",
+        );
+        let wanted = wanted(&[base]).unwrap();
+        let told = |result: &str| problems(&wanted, result, || Symbols::read(dir.path(), "x86"));
+        insta::assert_snapshot!(told("CONFIG_FREE=y\n").join("\n"), @r"
+        images/kernel/base.config: CONFIG_BOUND=m did not come through: it is not set: as a module it depends on MODULES; Kconfig:3 depends on THERE
+        images/kernel/base.config: CONFIG_FREE=m did not come through: it is y: as a module it depends on MODULES
+        images/kernel/base.config: CONFIG_NONE=m did not come through: it is not set: no Kconfig file of this kernel defines it
+        ");
+        insta::assert_snapshot!(told("CONFIG_FREE=y\nCONFIG_MODULES=y\n")[1], @"images/kernel/base.config: CONFIG_FREE=m did not come through: it is y: Kconfig:1 has all that it depends on: a choice or another symbol decides");
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::kernel::tree::{overlay_of, OverlayFile, State};
 use crate::layout::{read_written, Layout};
 use crate::patchset::checkpatch;
 use crate::patchset::commit::is_misread;
-use crate::patchset::header::is_separator;
+use crate::patchset::header::{identity, is_separator, message};
 use crate::patchset::overlay::{self, Division};
 use crate::patchset::prefix::{self, Built};
 use crate::patchset::series::{is_patch_name, Patch, Series};
@@ -82,15 +82,17 @@ pub fn check(plan: &Plan, build: bool, sink: &dyn Sink) -> Result<Report> {
         &series,
         &overlay,
     )?);
-    if let Err(err) = Division::of(&overlay, &series.dir, &layout.series())
-        .and_then(|division| division.divide(&overlay).map(drop))
-    {
-        problems.push(err.to_string());
+    match Division::of(&overlay, &series.dir, &layout.series()) {
+        Ok(division) => {
+            problems.extend(lint_division(&division));
+            problems.extend(division.divide(&overlay).err().map(|err| err.to_string()));
+        }
+        Err(err) => problems.push(err.to_string()),
     }
     let scratch = layout.scratch("check")?;
     state.stage_pristine(&series, scratch.path())?;
     let mut offsets = Vec::new();
-    match series.apply(scratch.path(), &source.origin) {
+    match series.apply(scratch.path(), &source.told()) {
         Ok(found) if series.base == source.version => problems.extend(found),
         Ok(found) => offsets = found,
         Err(err) => problems.push(err.to_string()),
@@ -103,7 +105,7 @@ pub fn check(plan: &Plan, build: bool, sink: &dyn Sink) -> Result<Report> {
     }
     if !problems.is_empty() {
         return Err(Error::build(
-            format!("checking the kernel series against {}", source.origin),
+            format!("checking the kernel series against {}", source.told()),
             problems.join("\n"),
         ));
     }
@@ -115,7 +117,7 @@ pub fn check(plan: &Plan, build: bool, sink: &dyn Sink) -> Result<Report> {
         patches: series.patches.len(),
         overlay_files: overlay.len(),
         c_lines,
-        source: source.origin,
+        source: source.told(),
         offsets,
         base: series.base,
         built,
@@ -157,38 +159,32 @@ fn lint(series: &Series, overlay: &[OverlayFile], layout: &Layout) -> Result<Vec
 fn lint_patch(patch: &Patch) -> Vec<String> {
     let mut problems = Vec::new();
     let mut wrong = |what: String| problems.push(format!("{}: {what}", patch.name));
-    let field = |name: &str| {
-        patch.header.lines().any(|line| {
-            line.strip_prefix(name)
-                .is_some_and(|rest| !rest.trim().is_empty())
-        })
+    // What git writes below it says how much, not why, and is in no commit.
+    let said = patch.header.lines().take_while(|line| !is_separator(line));
+    let fields = said.clone().take_while(|line| !line.trim().is_empty());
+    let filled = |line: &str, name: &str| {
+        line.strip_prefix(name)
+            .is_some_and(|rest| !rest.trim().is_empty())
     };
-    for name in ["From:", "Subject:", "Signed-off-by:", "Patch-mainline:"] {
-        if !field(name) {
+    for name in ["From:", "Subject:"] {
+        if !fields.clone().any(|line| filled(line, name)) {
             wrong(format!("its header has no \"{name}\""));
         }
     }
-    let reason = patch
-        .header
-        .lines()
-        // What git writes below it says how much, not why.
-        .take_while(|line| !is_separator(line))
-        .skip_while(|line| !line.trim().is_empty());
-    if let Some(line) = reason.clone().find(|line| is_misread(line)) {
-        wrong(format!(
-            "git am would not take this for a line of its message: {line}"
-        ));
+    for name in ["Signed-off-by:", "Patch-mainline:"] {
+        if !said.clone().any(|line| filled(line, name)) {
+            wrong(format!("its message has no \"{name}\""));
+        }
     }
-    let mut body = reason.clone().skip_while(|line| line.trim().is_empty());
-    let fields = ["From:", "Subject:", "Date:"];
-    if let Some(line) = body
-        .next()
-        .filter(|line| fields.iter().any(|field| line.starts_with(field)))
-    {
-        wrong(format!(
-            "git am would take the beginning of its message for a field of its own: {line}"
-        ));
+    if let Ok((author, _)) = message(patch) {
+        if identity(&author).is_none() {
+            wrong(format!(
+                "From: expected \"Name <address>\", found \"{author}\""
+            ));
+        }
     }
+    let reason = said.skip_while(|line| !line.trim().is_empty());
+    misread(reason.clone()).into_iter().for_each(&mut wrong);
     if !reason.clone().any(|line| {
         !line.trim().is_empty() && !line.contains("-by:") && !line.starts_with("Patch-")
     }) {
@@ -196,6 +192,48 @@ fn lint_patch(patch: &Patch) -> Vec<String> {
     }
     if patch.files.is_empty() {
         wrong("it changes nothing".into());
+    }
+    problems
+}
+
+/// What `git am` would not take for the message that it is, in words.
+fn misread<'a>(mut lines: impl Iterator<Item = &'a str> + Clone) -> Vec<String> {
+    let mut problems = Vec::new();
+    if let Some(line) = lines.clone().find(|line| is_misread(line)) {
+        problems.push(format!(
+            "git am would not take this for a line of its message: {line}"
+        ));
+    }
+    let first = lines.find(|line| !line.trim().is_empty());
+    let is_field = |line: &&str| {
+        ["From:", "Subject:", "Date:"]
+            .iter()
+            .any(|field| line.starts_with(field))
+    };
+    if let Some(line) = first.filter(is_field) {
+        problems.push(format!(
+            "git am would take the beginning of its message for a field of its own: {line}"
+        ));
+    }
+    problems
+}
+
+/// The rules for messages of the overlay's commits.
+fn lint_division(division: &Division) -> Vec<String> {
+    let mut problems = Vec::new();
+    for commit in division.commits() {
+        let subject = commit.subject.trim();
+        let mut wrong =
+            |what: &str| problems.push(format!("{}: \"{subject}\": {what}", overlay::FILE));
+        if subject.is_empty() || subject.lines().count() > 1 {
+            wrong("its subject is not one line");
+        }
+        if commit.message.trim().is_empty() {
+            wrong("its message does not say why it is needed");
+        }
+        misread(commit.message.lines())
+            .iter()
+            .for_each(|what| wrong(what));
     }
     problems
 }
@@ -264,8 +302,44 @@ mod tests {
         fork.patch: its name is not NNN-what-it-does.patch
         fork.patch: it creates kernel/new.c; new files belong into rust-syscall/
         fork.patch: its header has no "From:"
-        fork.patch: its header has no "Patch-mainline:"
+        fork.patch: its message has no "Patch-mainline:"
         fork.patch: its header does not say why it is needed
+        "#);
+    }
+
+    #[test]
+    fn what_would_be_in_no_commit_does_not_count() {
+        let mine = "Signed-off-by: A <a@b.invalid>\nPatch-mainline: never\n";
+        let below = HEADER
+            .replace(mine, "")
+            .replace("---\n", &format!("---\n{mine}\n"));
+        let in_body = HEADER.replace("Subject: fork: count\n\n", "\nSubject: fork: count\n");
+        let nobody = HEADER.replace("A <a@b.invalid>\nSubject", "nobody\nSubject");
+        let found =
+            |header: &str| problems("100-fork.patch", &format!("{header}{CHANGE}")).join("\n");
+        insta::assert_snapshot!(found(&below), @r#"
+        100-fork.patch: its message has no "Signed-off-by:"
+        100-fork.patch: its message has no "Patch-mainline:"
+        "#);
+        insta::assert_snapshot!(found(&in_body), @r#"
+        100-fork.patch: its header has no "Subject:"
+        100-fork.patch: git am would take the beginning of its message for a field of its own: Subject: fork: count
+        "#);
+        insta::assert_snapshot!(found(&nobody), @r#"100-fork.patch: From: expected "Name <address>", found "nobody""#);
+        let encoded = HEADER.replace("From: A <", "From: =?UTF-8?q?J=C3=B6rg?= <");
+        assert_eq!(found(&encoded), "");
+    }
+
+    #[test]
+    fn messages_of_the_overlay_keep_the_same_rules() {
+        let text = "[[commit]]\nsubject = 'mm: x'\nmessage = 'Why.'\nfiles = []\n\
+                    [[commit]]\nsubject = ''\nmessage = '''\nFrom: X <x@y.invalid>\nWhy.\n---\nMore.'''\nfiles = []\n\
+                    [[commit]]\nsubject = 'mm: y'\nmessage = ' '\nfiles = []\n";
+        insta::assert_snapshot!(lint_division(&toml::from_str(text).unwrap()).join("\n"), @r#"
+        overlay.toml: "": its subject is not one line
+        overlay.toml: "": git am would not take this for a line of its message: ---
+        overlay.toml: "": git am would take the beginning of its message for a field of its own: From: X <x@y.invalid>
+        overlay.toml: "mm: y": its message does not say why it is needed
         "#);
     }
 

@@ -36,6 +36,13 @@ fn run(tree: &Path, how: &[&str], files: Vec<PathBuf>) -> Result<Vec<String>> {
         return Ok(Vec::new());
     }
     let script = tree.join("scripts/checkpatch.pl");
+    if !script.is_file() {
+        let found = "the source has no scripts/checkpatch.pl";
+        return Err(
+            Error::usage("looking for the kernel's own check of patches", found)
+                .hint("every kernel has it: look at what the source of lab.toml holds"),
+        );
+    }
     let output = tool("running checkpatch.pl", "perl")
         .arg(&script)
         .arg("--root")

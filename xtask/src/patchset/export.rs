@@ -11,6 +11,7 @@ use crate::layout::{create_dir, read_text, write_whole};
 use crate::patchset::commit;
 use crate::patchset::cover::Cover;
 use crate::patchset::git::{self, git, Contents};
+use crate::patchset::header::without_tags;
 
 const DOING: &str = "exporting the series";
 /// Writes the mails into `out`, which must not exist or be empty; gives their paths.
@@ -78,7 +79,29 @@ pub fn export(
     })?;
     write_whole(letter, filled.as_bytes())?;
     tell_line_ends(&mails, sink)?;
+    tell_tags(&mails, sink)?;
     Ok(mails)
+}
+
+/// Notes which mails have a subject that `git am` by itself takes tags from which are not the mail's.
+fn tell_tags(mails: &[PathBuf], sink: &dyn Sink) -> Result<()> {
+    let mut names = Vec::new();
+    for mail in mails {
+        let text = std::fs::read(mail).at("reading", mail)?;
+        let text = String::from_utf8_lossy(&text);
+        let subject = text.lines().find_map(|line| line.strip_prefix("Subject: "));
+        if subject.is_some_and(|subject| without_tags(subject).starts_with('[')) {
+            let name = mail.file_name().unwrap_or_default();
+            names.push(name.display().to_string());
+        }
+    }
+    if !names.is_empty() {
+        sink.emit(Event::Note(format!(
+            "subjects that begin with a tag: {} want git am --keep-non-patch",
+            names.join(", ")
+        )));
+    }
+    Ok(())
 }
 
 /// Notes which mails have lines that `git am` by itself changes the ends of: nothing of them would fit.

@@ -116,6 +116,18 @@ fn is_listed(line: &str) -> bool {
     is_sum || is_of_mode || is_of_name || is_graph
 }
 
+/// A field as it was before git wrote it into a mail: `=?UTF-8?q?J=C3=B6rg?=` is Jörg (RFC 2047).
+fn decoded(text: String) -> String {
+    if !text.is_ascii() || !text.contains("=?") {
+        return text;
+    }
+    let field = format!("X: {text}");
+    match mailparse::parse_header(field.as_bytes()) {
+        Ok((field, _)) => field.get_value(),
+        Err(_) => text,
+    }
+}
+
 /// What a header says behind a name, in one line: mails fold long ones.
 fn field(header: &str, name: &str) -> Option<String> {
     let mut lines = header.lines().skip_while(|line| !line.starts_with(name));
@@ -124,7 +136,7 @@ fn field(header: &str, name: &str) -> Option<String> {
         text.push(' ');
         text.push_str(more.trim());
     }
-    Some(text)
+    Some(decoded(text))
 }
 
 /// A subject without what mails put before it ("[PATCH v2 3/7] ").
@@ -160,6 +172,9 @@ mod tests {
             ("[RFC PATCH v2 03/12] mm: x\n of y", "mm: x of y"),
             ("[media] mm: x", "[media] mm: x"),
             ("[PATCH", "[PATCH"),
+            ("=?UTF-8?q?mm:=20f=C3=BCr?=\n =?UTF-8?b?IHg=?=", "mm: für x"),
+            ("mm: =?no", "mm: =?no"),
+            ("mm: für", "mm: für"),
         ] {
             let text = said(&format!("From: A <a@b.invalid>\nSubject: {subject}"));
             assert_eq!(text.unwrap(), format!("{expected}\n\nWhy."));

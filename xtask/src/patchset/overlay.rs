@@ -11,6 +11,8 @@ use crate::kernel::tree::{OverlayFile, OVERLAY};
 use crate::layout::{read_written, Layout};
 use crate::patchset::series::{Patch, Series};
 
+/// The folder that is the overlay's alone.
+const FOLDER: &str = "kernel/checkpoint/";
 /// Name of the file, beside the series.
 pub const FILE: &str = "overlay.toml";
 
@@ -71,6 +73,11 @@ impl Division {
         })
     }
 
+    /// Its commits in order.
+    pub fn commits(&self) -> &[OverlayCommit] {
+        &self.commit
+    }
+
     /// Whether one of its commits has this message.
     pub fn says(&self, message: &str) -> bool {
         let same = |commit: &OverlayCommit| commit.text().trim() == message.trim();
@@ -120,14 +127,18 @@ pub fn patched(series: &Series, overlay: &[OverlayFile], layout: &Layout) -> Vec
     let mut problems = Vec::new();
     for patch in &series.patches {
         for touched in &patch.files {
-            if let Some(file) = overlay.iter().find(|file| file.to == touched.path) {
-                problems.push(format!(
-                    "{}: it changes {}, which is the overlay's {}",
-                    patch.name,
-                    touched.path,
-                    layout.show(&file.from)
-                ));
-            }
+            let file = overlay.iter().find(|file| file.to == touched.path);
+            let owner = match file {
+                Some(file) => format!("which is the overlay's {}", layout.show(&file.from)),
+                None if !overlay.is_empty() && touched.path.starts_with(FOLDER) => {
+                    "which lies in the overlay's folder".to_string()
+                }
+                None => continue,
+            };
+            problems.push(format!(
+                "{}: it changes {}, {owner}",
+                patch.name, touched.path
+            ));
         }
     }
     problems

@@ -4,9 +4,11 @@
 //! their own go from the bare source to the whole series, so that each build is what its patch
 //! changes; what was built is remembered, and a cut check goes on where it was.
 
+use std::time::Instant;
+
 use crate::arch::Arch;
 use crate::error::{Error, Result};
-use crate::event::{Sink, Stage, Step};
+use crate::event::{Event, Sink, Stage, Step};
 use crate::kernel::build::make;
 use crate::kernel::config::{configure, describe_fragments, read_fragments, unset, Configured};
 use crate::kernel::kconfig::Symbols;
@@ -72,14 +74,27 @@ pub fn build_all(
     // Opened when the first prefix has to be built.
     let mut state = None;
     let mut built = Built { all: 0, before: 0 };
-    for count in 0..=series.patches.len() {
+    let step = Step::once(Stage::Prefix);
+    let last = series.patches.len();
+    sink.emit(Event::StepBegin {
+        step,
+        why: format!("{} prefixes to build", last + 1),
+    });
+    let start = Instant::now();
+    for count in 0..=last {
         let prefix = series.prefix(count);
         let tree = PatchedTree::of(&plan.layout, &name, source, &prefix, overlay)?;
         let title = match prefix.patches.last() {
             Some(patch) => format!("up to {}", patch.name),
             None => "without a patch".to_string(),
         };
-        let of_all = (count, series.patches.len());
+        let of_all = (count, last);
+        sink.emit(Event::StepProgress {
+            step,
+            done: count as u64,
+            total: Some(last as u64 + 1),
+            text: title.clone(),
+        });
         let (before, stale) = checker.known(&tree, count)?;
         built.before += before;
         built.all += before;
@@ -95,6 +110,10 @@ pub fn build_all(
         let builds = for_each_arch(&stale, |arch| checker.build(&tree, of_all, arch, &title))?;
         built.all += builds.iter().sum::<u64>();
     }
+    sink.emit(Event::StepEnd {
+        step,
+        elapsed: start.elapsed(),
+    });
     Ok(built)
 }
 

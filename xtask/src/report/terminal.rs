@@ -185,7 +185,17 @@ impl State {
             return;
         };
         let count = total.map_or(format!("{done}"), |total| format!("{done}/{total}"));
-        bar.set_message(format!("{count} {text:.60}"));
+        match total {
+            Some(total) => {
+                bar.set_style(style(
+                    "{spinner} {prefix}: {elapsed} [{bar:24}] {pos}/{len} {wide_msg}",
+                ));
+                bar.set_length(total);
+                bar.set_position(done);
+                bar.set_message(format!("{text:.60}"));
+            }
+            None => bar.set_message(format!("{count} {text:.60}")),
+        }
         if self.live.is_none() && last.elapsed() > PLAIN_EVERY {
             *last = std::time::Instant::now();
             self.line(&format!("{:>10} {step}: {count} {text:.60}", "..."));
@@ -314,10 +324,13 @@ impl State {
     }
 }
 
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner())
+}
+
 fn spinner() -> ProgressBar {
-    let style = ProgressStyle::with_template("{spinner} {prefix}: {elapsed} {wide_msg}");
-    let bar = ProgressBar::new_spinner()
-        .with_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
+    let bar =
+        ProgressBar::new_spinner().with_style(style("{spinner} {prefix}: {elapsed} {wide_msg}"));
     bar.enable_steady_tick(Duration::from_millis(120));
     bar
 }

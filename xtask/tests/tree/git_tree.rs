@@ -382,6 +382,12 @@ fn a_patch_of_a_file_of_the_overlay_makes_no_tree() {
     let said = project.git("tree", None).unwrap_err().to_string();
     let whose = "100-fork.patch: it changes rust/kernel/mm.rs, which is the overlay's rust-syscall/abstractions/mm.rs";
     assert!(said.contains(whose), "{said}");
+    // Also one that the source has there.
+    let patch = PATCH.replace("kernel/fork.c", "kernel/checkpoint/old.c");
+    write(&project.path("kernel-patches/100-fork.patch"), &patch);
+    let said = project.git("tree", None).unwrap_err().to_string();
+    let whose = "it changes kernel/checkpoint/old.c, which lies in the overlay's folder";
+    assert!(said.contains(whose), "{said}");
 }
 
 #[test]
