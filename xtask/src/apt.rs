@@ -225,7 +225,7 @@ pub fn is_not_there(err: &Error) -> bool {
 /// An error of a program that asks the network, with what may help.
 fn ask_for_network(err: Error) -> Error {
     match err.kind() {
-        Kind::Host => err.hint("is the network up, and the file whole there? behind a proxy, set http_proxy"),
+        Kind::Host => err.hint("is the network up? behind a proxy, set http_proxy"),
         _ => err,
     }
 }
@@ -314,7 +314,7 @@ mod tests {
         let silence = said("Err:1 http://a/404/x_6.12.404.tar\n  Could not connect to a:80");
         assert!(!is_not_there(&silence));
         let silence = ask_for_network(silence).to_string();
-        assert!(silence.contains("hint: is the network up, and the file whole there?"), "{silence}");
+        assert!(silence.contains("hint: is the network up?"), "{silence}");
         // What has a hint of its own keeps it.
         let full = Error::lab("x", "y").hint("free some space");
         let full = ask_for_network(full).to_string();

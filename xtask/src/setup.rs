@@ -279,7 +279,7 @@ fn install_bindgen(plan: &Plan, sink: &dyn Sink) -> Result<()> {
             progress(sink, done, last)
         })
         .map_err(|err| {
-            err.hint("is the network up, and the file whole there? lab.toml [toolchain] bindgen names the version")
+            err.hint("is the network up? lab.toml [toolchain] bindgen names the version")
         })?;
     let root = bindgen_root(layout, version);
     create_dir(&layout.tools())?;

@@ -144,7 +144,7 @@ fn fetch_first(plan: &Plan, origins: &[Origin], sink: &dyn Sink) -> Found {
     let get = |origin: &Origin| fetch_origin(plan, origin, sink);
     search::first(origins, sink, get, |texts| {
         Error::host(doing, texts).hint(
-            "lab.toml [source] lists the origins that are tried; for Debian's, is the network up, and the file whole there?",
+            "lab.toml [source] lists the origins that are tried; for Debian's, is the network up?",
         )
     })
 }

@@ -192,7 +192,7 @@ impl<'a> Copy<'a> {
             &["--net"],
             disk,
             Kind::Host,
-            "is the network up, and the file whole there?",
+            "is the network up?",
         )
     }
 
