@@ -78,47 +78,34 @@ pub fn export(
         Error::lab(DOING, found)
     })?;
     write_whole(letter, filled.as_bytes())?;
-    tell_line_ends(&mails, sink)?;
-    tell_tags(&mails, sink)?;
+    tell_options(&mails, sink)?;
     Ok(mails)
 }
 
-/// Notes which mails have a subject that `git am` by itself takes tags from which are not the mail's.
-fn tell_tags(mails: &[PathBuf], sink: &dyn Sink) -> Result<()> {
-    let mut names = Vec::new();
+/// Notes which mails `git am` by itself changes: subjects that it takes tags from which are not the mail's, and the ends of
+/// lines, after which nothing would fit.
+fn tell_options(mails: &[PathBuf], sink: &dyn Sink) -> Result<()> {
+    let (mut tagged, mut with_cr) = (Vec::new(), Vec::new());
     for mail in mails {
         let text = std::fs::read(mail).at("reading", mail)?;
-        let text = String::from_utf8_lossy(&text);
-        let subject = text.lines().find_map(|line| line.strip_prefix("Subject: "));
+        let name = mail.file_name().unwrap_or_default().display().to_string();
+        let said = String::from_utf8_lossy(&text);
+        let subject = said.lines().find_map(|line| line.strip_prefix("Subject: "));
         if subject.is_some_and(|subject| without_tags(subject).starts_with('[')) {
-            let name = mail.file_name().unwrap_or_default();
-            names.push(name.display().to_string());
+            tagged.push(name.clone());
         }
-    }
-    if !names.is_empty() {
-        sink.emit(Event::Note(format!(
-            "subjects that begin with a tag: {} want git am --keep-non-patch",
-            names.join(", ")
-        )));
-    }
-    Ok(())
-}
-
-/// Notes which mails have lines that `git am` by itself changes the ends of: nothing of them would fit.
-fn tell_line_ends(mails: &[PathBuf], sink: &dyn Sink) -> Result<()> {
-    let mut names = Vec::new();
-    for mail in mails {
-        let text = std::fs::read(mail).at("reading", mail)?;
         if text.windows(2).any(|two| two == b"\r\n") {
-            let name = mail.file_name().unwrap_or_default();
-            names.push(name.display().to_string());
+            with_cr.push(name);
         }
     }
-    if !names.is_empty() {
-        sink.emit(Event::Note(format!(
-            "lines that end in CR LF: {} want git am --keep-cr",
-            names.join(", ")
-        )));
+    for (what, names, option) in [
+        ("lines that end in CR LF", with_cr, "--keep-cr"),
+        ("subjects that begin with a tag", tagged, "--keep-non-patch"),
+    ] {
+        if !names.is_empty() {
+            let names = names.join(", ");
+            sink.emit(Event::Note(format!("{what}: {names} want git am {option}")));
+        }
     }
     Ok(())
 }

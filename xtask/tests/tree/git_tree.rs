@@ -357,10 +357,13 @@ fn what_is_not_plain_is_told_with_the_mails() {
     }
     let (file, text) = ("abstractions/mm.rs", "one\r\ntwo\r\n");
     write(&project.path("rust-syscall").join(file), text);
+    let tagged = PATCH.replace("Subject: x", "Subject: [media] x");
+    write(&project.path("kernel-patches/100-fork.patch"), &tagged);
     let (mails, told) = export("mails");
+    let tag = "subjects that begin with a tag: 0003-media-x.patch want git am --keep-non-patch";
     let note = "lines that end in CR LF: 0001-rust-mm.patch want git am --keep-cr";
-    assert_eq!(told, [note]);
-    // What the note says is so.
+    assert_eq!(told, [note, tag]);
+    // What the notes say is so.
     project.ask("linux", &["init", "-q"]);
     let user = ["-c", "user.name=C", "-c", "user.email=c@c.invalid"];
     let git = |args: &[&str]| project.ask("linux", &[&user[..], args].concat());
@@ -369,6 +372,8 @@ fn what_is_not_plain_is_told_with_the_mails() {
     git(&["am", "-q", "--keep-cr", mails[1].to_str().unwrap()]);
     let made = fs::read_to_string(project.path("linux/rust/kernel/mm.rs"));
     assert_eq!(made.unwrap(), text);
+    git(&["am", "-q", "--keep-non-patch", mails[3].to_str().unwrap()]);
+    assert_eq!(git(&["log", "-1", "--format=%s"]), "[media] x");
 }
 
 #[test]
