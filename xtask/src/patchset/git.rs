@@ -141,7 +141,8 @@ fn commits(
     }
     let touched = patches.iter().flat_map(|patch| &patch.files);
     let touched = touched.map(|file| file.path.clone()).collect();
-    let staging = Staging::of(DOING, dir, "HEAD", &touched)?;
+    let scratch = layout.scratch("staging")?;
+    let staging = Staging::of(DOING, dir, "HEAD", &touched, scratch)?;
     for patch in patches {
         let file = origin.copy(root, &contents.series.dir.join(&patch.name))?;
         tree.patch(contents, patch, &file, &staging)?;
@@ -285,7 +286,8 @@ impl Tree<'_> {
         let change = read_written(file)?;
         let (series, source) = (contents.series, contents.source);
         series.apply_one(&patch.name, &change, staging.path(), &source.told())?;
-        staging.add(patch.files.iter().map(|file| file.path.as_str()))?;
+        let doing = format!("{DOING}: {}", patch.name);
+        staging.add(&doing, patch.files.iter().map(|file| file.path.as_str()))?;
         self.commit(author, &text)
     }
 

@@ -116,16 +116,22 @@ fn is_listed(line: &str) -> bool {
     is_sum || is_of_mode || is_of_name || is_graph
 }
 
-/// A field as it was before git wrote it into a mail: `=?UTF-8?q?J=C3=B6rg?=` is Jörg (RFC 2047).
-fn decoded(text: String) -> String {
+/// A text as it was before git wrote it into a mail: `=?UTF-8?q?J=C3=B6rg?=` is Jörg (RFC 2047). One that does not come
+/// to a line of text stays as it is.
+fn decoded(text: &str) -> String {
     if !text.is_ascii() || !text.contains("=?") {
-        return text;
+        return text.to_string();
     }
     let field = format!("X: {text}");
-    match mailparse::parse_header(field.as_bytes()) {
-        Ok((field, _)) => field.get_value(),
-        Err(_) => text,
-    }
+    let decoded = mailparse::parse_header(field.as_bytes()).map(|(field, _)| field.get_value());
+    let is_line = |decoded: &String| {
+        let is_odd = |sign: char| sign.is_control() || sign == char::REPLACEMENT_CHARACTER;
+        !decoded.trim().is_empty() && !decoded.contains(is_odd)
+    };
+    decoded
+        .ok()
+        .filter(is_line)
+        .unwrap_or_else(|| text.to_string())
 }
 
 /// What a header says behind a name, in one line: mails fold long ones.
@@ -136,7 +142,13 @@ fn field(header: &str, name: &str) -> Option<String> {
         text.push(' ');
         text.push_str(more.trim());
     }
-    Some(decoded(text))
+    // An address is never encoded, and what looks like one in a name is none.
+    Some(match text.rsplit_once('<') {
+        Some((who, address)) if name == "From:" => {
+            format!("{} <{address}", decoded(who.trim()).replace(['<', '>'], ""))
+        }
+        _ => decoded(&text),
+    })
 }
 
 /// A subject without what mails put before it ("[PATCH v2 3/7] ").
@@ -174,6 +186,12 @@ mod tests {
             ("[PATCH", "[PATCH"),
             ("=?UTF-8?q?mm:=20f=C3=BCr?=\n =?UTF-8?b?IHg=?=", "mm: für x"),
             ("mm: =?no", "mm: =?no"),
+            ("=?utf-8?q?one=0Atwo?=", "=?utf-8?q?one=0Atwo?="),
+            (
+                "=?utf-8?q?J=C3?= =?UTF-8?q?=B6rg?=",
+                "=?utf-8?q?J=C3?= =?UTF-8?q?=B6rg?=",
+            ),
+            ("=?utf-8?q?_?=", "=?utf-8?q?_?="),
             ("mm: für", "mm: für"),
         ] {
             let text = said(&format!("From: A <a@b.invalid>\nSubject: {subject}"));

@@ -2,6 +2,7 @@
 
 //! A patch that does not fit, explained: each hunk that failed, beside the lines that are there instead.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use crate::patchset::diff::{bare, parts, path_of, Part};
@@ -14,6 +15,8 @@ const REVERSED: &str = "Reversed (or previously applied) patch detected!";
 
 /// A place that a patch changes.
 struct Hunk<'a> {
+    /// Which part of the patch it is in, each about one file: a patch may have several about the same.
+    part: usize,
     /// The path after the change, or before it where there is none after.
     path: String,
     /// The first line that it changes.
@@ -26,18 +29,25 @@ struct Hunk<'a> {
 pub fn explain(text: &str, said: &str, tree: &Path) -> String {
     let hunks = hunks(text);
     let (mut file, mut before) = (String::new(), String::new());
+    let mut seen: BTreeMap<String, usize> = BTreeMap::new();
     let mut blocks = vec![said.trim().to_string()];
     for line in said.lines() {
         if let Some(name) = line.strip_prefix("patching file ") {
             (file, before) = names(name);
+            *seen.entry(file.clone()).or_default() += 1;
         }
-        let of_file = hunks.iter().filter(|hunk| hunk.path == file);
+        let mut of_file: Vec<&Hunk<'_>> = hunks.iter().filter(|hunk| hunk.path == file).collect();
+        let of_parts: BTreeSet<usize> = of_file.iter().map(|hunk| hunk.part).collect();
+        let present_part = seen
+            .get(&file)
+            .and_then(|count| of_parts.iter().nth(count.saturating_sub(1)));
+        of_file.retain(|hunk| Some(&hunk.part) == present_part);
         let present = || match tree.join(&file).exists() {
             true => tree.join(&file),
             false => tree.join(&before),
         };
         if line.starts_with(REVERSED) {
-            blocks.extend(of_file.map(|hunk| hunk.block(hunk.at, &present())));
+            blocks.extend(of_file.iter().map(|hunk| hunk.block(hunk.at, &present())));
             continue;
         }
         let failed = line
@@ -46,16 +56,16 @@ pub fn explain(text: &str, said: &str, tree: &Path) -> String {
         let Some((number, at)) = failed else { continue };
         let at: String = at.chars().take_while(char::is_ascii_digit).collect();
         if let (Ok(number), Ok(at)) = (number.parse::<usize>(), at.parse()) {
-            let failed = of_file.skip(number.saturating_sub(1)).take(1);
+            let failed = of_file.get(number.saturating_sub(1));
             blocks.extend(failed.map(|hunk| hunk.block(at, &present())));
         }
     }
     blocks.join("\n")
 }
 
-/// The file that `patch` names, and the one that it is made of: `'a b.c' (renamed from c.c)`.
-fn names(said: &str) -> (String, String) {
-    let plain = |name: &str| name.trim().trim_matches('\'').to_string();
+/// The file that `patch` names, and the one that it is made of: `b.c (renamed from c.c)`.
+pub fn names(said: &str) -> (String, String) {
+    let plain = |name: &str| name.trim().to_string();
     for made in [" (renamed from ", " (copied from "] {
         if let Some((name, from)) = said.split_once(made) {
             return (plain(name), plain(from.trim_end().trim_end_matches(')')));
@@ -67,6 +77,7 @@ fn names(said: &str) -> (String, String) {
 /// All hunks of a patch, in order.
 fn hunks(text: &str) -> Vec<Hunk<'_>> {
     let (mut hunks, mut path, mut old) = (Vec::<Hunk<'_>>::new(), String::new(), None);
+    let mut count = 0;
     for (part, line) in parts(text) {
         let line = bare(line);
         match part {
@@ -75,11 +86,13 @@ fn hunks(text: &str) -> Vec<Hunk<'_>> {
                     old = path_of(name);
                 } else if let Some(name) = line.strip_prefix("+++ ") {
                     path = path_of(name).or(old.take()).unwrap_or_default();
+                    count += 1;
                 }
             }
             Part::Place => {
                 let digits = line.trim_start_matches("@@ -").split([',', ' ']).next();
                 hunks.push(Hunk {
+                    part: count,
                     path: path.clone(),
                     at: digits.and_then(|digits| digits.parse().ok()).unwrap_or(1),
                     lines: Vec::new(),
@@ -211,9 +224,9 @@ mod tests {
         std::fs::write(dir.path().join("gone.c"), "other\n").unwrap();
         let text = "diff --git a/a b.c b/c.c\nrename from a b.c\nrename to c.c\n--- a/a b.c\n+++ b/c.c\n@@ -1 +1 @@\n-1\n+2\n\
                     --- a/gone.c\n+++ /dev/null\n@@ -1 +0,0 @@\n-gone\n";
-        let said = "patching file c.c (renamed from 'a b.c')\nHunk #1 FAILED at 1.\npatching file gone.c\nHunk #1 FAILED at 1.\n";
+        let said = "patching file c.c (renamed from a b.c)\nHunk #1 FAILED at 1.\npatching file gone.c\nHunk #1 FAILED at 1.\n";
         insta::assert_snapshot!(explain(text, said, dir.path()), @r"
-        patching file c.c (renamed from 'a b.c')
+        patching file c.c (renamed from a b.c)
         Hunk #1 FAILED at 1.
         patching file gone.c
         Hunk #1 FAILED at 1.
@@ -227,5 +240,20 @@ mod tests {
         gone.c: what is there
               1 | other
         ");
+    }
+
+    #[test]
+    fn a_file_may_come_twice() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("x.c"), "one\nb\n").unwrap();
+        let part =
+            |from: &str, to: &str| format!("--- a/x.c\n+++ b/x.c\n@@ -1 +1 @@\n-{from}\n+{to}\n");
+        let text = part("1", "one") + &part("2", "two");
+        let said = "patching file x.c\npatching file x.c\nHunk #1 FAILED at 1.\n";
+        let told = explain(&text, said, dir.path());
+        assert!(
+            told.contains("| +two") && !told.contains("| +one"),
+            "{told}"
+        );
     }
 }

@@ -136,6 +136,7 @@ pub fn put_on(name: &str, text: &str, tree: &Path, source: &str) -> Result<Vec<S
         .arg("-d")
         .arg(tree)
         .env("LC_ALL", "C")
+        .env("QUOTING_STYLE", "literal")
         .failure(Kind::Build);
     let output = run.output()?;
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -143,10 +144,32 @@ pub fn put_on(name: &str, text: &str, tree: &Path, source: &str) -> Result<Vec<S
         let said = said + &String::from_utf8_lossy(&output.stderr);
         return Err(Error::build(doing, misfit::explain(text, &said, tree)));
     }
+    refuse_other_names(&doing, &Patch::parse(name, text)?, &said)?;
     let moved = said
         .lines()
         .filter(|line| line.contains("(offset ") || line.contains("with fuzz"));
     Ok(moved.map(|line| format!("{name}: {line}")).collect())
+}
+
+/// Refuses a patch of which `patch` has changed a file by another name than the lab reads in it: nothing would bring that
+/// one into a tree.
+fn refuse_other_names(doing: &str, patch: &Patch, said: &str) -> Result<()> {
+    let is_read = |path: &str| patch.files.iter().any(|file| file.path == path);
+    let taken = said
+        .lines()
+        .filter_map(|line| line.strip_prefix("patching file "));
+    let mut taken = taken.map(|name| misfit::names(name).0);
+    match taken.find(|path| !is_read(path)) {
+        None => Ok(()),
+        Some(path) => {
+            let read: Vec<&str> = patch.files.iter().map(|file| file.path.as_str()).collect();
+            let read = read.join(", ");
+            let found = format!("patch reads the name {path:?} in it, the lab {read}");
+            Err(Error::usage(doing, found).hint(
+                "write names as they are, from the top of the tree: git -c core.quotePath=false does, and no blank before a time but a tab",
+            ))
+        }
+    }
 }
 
 /// Whether a line of the list is a patch's name, and not empty or a comment.

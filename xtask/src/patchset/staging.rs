@@ -17,30 +17,31 @@ use crate::patchset::git::git;
 const PLAIN: &str = "100644";
 const EXECUTABLE: &str = "100755";
 const LINK: &str = "120000";
+/// In the place of a blob's hash.
+const GONE: &str = "0000000000000000000000000000000000000000";
 
 /// Files of one tree.
 pub struct Staging<'a> {
-    doing: &'a str,
     /// The repository.
     dir: &'a Path,
     folder: tempfile::TempDir,
 }
 
 impl<'a> Staging<'a> {
-    /// Of these paths those that are files in a commit of the repository in `dir`.
+    /// Of these paths those that are files in a commit of the repository in `dir`, in an empty folder.
     pub fn of(
-        doing: &'a str,
+        doing: &str,
         dir: &'a Path,
         commit: &str,
         paths: &BTreeSet<String>,
+        folder: tempfile::TempDir,
     ) -> Result<Self> {
-        let folder = tempfile::tempdir().map_err(|err| Error::lab(doing, err.to_string()))?;
-        let staging = Staging { doing, dir, folder };
+        let staging = Staging { dir, folder };
         if paths.is_empty() {
             return Ok(staging);
         }
-        let list = git(doing, dir, ["ls-tree", "-z", "--full-tree", commit, "--"]);
-        let list = list.args(paths).read_bytes()?;
+        let list = git(doing, dir, ["ls-tree", "-r", "-z", "--full-tree", commit]);
+        let list = list.read_bytes()?;
         let list = String::from_utf8_lossy(&list).into_owned();
         let entries = list.split('\0').filter_map(Entry::parse);
         let entries: Vec<Entry<'_>> = entries.filter(|entry| paths.contains(entry.path)).collect();
@@ -79,15 +80,17 @@ impl<'a> Staging<'a> {
         fs::set_permissions(&path, fs::Permissions::from_mode(mode)).at("writing", &path)
     }
 
-    /// Has the repository's index say of these paths what is here.
-    pub fn add<'p>(&self, paths: impl Iterator<Item = &'p str>) -> Result<()> {
+    /// Has the repository's index say of these paths what is here, for what is being done.
+    pub fn add<'p>(&self, doing: &str, paths: impl Iterator<Item = &'p str>) -> Result<()> {
         let paths: BTreeSet<&str> = paths.collect();
-        let links = tempfile::tempdir().map_err(|err| Error::lab(self.doing, err.to_string()))?;
-        let (mut there, mut gone) = (Vec::new(), Vec::new());
+        // Those that have gone first: a file may have come where a folder was.
+        let (mut gone, mut names, mut there) = (String::new(), String::new(), Vec::new());
+        let links = tempfile::tempdir().map_err(|err| Error::lab(doing, err.to_string()))?;
         for path in paths {
             let file = self.path().join(path);
-            let Ok(found) = file.symlink_metadata() else {
-                gone.push(path);
+            let found = file.symlink_metadata().ok();
+            let Some(found) = found.filter(|found| found.is_file() || found.is_symlink()) else {
+                gone.push_str(&format!("0 {GONE}\t{path}\0"));
                 continue;
             };
             let (mode, from) = if found.is_symlink() {
@@ -100,26 +103,17 @@ impl<'a> Staging<'a> {
             } else {
                 (PLAIN, file)
             };
-            there.push((mode, from, path));
+            names.push_str(&format!("{}\n", from.display()));
+            there.push((mode, path));
         }
-        let write = git(
-            self.doing,
-            self.dir,
-            ["hash-object", "-w", "--no-filters", "--"],
-        );
-        let blobs = write.args(there.iter().map(|(_, from, _)| from)).read()?;
-        // Those that have gone first: a file may have come where a folder was.
-        let remove = git(
-            self.doing,
-            self.dir,
-            ["update-index", "--force-remove", "--"],
-        );
-        remove.args(gone).read()?;
-        let mut add = git(self.doing, self.dir, ["update-index", "--add"]);
-        for (blob, (mode, _, path)) in blobs.lines().zip(&there) {
-            add = add.arg("--cacheinfo").arg(format!("{mode},{blob},{path}"));
+        let write = ["hash-object", "-w", "--no-filters", "--stdin-paths"];
+        let blobs = git(doing, self.dir, write).input(names).read()?;
+        let mut entries = gone;
+        for (blob, (mode, path)) in blobs.lines().zip(&there) {
+            entries.push_str(&format!("{mode} {blob}\t{path}\0"));
         }
-        add.read().map(drop)
+        let update = ["update-index", "--add", "-z", "--index-info"];
+        git(doing, self.dir, update).input(entries).read().map(drop)
     }
 }
 

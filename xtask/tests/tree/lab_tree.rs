@@ -413,3 +413,49 @@ fn a_hunk_lies_where_the_lab_builds_it_in_the_git_tree_too() {
     // Both five lines further down than they say.
     assert_eq!((at("first"), at("second")), (Some(10), Some(29)));
 }
+
+/// What patch changes under another name than the lab reads would be in no tree, and nothing would say so.
+#[test]
+fn a_name_that_is_read_in_two_ways_is_refused() {
+    let Some(project) = Project::with_git() else {
+        return;
+    };
+    write(&project.path("kernel-patches/overlay.toml"), DIVISION);
+    write(&project.path("linux/kernel/\u{fc}.c"), "one\n");
+    pack(&project.path("."), &project.source.tarball);
+    let change = "--- a/kernel/fork.c\n+++ b/kernel/fork.c\n@@ -1,2 +1,3 @@\n one\n+more\n two\n";
+    let odd = "@@ -1 +1,2 @@\n one\n+two\n";
+    let of_old = "--- \"a/kernel/\\303\\274.c\"\n+++ \"b/kernel/\\303\\274.c\"\n";
+    let of_new = "--- a/kernel/\u{fc}.c\n+++ b/kernel/\u{fc}.c\n";
+    let file = project.path("kernel-patches/100-fork.patch");
+    write(&file, &patch(&format!("{change}{of_new}{odd}")));
+    project.sync().unwrap();
+    project.git("plain", None).unwrap();
+    let made = fs::read_to_string(project.path("plain/kernel/\u{fc}.c"));
+    assert_eq!(made.unwrap(), "one\ntwo\n");
+    write(&file, &patch(&format!("{change}{of_old}{odd}")));
+    let told = [
+        project.sync().unwrap_err(),
+        project.git("quoted", None).unwrap_err(),
+    ];
+    for error in told {
+        // Not staged under that name, patch does not find it.
+        let error = error.to_string();
+        assert!(
+            error.contains("applying 100-fork.patch to linux 1.0"),
+            "{error}"
+        );
+    }
+    // One that comes is found nowhere else.
+    let created = of_old.replace("--- \"a/kernel/\\303\\274.c\"", "--- /dev/null");
+    let error = sync_own(
+        &project,
+        &[("a.patch", &format!("{created}@@ -0,0 +1 @@\n+new\n"))],
+    );
+    let error = error.unwrap_err().to_string();
+    assert!(
+        error.contains("patch reads the name \"kernel/\u{fc}.c\" in it, the lab"),
+        "{error}"
+    );
+    assert!(error.contains("core.quotePath=false"), "{error}");
+}

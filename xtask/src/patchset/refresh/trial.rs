@@ -76,15 +76,18 @@ impl Refresh<'_> {
 
     /// The first patch that does not fit, and what `patch` says of it.
     fn unfit(&self, doing: &str, series: &[(String, Vec<u8>)]) -> Result<Option<(String, String)>> {
+        let scratch = tempfile::tempdir().map_err(|err| Error::lab(doing, err.to_string()))?;
         let mut texts = Vec::new();
         let mut touched = BTreeSet::new();
         for (name, content) in series {
             let text = String::from_utf8_lossy(content).into_owned();
-            let files = Patch::parse(name, &text)?.files;
-            touched.extend(files.into_iter().map(|file| file.path));
+            match Patch::parse(name, &text) {
+                Ok(patch) => touched.extend(patch.files.into_iter().map(|file| file.path)),
+                Err(err) => return Ok(Some((name.clone(), err.found().to_string()))),
+            }
             texts.push((name, text));
         }
-        let staging = Staging::of(doing, self.dir, &self.source.commit, &touched)?;
+        let staging = Staging::of(doing, self.dir, &self.source.commit, &touched, scratch)?;
         for (name, text) in texts {
             match put_on(name, &text, staging.path(), "the source") {
                 Ok(_) => {}
