@@ -154,15 +154,15 @@ pub fn put_on(name: &str, text: &str, tree: &Path, source: &str) -> Result<Vec<S
 /// Refuses a patch of which `patch` has changed a file by another name than the lab reads in it: nothing would bring that
 /// one into a tree.
 fn refuse_other_names(doing: &str, patch: &Patch, said: &str) -> Result<()> {
-    let is_read = |path: &str| patch.files.iter().any(|file| file.path == path);
+    let read: BTreeSet<&str> = patch.files.iter().map(|file| file.path.as_str()).collect();
     let taken = said
         .lines()
         .filter_map(|line| line.strip_prefix("patching file "));
     let mut taken = taken.map(|name| misfit::names(name).0);
-    match taken.find(|path| !is_read(path)) {
+    match taken.find(|path| !read.contains(path.as_str())) {
         None => Ok(()),
         Some(path) => {
-            let read: Vec<&str> = patch.files.iter().map(|file| file.path.as_str()).collect();
+            let read: Vec<&str> = read.into_iter().collect();
             let read = read.join(", ");
             let found = format!("patch reads the name {path:?} in it, the lab {read}");
             Err(Error::usage(doing, found).hint(
