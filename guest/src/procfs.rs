@@ -95,6 +95,12 @@ pub fn sleeps_in(pid: i32, call: libc::c_long) -> bool {
     text.split_whitespace().next() == Some(call.to_string().as_str())
 }
 
+/// Whether a process sleeps in a function of the kernel whose name ends so.
+pub fn sleeps_in_function(pid: i32, name: &str) -> bool {
+    let place = fs::read_to_string(format!("/proc/{pid}/wchan")).unwrap_or_default();
+    place.trim().ends_with(name)
+}
+
 /// Where in the kernel each process is, in words, for a failure's text.
 pub fn whereabouts() -> String {
     /// Frames of a stack that are told.

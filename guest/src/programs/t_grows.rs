@@ -10,7 +10,6 @@ use crate::counts::Counts;
 use crate::freezer;
 use crate::procfs;
 use crate::stage::{self, expect, Stage};
-use crate::sys;
 use crate::tree;
 use crate::wait;
 use nix::fcntl::{fcntl, FcntlArg, OFlag};
@@ -154,11 +153,9 @@ fn stalled(tree: &Tree) -> Result<(Child, File), String> {
         .spawn()
         .map_err(|e| format!("checkpoint: {e}"))?;
     let pid = process.id() as i32;
-    let mut last = false;
+    // Before that it waits for the frozen tasks to be off their CPUs, in the same system call.
     wait::until(soon(), "checkpoint does not wait for the reader of its image", || {
-        // Twice, as it may be about to wait for something else.
-        let now = procfs::sleeps_in(pid, sys::SYS_CHECKPOINT);
-        std::mem::replace(&mut last, now) && now
+        procfs::sleeps_in_function(pid, "pipe_write")
     })?;
     expect("whether the tree is frozen meanwhile", true, tree.is_frozen()?)?;
     Ok((process, File::from(read)))
