@@ -285,7 +285,7 @@ impl Tree<'_> {
         })?;
         let change = read_written(file)?;
         let (series, source) = (contents.series, contents.source);
-        series.apply_one(&patch.name, &change, staging.path(), &source.told())?;
+        series.apply_one(patch, &change, staging.path(), &source.told())?;
         let doing = format!("{DOING}: {}", patch.name);
         staging.add(&doing, patch.files.iter().map(|file| file.path.as_str()))?;
         self.commit(author, &text)

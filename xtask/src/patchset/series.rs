@@ -87,7 +87,7 @@ impl Series {
         let mut offsets = Vec::new();
         for patch in &self.patches {
             let text = read_written(&self.dir.join(&patch.name))?;
-            offsets.extend(self.apply_one(&patch.name, &text, tree, source)?);
+            offsets.extend(self.apply_one(patch, &text, tree, source)?);
         }
         Ok(offsets)
     }
@@ -95,19 +95,19 @@ impl Series {
     /// Applies one patch of it, whose text is this, to the files in `tree`, those of `source` with what comes before it.
     pub fn apply_one(
         &self,
-        name: &str,
+        patch: &Patch,
         text: &str,
         tree: &Path,
         source: &str,
     ) -> Result<Vec<String>> {
-        put_on(name, text, tree, source).map_err(|err| match err.kind() {
+        put_on(patch, text, tree, source).map_err(|err| match err.kind() {
             Kind::Build => err.hint(self.hint_to_rebase()),
             _ => err,
         })
     }
 
     /// What helps when a patch of it does not fit.
-    pub fn hint_to_rebase(&self) -> String {
+    fn hint_to_rebase(&self) -> String {
         format!(
             "the series was made for {}; `cargo xtask patchset rebase --onto KERNEL --to DIR` puts in what fits and stops where \
              something does not",
@@ -117,7 +117,8 @@ impl Series {
 }
 
 /// Puts a patch on the files in `tree`, which are those of `source`, without fuzz; what `patch` said about offsets.
-pub fn put_on(name: &str, text: &str, tree: &Path, source: &str) -> Result<Vec<String>> {
+pub fn put_on(patch: &Patch, text: &str, tree: &Path, source: &str) -> Result<Vec<String>> {
+    let name = &patch.name;
     let doing = format!("applying {name} to {source}");
     // `patch` finds changes in a message too, indented ones as well.
     let change =
@@ -144,7 +145,7 @@ pub fn put_on(name: &str, text: &str, tree: &Path, source: &str) -> Result<Vec<S
         let said = said + &String::from_utf8_lossy(&output.stderr);
         return Err(Error::build(doing, misfit::explain(text, &said, tree)));
     }
-    refuse_other_names(&doing, &Patch::parse(name, text)?, &said)?;
+    refuse_other_names(&doing, patch, &said)?;
     let moved = said
         .lines()
         .filter(|line| line.contains("(offset ") || line.contains("with fuzz"));

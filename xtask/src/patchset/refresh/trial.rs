@@ -81,18 +81,19 @@ impl Refresh<'_> {
         let mut touched = BTreeSet::new();
         for (name, content) in series {
             let text = String::from_utf8_lossy(content).into_owned();
-            match Patch::parse(name, &text) {
-                Ok(patch) => touched.extend(patch.files.into_iter().map(|file| file.path)),
+            let patch = match Patch::parse(name, &text) {
+                Ok(patch) => patch,
                 Err(err) => return Ok(Some((name.clone(), err.found().to_string()))),
-            }
-            texts.push((name, text));
+            };
+            touched.extend(patch.files.iter().map(|file| file.path.clone()));
+            texts.push((patch, text));
         }
         let staging = Staging::of(doing, self.dir, &self.source.commit, &touched, scratch)?;
-        for (name, text) in texts {
-            match put_on(name, &text, staging.path(), "the source") {
+        for (patch, text) in texts {
+            match put_on(&patch, &text, staging.path(), "the source") {
                 Ok(_) => {}
                 Err(err) if matches!(err.kind(), Kind::Build | Kind::Usage) => {
-                    return Ok(Some((name.clone(), err.found().to_string())));
+                    return Ok(Some((patch.name, err.found().to_string())));
                 }
                 Err(err) => return Err(err),
             }
