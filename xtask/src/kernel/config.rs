@@ -176,16 +176,8 @@ fn problems(wanted: &Wanted, result: &str, read: impl FnOnce() -> Symbols) -> Ve
     let why = |(symbol, words): (String, String)| {
         let symbol = symbol.trim_start_matches(PREFIX);
         let asked = wanted.get(&format!("{PREFIX}{symbol}"));
-        let is_module = asked.is_some_and(|(value, _)| value == "m") && symbols.defines(symbol);
-        let mut reasons = Vec::new();
-        if is_module && !values.contains_key("MODULES") {
-            reasons.push("as a module it depends on MODULES".to_string());
-        }
-        let why = symbols.why(symbol, &values);
-        if reasons.is_empty() || why.contains(" depends on ") {
-            reasons.push(why);
-        }
-        format!("{words}: {}", reasons.join("; "))
+        let asked = asked.map_or("", |(value, _)| value.as_str());
+        format!("{words}: {}", symbols.why(symbol, asked, &values))
     };
     let is_undefined = |(symbol, _): &(String, String)| {
         let symbol = symbol.trim_start_matches(PREFIX);

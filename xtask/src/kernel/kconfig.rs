@@ -87,8 +87,8 @@ impl Symbols {
         self.0.contains_key(symbol)
     }
 
-    /// Why a symbol may not have come through, in words.
-    pub fn why(&self, symbol: &str, values: &Values<'_>) -> String {
+    /// Why a symbol may not have come through that was asked for with this value, in words.
+    pub fn why(&self, symbol: &str, asked: &str, values: &Values<'_>) -> String {
         let Some(definitions) = self.0.get(symbol) else {
             let meant = nearest(symbol, self.0.keys().map(String::as_str));
             let meant = meant.map(|name| format!(" (did you mean {name}?)"));
@@ -97,13 +97,22 @@ impl Symbols {
                 meant.unwrap_or_default()
             );
         };
-        let reasons: Vec<String> = definitions.iter().map(|found| found.why(values)).collect();
+        let whys = |found: &mut dyn Iterator<Item = &Definition>| {
+            found.map(|found| found.why(values)).collect::<Vec<_>>()
+        };
+        if asked != "m" || values.contains_key("MODULES") {
+            return whys(&mut definitions.iter()).join("; ");
+        }
+        let unmet = |found: &&Definition| !found.unmet(values).is_empty();
+        let mut reasons = vec!["as a module it depends on MODULES".to_string()];
+        reasons.extend(whys(&mut definitions.iter().filter(unmet)));
         reasons.join("; ")
     }
 }
 
 impl Definition {
-    fn why(&self, values: &Values<'_>) -> String {
+    /// What it depends on that is not so, each once.
+    fn unmet(&self, values: &Values<'_>) -> Vec<String> {
         let mut unmet: Vec<String> = Vec::new();
         for part in self
             .conditions
@@ -114,6 +123,11 @@ impl Definition {
                 unmet.push(part);
             }
         }
+        unmet
+    }
+
+    fn why(&self, values: &Values<'_>) -> String {
+        let unmet = self.unmet(values);
         match (unmet.is_empty(), self.has_prompt) {
             (false, _) => format!("{} depends on {}", self.place, unmet.join(", ")),
             (true, false) => format!("{} has no prompt: other symbols decide", self.place),
@@ -315,7 +329,7 @@ mod tests {
 
     fn why(text: &str, symbol: &str, values: &[(&str, &str)]) -> String {
         let values = values.iter().copied().collect();
-        symbols(&[("Kconfig", text)]).why(symbol, &values)
+        symbols(&[("Kconfig", text)]).why(symbol, "y", &values)
     }
 
     const TEXT: &str = "mainmenu \"x\" # comment\n\nmenu \"debugging\"\n\tdepends on EXPERT\n\nif NET && !SMALL\n\n\
@@ -383,7 +397,7 @@ mod tests {
             ("arch/x86/Kconfig", "config X\n\tbool \"x\"\n"),
         ]);
         assert_eq!(
-            found.why("X", &Values::new()),
+            found.why("X", "y", &Values::new()),
             "arch/x86/Kconfig:1 depends on NET"
         );
     }
