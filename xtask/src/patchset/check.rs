@@ -12,7 +12,8 @@ use crate::kernel::source;
 use crate::kernel::tree::{overlay_of, OverlayFile, State};
 use crate::layout::{read_written, Layout};
 use crate::patchset::checkpatch;
-use crate::patchset::commit::is_misread;
+use crate::patchset::commit::{is_misread, is_taken_for_field};
+use crate::patchset::git::{apply_without_files, Contents};
 use crate::patchset::header::{identity, is_separator, message};
 use crate::patchset::overlay::{self, Division};
 use crate::patchset::prefix::{self, Built};
@@ -82,13 +83,17 @@ pub fn check(plan: &Plan, build: bool, sink: &dyn Sink) -> Result<Report> {
         &series,
         &overlay,
     )?);
-    match Division::of(&overlay, &series.dir, &layout.series()) {
+    let division = match Division::of(&overlay, &series.dir, &layout.series()) {
         Ok(division) => {
             problems.extend(lint_division(&division));
             problems.extend(division.divide(&overlay).err().map(|err| err.to_string()));
+            division
         }
-        Err(err) => problems.push(err.to_string()),
-    }
+        Err(err) => {
+            problems.push(err.to_string());
+            Division::default()
+        }
+    };
     let scratch = layout.scratch("check")?;
     state.stage_pristine(&series, scratch.path())?;
     let mut offsets = Vec::new();
@@ -102,6 +107,21 @@ pub fn check(plan: &Plan, build: bool, sink: &dyn Sink) -> Result<Report> {
         problems.push(format!(
             "{c_lines} lines of C are added; the limit is {LINE_LIMIT}"
         ));
+    }
+    if problems.is_empty() {
+        // What is left is what only git does not take.
+        let contents = Contents {
+            source: &source,
+            overlay: &overlay,
+            division: &division,
+            series: &series,
+            layout,
+            named: true,
+            base: None,
+        };
+        let dir = layout.scratch("check-tree")?;
+        let made = apply_without_files(&contents, &dir.path().join("tree"), sink);
+        problems.extend(made.err().map(|err| err.to_string()));
     }
     if !problems.is_empty() {
         return Err(Error::build(
@@ -205,12 +225,7 @@ fn misread<'a>(mut lines: impl Iterator<Item = &'a str> + Clone) -> Vec<String> 
         ));
     }
     let first = lines.find(|line| !line.trim().is_empty());
-    let is_field = |line: &&str| {
-        ["From:", "Subject:", "Date:"]
-            .iter()
-            .any(|field| line.starts_with(field))
-    };
-    if let Some(line) = first.filter(is_field) {
+    if let Some(line) = first.filter(|line| is_taken_for_field(line)) {
         problems.push(format!(
             "git am would take the beginning of its message for a field of its own: {line}"
         ));
@@ -374,6 +389,12 @@ mod tests {
     fn messages_that_a_mail_reader_takes_otherwise_are_told_of() {
         for (line, what) in [
             ("Subject: other", "a field of its own: Subject: other"),
+            (
+                "from: X <x@y.invalid>",
+                "a field of its own: from: X <x@y.invalid>",
+            ),
+            ("date: 2020", "a field of its own: date: 2020"),
+            ("[PATCH] other", "a field of its own: [PATCH] other"),
             ("Index: fork.c", "a line of its message: Index: fork.c"),
             (
                 "From nobody Mon Sep 17 00:00:00 2001",

@@ -12,7 +12,7 @@ use crate::kernel::tree::{is_laid_in, OVERLAY, PLACES};
 use crate::patchset::git::{git, PATCH_TRAILER};
 use crate::patchset::header::{without_blank_ends, Besides};
 
-pub use unwritable::is_misread;
+pub use unwritable::{is_misread, is_taken_for_field};
 
 const DOING: &str = "refreshing the series";
 /// Has git take paths for names, whatever signs they have.
@@ -96,6 +96,11 @@ pub fn refuse_unfinished(doing: &str, dir: &Path) -> Result<()> {
             "CHERRY_PICK_HEAD",
             "a cherry-pick",
             "git cherry-pick --continue, or --abort",
+        ),
+        (
+            "REVERT_HEAD",
+            "a revert",
+            "git revert --continue, or --abort",
         ),
         (
             "sequencer",

@@ -3,6 +3,7 @@
 //! The text of a patch: its header, and the unified diff behind that.
 
 use crate::error::{Error, Result};
+use crate::patchset::paths::oddity;
 
 /// One patch of the series.
 #[derive(Debug, Clone)]
@@ -94,6 +95,19 @@ pub fn parts(text: &str) -> impl Iterator<Item = (Part, &str)> {
     })
 }
 
+/// Whether a line of git's own in a diff says that a file is a link, to a file or to a repository.
+pub fn is_of_link(line: &str) -> bool {
+    const WORDS: [&str; 5] = [
+        "old mode ",
+        "new mode ",
+        "new file mode ",
+        "deleted file mode ",
+        "index ",
+    ];
+    let is_mode = WORDS.iter().any(|word| line.starts_with(word));
+    is_mode && (line.ends_with(" 120000") || line.ends_with(" 160000"))
+}
+
 /// A line without its end.
 pub fn bare(line: &str) -> &str {
     let line = line.strip_suffix('\n').unwrap_or(line);
@@ -113,8 +127,16 @@ pub fn change_of(text: &str) -> String {
 }
 
 impl Patch {
-    /// Reads a unified diff with a header.
+    /// Reads a unified diff with a header. What no patch may name, or make, is refused.
     pub fn parse(name: &str, text: &str) -> Result<Patch> {
+        let refused = |found: String| Error::usage(format!("reading {name}"), found);
+        let named = |path: Option<String>| match path.as_deref().and_then(oddity) {
+            None => Ok(path),
+            Some(why) => {
+                let path = path.unwrap_or_default();
+                Err(refused(format!("it names the file {path:?}: {why}")))
+            }
+        };
         let mut header = String::new();
         let mut files: Vec<TouchedFile> = Vec::new();
         let mut before = None;
@@ -128,8 +150,7 @@ impl Patch {
                 }
                 Part::Place => {
                     if Hunk::parse(line).is_none() {
-                        let found = format!("not a hunk: {line}");
-                        return Err(Error::usage(format!("reading {name}"), found));
+                        return Err(refused(format!("not a hunk: {line}")));
                     }
                     if let Some(file) = files.last_mut() {
                         // A file that has no line before need not be called /dev/null.
@@ -147,13 +168,13 @@ impl Patch {
                         files.extend(git.take().and_then(GitHeader::file));
                         git = Some(GitHeader::of(names));
                     } else if let Some(old) = line.strip_prefix("--- ") {
-                        before = Some(path_of(old));
+                        before = Some(named(path_of(old))?);
                     } else if let Some(new) = line.strip_prefix("+++ ") {
                         let old = before.take().flatten();
-                        let new = path_of(new);
-                        let path = new.clone().or_else(|| old.clone()).ok_or_else(|| {
-                            Error::usage(format!("reading {name}"), "a change names no file")
-                        })?;
+                        let new = named(path_of(new))?;
+                        let Some(path) = new.clone().or_else(|| old.clone()) else {
+                            return Err(refused("a change names no file".into()));
+                        };
                         // A file with another name has not been there before, though what it was made of has.
                         let git = git.take();
                         let moved = git.as_ref().is_some_and(|header| header.created);
@@ -163,18 +184,23 @@ impl Patch {
                             turned: git.is_some_and(|header| header.turned),
                             ..TouchedFile::at(path)
                         });
+                    } else if is_of_link(line) {
+                        let found = format!("it makes, changes or removes a link: {line}");
+                        return Err(refused(found));
                     } else if let Some(header) = &mut git {
                         files.extend(header.take(line));
                     }
                 }
                 Part::Besides if line.starts_with("***************") => {
-                    let found = "a context diff: only unified ones are read";
-                    return Err(Error::usage(format!("reading {name}"), found));
+                    return Err(refused("a context diff: only unified ones are read".into()));
                 }
                 Part::Besides => {}
             }
         }
         files.extend(git.and_then(GitHeader::file));
+        for file in &files {
+            named(Some(file.path.clone()))?;
+        }
         Ok(Patch {
             name: name.to_string(),
             header,
@@ -295,7 +321,7 @@ impl Hunk {
 
 /// `a/kernel/fork.c` -> `kernel/fork.c`; `/dev/null` -> none.
 pub(super) fn path_of(name: &str) -> Option<String> {
-    let name = name.split('\t').next().unwrap_or(name).trim();
+    let name = name.split('\t').next().unwrap_or(name).trim_matches(' ');
     if name == "/dev/null" {
         return None;
     }

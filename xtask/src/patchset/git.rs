@@ -272,6 +272,12 @@ impl Tree<'_> {
         staging: &Staging<'_>,
     ) -> Result<()> {
         let (author, mut text) = message(patch)?;
+        let doing = format!("{DOING}: {}", patch.name);
+        let mark = format!("{PATCH_TRAILER}: ");
+        if let Some(line) = text.lines().find(|line| line.starts_with(&mark)) {
+            let found = format!("its message has a line by which the lab marks commits: {line}");
+            return Err(Error::usage(doing, found).hint("take it out of the patch"));
+        }
         text.push('\n');
         if self.named {
             // The last paragraph is the trailers'.
@@ -286,8 +292,12 @@ impl Tree<'_> {
         let change = read_written(file)?;
         let (series, source) = (contents.series, contents.source);
         series.apply_one(patch, &change, staging.path(), &source.told())?;
-        let doing = format!("{DOING}: {}", patch.name);
         staging.add(&doing, patch.files.iter().map(|file| file.path.as_str()))?;
+        let (before, after) = (["rev-parse", "HEAD^{tree}"], ["write-tree"]);
+        if self.git(before).read()? == self.git(after).read()? {
+            let found = "it changes nothing that git keeps, and would be an empty commit";
+            return Err(Error::usage(doing, found));
+        }
         self.commit(author, &text)
     }
 

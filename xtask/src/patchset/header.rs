@@ -118,7 +118,7 @@ fn is_listed(line: &str) -> bool {
 
 /// A text as it was before git wrote it into a mail: `=?UTF-8?q?J=C3=B6rg?=` is Jörg (RFC 2047). One that does not come
 /// to a line of text stays as it is.
-fn decoded(text: &str) -> String {
+pub fn decoded(text: &str) -> String {
     if !text.is_ascii() || !text.contains("=?") {
         return text.to_string();
     }

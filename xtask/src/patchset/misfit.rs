@@ -65,7 +65,7 @@ pub fn explain(text: &str, said: &str, tree: &Path) -> String {
 
 /// The file that `patch` names, and the one that it is made of: `b.c (renamed from c.c)`.
 pub fn names(said: &str) -> (String, String) {
-    let plain = |name: &str| name.trim().to_string();
+    let plain = |name: &str| name.trim_matches(' ').to_string();
     for made in [" (renamed from ", " (copied from "] {
         if let Some((name, from)) = said.split_once(made) {
             return (plain(name), plain(from.trim_end().trim_end_matches(')')));

@@ -13,10 +13,13 @@ use std::path::Path;
 use crate::error::{AtPath, Error, Result};
 use crate::layout::create_dir;
 use crate::patchset::git::git;
+use crate::patchset::paths::Met;
 
 const PLAIN: &str = "100644";
 const EXECUTABLE: &str = "100755";
 const LINK: &str = "120000";
+/// Paths that git is asked about at once.
+const AT_ONCE: usize = 500;
 /// In the place of a blob's hash.
 const GONE: &str = "0000000000000000000000000000000000000000";
 
@@ -28,7 +31,7 @@ pub struct Staging<'a> {
 }
 
 impl<'a> Staging<'a> {
-    /// Of these paths those that are files in a commit of the repository in `dir`, in an empty folder.
+    /// The files of a commit of the repository in `dir` that these paths meet, in an empty folder.
     pub fn of(
         doing: &str,
         dir: &'a Path,
@@ -44,7 +47,8 @@ impl<'a> Staging<'a> {
         let list = list.read_bytes()?;
         let list = String::from_utf8_lossy(&list).into_owned();
         let entries = list.split('\0').filter_map(Entry::parse);
-        let entries: Vec<Entry<'_>> = entries.filter(|entry| paths.contains(entry.path)).collect();
+        let met = Met::of(paths.iter().map(String::as_str));
+        let entries: Vec<Entry<'_>> = entries.filter(|entry| met.has(entry.path)).collect();
         let names: String = entries
             .iter()
             .map(|file| format!("{}\n", file.blob))
@@ -85,26 +89,24 @@ impl<'a> Staging<'a> {
         let paths: BTreeSet<&str> = paths.collect();
         // Those that have gone first: a file may have come where a folder was.
         let (mut gone, mut names, mut there) = (String::new(), String::new(), Vec::new());
-        let links = tempfile::tempdir().map_err(|err| Error::lab(doing, err.to_string()))?;
-        for path in paths {
+        for path in &paths {
             let file = self.path().join(path);
-            let found = file.symlink_metadata().ok();
-            let Some(found) = found.filter(|found| found.is_file() || found.is_symlink()) else {
-                gone.push_str(&format!("0 {GONE}\t{path}\0"));
-                continue;
+            let mode = match file.symlink_metadata() {
+                Ok(found) if found.is_symlink() => {
+                    let found = format!("{path} is a link, which no patch of the lab changes");
+                    return Err(Error::usage(doing, found));
+                }
+                Ok(found) if found.is_file() && found.permissions().mode() & 0o100 != 0 => {
+                    EXECUTABLE
+                }
+                Ok(found) if found.is_file() => PLAIN,
+                _ => {
+                    gone.push_str(&format!("0 {GONE}\t{path}\0"));
+                    continue;
+                }
             };
-            let (mode, from) = if found.is_symlink() {
-                let target = fs::read_link(&file).at("reading", &file)?;
-                let copy = links.path().join(there.len().to_string());
-                fs::write(&copy, target.as_os_str().as_bytes()).at("writing", &copy)?;
-                (LINK, copy)
-            } else if found.permissions().mode() & 0o100 != 0 {
-                (EXECUTABLE, file)
-            } else {
-                (PLAIN, file)
-            };
-            names.push_str(&format!("{}\n", from.display()));
-            there.push((mode, path));
+            names.push_str(&format!("{}\n", file.display()));
+            there.push((mode, *path));
         }
         let write = ["hash-object", "-w", "--no-filters", "--stdin-paths"];
         let blobs = git(doing, self.dir, write).input(names).read()?;
@@ -113,7 +115,26 @@ impl<'a> Staging<'a> {
             entries.push_str(&format!("{mode} {blob}\t{path}\0"));
         }
         let update = ["update-index", "--add", "-z", "--index-info"];
-        git(doing, self.dir, update).input(entries).read().map(drop)
+        git(doing, self.dir, update).input(entries).read()?;
+        self.refuse_other_names(doing, &there)
+    }
+
+    /// Fails if the index has not got all of these: git takes no file whose name it keeps to itself, and says nothing.
+    fn refuse_other_names(&self, doing: &str, there: &[(&str, &str)]) -> Result<()> {
+        let mut kept = BTreeSet::new();
+        for some in there.chunks(AT_ONCE) {
+            let list = ["--literal-pathspecs", "ls-files", "-z", "--"];
+            let list = git(doing, self.dir, list).args(some.iter().map(|(_, path)| *path));
+            kept.extend(list.read()?.split('\0').map(str::to_string));
+        }
+        match there.iter().find(|(_, path)| !kept.contains(*path)) {
+            None => Ok(()),
+            Some((_, path)) => Err(Error::usage(
+                doing,
+                format!("git takes no file of the name {path}"),
+            )
+            .hint("give the file another name in the patch")),
+        }
     }
 }
 

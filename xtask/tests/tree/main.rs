@@ -9,6 +9,7 @@ mod git_tree;
 mod lab_tree;
 mod local_source;
 mod messages;
+mod odd_patches;
 mod own_series;
 mod project;
 mod rebase;

@@ -59,6 +59,18 @@ fn a_message_that_would_not_come_back_is_refused() {
             "looks like the beginning of a diff or a mail: \"diff --git a/x b/x\"",
         ),
         (
+            "kbuild: all\n\n[PATCH] more\n\nWhy.",
+            "for a field: \"[PATCH] more\"",
+        ),
+        (
+            "kbuild: all\n\ndate: 2020\nWhy.",
+            "for a field: \"date: 2020\"",
+        ),
+        (
+            "kbuild: =?UTF-8?q?a=C3=BC?= all\n\nWhy.",
+            "would be read as what mails encode",
+        ),
+        (
             "kbuild: all\n\nFrom x Mon Sep 17 00:00:00 2001",
             "of a diff or a mail",
         ),
@@ -69,6 +81,19 @@ fn a_message_that_would_not_come_back_is_refused() {
         let found = worked.refused();
         assert!(found.contains(why), "{message}: {found}");
     }
+}
+
+/// A refresh would take the line for the name of the commit's patch.
+#[test]
+fn a_message_with_the_labs_own_mark_makes_no_tree() {
+    let Some(worked) = Worked::new() else { return };
+    let marked = PATCH.replace("Why.", "Why.\n\nPatch-file: 200-exit.patch");
+    write(&worked.0.path("kernel-patches/100-fork.patch"), &marked);
+    let found = worked.0.git("marked", None).unwrap_err().to_string();
+    assert!(
+        found.contains("by which the lab marks commits: Patch-file: 200-exit.patch"),
+        "{found}"
+    );
 }
 
 #[test]

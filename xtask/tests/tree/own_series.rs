@@ -32,7 +32,7 @@ fn fork_at(line: usize) -> String {
 }
 
 /// A plan of a kernel of `lab.toml`, whose sources are tarballs of the project.
-fn plan(worked: &Worked, kernel: &str) -> Plan {
+pub fn plan(worked: &Worked, kernel: &str) -> Plan {
     let config = LabConfig::parse("lab.toml", &lab_toml(worked)).unwrap();
     let target = Target {
         kernel: Some(kernel.to_string()),
@@ -59,7 +59,7 @@ fn lab_toml(worked: &Worked) -> String {
 }
 
 /// Such a project, with a git tree in `tree`. Nothing is there of what the project has for its own kernels.
-fn own() -> Option<Worked> {
+pub fn own() -> Option<Worked> {
     let worked = Worked::new().filter(|_| there(&["perl"]))?;
     let project = &worked.0;
     for gone in ["kernel-patches", "tree", "target"] {
@@ -80,7 +80,7 @@ fn own() -> Option<Worked> {
 }
 
 /// Packs the source anew, and makes the tree of it again.
-fn remake(worked: &Worked) {
+pub fn remake(worked: &Worked) {
     let project = &worked.0;
     pack(&project.path("."), &project.source.tarball);
     let tree = project.path("tree");

@@ -14,6 +14,7 @@ use crate::error::{AtPath, Error, Result};
 use crate::event::{Event, Sink, Stage, Step};
 use crate::kernel::source::Fetched;
 use crate::layout::{copy_whole, create_dir, read_text, remove_dir, write_whole, Layout};
+use crate::patchset::paths::{copy_link, met_below};
 use crate::patchset::series::Series;
 use crate::stamp;
 
@@ -106,20 +107,24 @@ impl State {
         write_whole(&self.manifest_path, text.as_bytes())
     }
 
-    /// Copies of the unpatched files that the series touches, put into `staging`. What the overlay or the series itself
-    /// has put into the tree is none of the source's.
+    /// Copies of the unpatched files that the series touches, or that are in the place of those, put into `staging`. What
+    /// the overlay or the series itself has put into the tree is none of the source's.
     pub fn stage_pristine(&self, series: &Series, staging: &Path) -> Result<()> {
         let manifest = self.manifest()?;
+        let is_other =
+            |path: &String| manifest.overlay.contains(path) || manifest.created.contains(path);
         for path in series.touched() {
-            let kept = self.pristine.join(&path);
-            let from = match kept.is_file() {
-                true => kept,
-                false if manifest.overlay.contains(&path) => continue,
-                false if manifest.created.contains(&path) => continue,
-                false => self.tree.join(&path),
-            };
-            if from.is_file() {
-                copy_whole(&from, &staging.join(&path))?;
+            let kept = met_below(&self.pristine, &path)?;
+            let mut here = met_below(&self.tree, &path)?;
+            here.retain(|path| !is_other(path) && !kept.contains(path));
+            let kept = kept.iter().map(|path| (&self.pristine, path));
+            for (root, path) in kept.chain(here.iter().map(|path| (&self.tree, path))) {
+                let (from, to) = (root.join(path), staging.join(path));
+                match from.is_symlink() {
+                    _ if to.symlink_metadata().is_ok() => {}
+                    true => copy_link(&from, &to)?,
+                    false => copy_whole(&from, &to)?,
+                }
             }
         }
         Ok(())
@@ -132,15 +137,16 @@ impl State {
         let staging = scratch.path();
         self.stage_pristine(series, staging)?;
         let touched = series.touched();
-        for path in &touched {
-            let kept = self.pristine.join(path);
-            if !kept.is_file() && staging.join(path).is_file() {
-                copy_whole(&staging.join(path), &kept)?;
-            }
-        }
+        let is_new =
+            |path: &&String| is_plain(&staging.join(path)) && !self.pristine.join(path).is_file();
+        let fresh: Vec<&String> = touched.iter().filter(is_new).collect();
         series.apply(staging, &self.source)?;
+        // A series that does not fit has touched nothing: these are still the source's.
+        for path in fresh {
+            copy_whole(&self.tree.join(path), &self.pristine.join(path))?;
+        }
         let is_created =
-            |path: &&String| staging.join(path).is_file() && !self.pristine.join(path).is_file();
+            |path: &&String| is_plain(&staging.join(path)) && !self.pristine.join(path).is_file();
         let created: BTreeSet<String> = touched.iter().filter(is_created).cloned().collect();
         let mut manifest = self.manifest()?;
         let gone: Vec<String> = manifest.created.difference(&created).cloned().collect();
@@ -148,10 +154,14 @@ impl State {
         manifest.created.extend(created.iter().cloned());
         manifest.overlay.retain(|path| !created.contains(path));
         self.write_manifest(&manifest)?;
+        // These first: one may lie where the source has a file.
+        for path in gone {
+            remove(&self.tree, &self.tree.join(path))?;
+        }
         for path in paths_below(&self.pristine)? {
             let (patched, place) = (staging.join(&path), self.tree.join(&path));
             let is_touched = path.to_str().is_some_and(|path| touched.contains(path));
-            match (patched.is_file(), is_touched) {
+            match (is_plain(&patched), is_touched) {
                 (true, _) => bring(&patched, mode_of(&patched)?, &place)?,
                 (false, true) => remove(&self.tree, &place)?,
                 (false, false) => {
@@ -163,9 +173,6 @@ impl State {
         for path in &created {
             let patched = staging.join(path);
             bring(&patched, mode_of(&patched)?, &self.tree.join(path))?;
-        }
-        for path in gone {
-            remove(&self.tree, &self.tree.join(path))?;
         }
         manifest.created = created;
         self.write_manifest(&manifest)
@@ -215,6 +222,11 @@ impl State {
     }
 }
 
+/// Whether there is a file, and no link to one.
+fn is_plain(path: &Path) -> bool {
+    path.symlink_metadata().is_ok_and(|found| found.is_file())
+}
+
 /// The paths of all files below a folder, whatever they are called.
 fn paths_below(dir: &Path) -> Result<Vec<PathBuf>> {
     let mut paths = Vec::new();
@@ -252,8 +264,9 @@ fn bring(from: &Path, mode: u32, to: &Path) -> Result<()> {
 
 /// Takes a file out of a tree, with the folders that are empty then.
 fn remove(tree: &Path, path: &Path) -> Result<()> {
+    use std::io::ErrorKind::{NotADirectory, NotFound};
     match std::fs::remove_file(path) {
-        Err(err) if err.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(err) if [NotFound, NotADirectory].contains(&err.kind()) => return Ok(()),
         other => other.at("removing", path)?,
     }
     let folders = path.ancestors().skip(1).take_while(|dir| *dir != tree);

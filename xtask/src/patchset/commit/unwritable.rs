@@ -4,7 +4,8 @@
 
 use super::{Commit, Source};
 use crate::error::{Error, Result};
-use crate::patchset::header::{is_separator, without_tags, Besides};
+use crate::patchset::diff::is_of_link;
+use crate::patchset::header::{decoded, identity, is_separator, without_tags, Besides};
 use crate::patchset::series::Patch;
 
 impl Commit {
@@ -44,6 +45,23 @@ impl Commit {
             return refused(
                 "its subject begins with what mails put there, and commits do not have",
             );
+        }
+        let (author, _) = identity(&self.author).unwrap_or((&self.author, ""));
+        if let Some(text) = [subject, author]
+            .iter()
+            .find(|text| decoded(text) != **text)
+        {
+            return refused(&format!("{text:?} would be read as what mails encode"));
+        }
+        let mut body = self
+            .message
+            .lines()
+            .skip(1)
+            .filter(|line| !line.trim().is_empty());
+        if let Some(line) = body.next().filter(|line| is_taken_for_field(line)) {
+            let why =
+                format!("git am would take the beginning of its message for a field: {line:?}");
+            return refused(&why).map_err(|err| err.hint("begin it in another way"));
         }
         if let Some(line) = self.message.lines().find(|line| is_misread(line)) {
             let why = format!(
@@ -86,14 +104,25 @@ pub fn is_misread(line: &str) -> bool {
     is_mail || is_separator(line) || WORDS.iter().any(|word| line.starts_with(word))
 }
 
-fn is_digit(sign: char) -> bool {
-    sign.is_ascii_digit()
+/// Whether git would take the first line below a subject for a field of the mail.
+pub fn is_taken_for_field(line: &str) -> bool {
+    const FIELDS: [&str; 6] = [
+        "From",
+        "Subject",
+        "Date",
+        "Content-Type",
+        "Content-Transfer-Encoding",
+        "Message-ID",
+    ];
+    let is_field = |field: &&str| {
+        line.split_once(':')
+            .is_some_and(|(name, _)| name.eq_ignore_ascii_case(field))
+    };
+    FIELDS.iter().any(|field| is_field(&field))
+        || line.starts_with("[PATCH]")
+        || line.starts_with(">From ")
 }
 
-/// Whether a line of git's own in a diff says that a file is a link, to a file or to a repository.
-fn is_of_link(line: &str) -> bool {
-    let is_mode = ["new file mode ", "deleted file mode ", "index "]
-        .iter()
-        .any(|word| line.starts_with(word));
-    is_mode && (line.ends_with(" 120000") || line.ends_with(" 160000"))
+fn is_digit(sign: char) -> bool {
+    sign.is_ascii_digit()
 }

@@ -72,7 +72,7 @@ impl Refresh<'_> {
                 .listed
                 .iter()
                 .map(|name| (name.as_str(), of_name(name)));
-            self.trial = self.trial(&present, series)?;
+            self.trial = Some(self.trial(&present, series)?);
             return self.contents(&present, patches);
         }
         let listed: Vec<&str> = present.listed.iter().map(String::as_str).collect();
@@ -113,7 +113,7 @@ impl Refresh<'_> {
             .iter()
             .map(String::as_str)
             .zip(all.iter().map(of_patch));
-        self.trial = self.trial(&present, series)?;
+        self.trial = Some(self.trial(&present, series)?);
         let called: Vec<(Refreshed, String)> = patches.into_iter().zip(name_of).collect();
         let renamed = called
             .iter()

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Whether the patches of a series to come fit together. What is the tree's alone does: its commits are there. Patches that
-//! the tree does not know, what the project alone has edited, and another order or choice of them than the tree's have never
-//! stood together with what is written.
+//! Whether the patches of a series to come fit together, put on by `patch`. Those that the tree does not know, what the
+//! project alone has edited, and another order or choice of them than the tree's have never stood together with what is
+//! written. The tree's own have, but as git's commits: `patch` cannot do in one what git can.
 
 use std::collections::BTreeSet;
 
@@ -19,19 +19,21 @@ pub(super) struct Trial {
     to_come: Vec<(String, Vec<u8>)>,
     /// The patches that the project lists now.
     listed: Vec<String>,
+    /// Whether all of it is the tree's own.
+    is_own: bool,
 }
 
 impl Refresh<'_> {
-    /// The series of these names, each with what the tree has of it; `None` if the tree as it is shows that they fit.
+    /// The series of these names, each with what the tree has of it.
     pub(super) fn trial<'p>(
         &self,
         present: &Present,
         series: impl Iterator<Item = (&'p str, Option<&'p Refreshed>)>,
-    ) -> Result<Option<Trial>> {
+    ) -> Result<Trial> {
         let mut to_come = Vec::new();
-        let mut is_seen = present.changed.is_empty();
+        let mut is_own = present.changed.is_empty();
         for (name, of_tree) in series {
-            is_seen &= of_tree.is_some_and(|patch| patch.content == patch.known);
+            is_own &= of_tree.is_some_and(|patch| patch.content == patch.known);
             let content = match of_tree {
                 Some(patch) => Some(patch.content.clone()),
                 None => self.present(&present.folder.join(name))?,
@@ -39,10 +41,11 @@ impl Refresh<'_> {
             // One that is listed and not there is told of by whoever reads the series.
             to_come.extend(content.map(|content| (name.to_string(), content)));
         }
-        Ok((!is_seen).then(|| Trial {
+        Ok(Trial {
             to_come,
             listed: present.listed.clone(),
-        }))
+            is_own,
+        })
     }
 
     /// Refuses what makes patches of a series that would not fit. One that does not fit as the project has it is noted.
@@ -71,7 +74,10 @@ impl Refresh<'_> {
             return Ok(());
         }
         let found = format!("{name} would not fit behind what would be before it: {said}");
-        Err(Error::usage(doing, found).hint(super::ANEW))
+        Err(Error::usage(doing, found).hint(match trial.is_own {
+            true => "`patch` cannot do what that commit does: make two of it, one that removes and one that adds, or other names",
+            false => super::ANEW,
+        }))
     }
 
     /// The first patch that does not fit, and what `patch` says of it.

@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Patches that name what none may, or put something where the source has something else: the check, the tree that the lab
+//! builds, the git tree and a refresh say the same, and nothing is changed.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+
+use xtask::error::Result;
+use xtask::event::Silent;
+use xtask::kernel::source;
+use xtask::kernel::tree::prepare;
+use xtask::patchset::{self, check};
+
+use crate::own_series::{own, plan, remake};
+use crate::project::{files, write, Worked};
+
+const FORK: &str = "--- a/kernel/fork.c\n+++ b/kernel/fork.c\n@@ -1,2 +1,3 @@\n one\n+mine\n two\n";
+
+/// Has the series be these patches, in this order.
+fn set_series(worked: &Worked, patches: &[&str]) {
+    let names = (0..patches.len()).map(|number| format!("{number}.patch"));
+    let names: Vec<String> = names.collect();
+    fs::remove_dir_all(worked.0.path("mine")).unwrap();
+    write(&worked.0.path("mine/base"), "1.0\n");
+    write(&worked.0.path("mine/series"), &names.join("\n"));
+    for (name, changes) in names.iter().zip(patches) {
+        let header = "From: A <a@b.invalid>\nSubject: x\n\nWhy.\n\nSigned-off-by: A <a@b.invalid>\nPatch-mainline: no\n---\n";
+        let text = format!("{header}{changes}").replace("Subject: x", &format!("Subject: {name}"));
+        write(&worked.0.path("mine").join(name), &text);
+    }
+}
+
+/// What becomes of the series: in a check, in the tree that the lab builds, and in a git tree.
+fn made(worked: &Worked) -> [Result<()>; 3] {
+    let plan = plan(worked, "mine");
+    let git = worked.0.path("made");
+    let _ = fs::remove_dir_all(&git);
+    let source = source::fetch(&plan, &Silent).unwrap();
+    [
+        check::check(&plan, false, &Silent).map(drop),
+        prepare(&plan, &source, &Silent).map(drop),
+        patchset::apply_to(&plan, &git, None, &Silent).map(drop),
+    ]
+}
+
+/// All of them refuse it, for this reason.
+fn all_refuse(worked: &Worked, patches: &[&str], why: &str) {
+    set_series(worked, patches);
+    for found in made(worked) {
+        let found = found.expect_err(patches[0]).to_string();
+        assert!(found.contains(why), "{patches:?}: {found}");
+    }
+}
+
+/// The series fits, and the lab builds what git has.
+fn fits(worked: &Worked, patches: &[&str]) {
+    set_series(worked, patches);
+    for found in made(worked) {
+        found.unwrap();
+    }
+    let plan = plan(worked, "mine");
+    let lab = plan.layout.tree(&plan.kernel.tree_name);
+    assert_eq!(files(&lab), files(&worked.0.path("made")), "{patches:?}");
+}
+
+#[test]
+fn names_that_lead_elsewhere_are_refused_before_anything_is_touched() {
+    let Some(worked) = own() else { return };
+    let project = worked.0.path("");
+    let victim = project.join("notes.txt");
+    write(&victim, "mine\n");
+    let absolute = victim.display().to_string();
+    for name in [
+        "../notes.txt",
+        "../../notes.txt",
+        "../../../notes.txt",
+        "../../../../notes.txt",
+        "kernel/../../../../notes.txt",
+        &absolute,
+        "./kernel/fork.c",
+        "kernel//fork.c",
+        "kernel/./new.c",
+        ".git/config",
+        ".GIT/config",
+        "kernel/new.c\u{a0}",
+    ] {
+        let change = FORK.replace("kernel/fork.c", name);
+        let created = format!("--- /dev/null\n+++ b/{name}\n@@ -0,0 +1 @@\n+new\n");
+        let renamed = format!(
+            "diff --git a/kernel/fork.c b/{name}\nsimilarity index 100%\nrename from kernel/fork.c\nrename to {name}\n"
+        );
+        for changes in [&change, &created, &renamed] {
+            all_refuse(&worked, &[changes], "it names the file");
+        }
+    }
+    fits(&worked, &[FORK]);
+    assert_eq!(fs::read_to_string(&victim).unwrap(), "mine\n");
+    for left in [
+        "outA",
+        "target/notes.txt",
+        "target/lab/notes.txt",
+        "target/lab/tmp/notes.txt",
+    ] {
+        assert!(!project.join(left).exists(), "{left}");
+    }
+}
+
+/// git leaves it out of its index without a word, and a refresh would take the patch for gone.
+#[test]
+fn a_name_that_git_keeps_to_itself_makes_no_tree() {
+    let Some(worked) = own() else { return };
+    let created = "--- /dev/null\n+++ b/git~1/x.c\n@@ -0,0 +1 @@\n+new\n";
+    set_series(&worked, &[created]);
+    let [checked, _, git] = made(&worked);
+    for found in [checked, git] {
+        let found = found.unwrap_err().to_string();
+        assert!(
+            found.contains("git takes no file of the name git~1/x.c"),
+            "{found}"
+        );
+    }
+}
+
+#[test]
+fn a_patch_of_which_nothing_is_left_makes_no_tree() {
+    let Some(worked) = own() else { return };
+    let turned = "diff --git a/kernel/fork.c b/kernel/fork.c\nold mode 100644\nnew mode 100664\n";
+    set_series(&worked, &[turned]);
+    let [checked, _, git] = made(&worked);
+    for found in [checked, git] {
+        let found = found.unwrap_err().to_string();
+        assert!(found.contains("would be an empty commit"), "{found}");
+    }
+}
+
+#[test]
+fn a_link_stays_as_it_is() {
+    let Some(worked) = own() else { return };
+    let source = worked.0.path("linux");
+    write(&source.join("kernel/fork.c"), "one\ntwo\n");
+    symlink("fork.c", source.join("kernel/link.c")).unwrap();
+    symlink("kernel", source.join("core")).unwrap();
+    write(&worked.0.path("mine/series"), "");
+    remake(&worked);
+    let by_link = FORK.replace("kernel/fork.c", "kernel/link.c");
+    all_refuse(&worked, &[&by_link], "not a regular file");
+    let below = FORK.replace("kernel/fork.c", "core/fork.c");
+    set_series(&worked, &[&below]);
+    assert!(made(&worked).iter().all(Result::is_err));
+    for target in ["fork.c", "/etc/hostname", "nowhere"] {
+        let makes = format!(
+            "diff --git a/kernel/l2 b/kernel/l2\nnew file mode 120000\n--- /dev/null\n+++ b/kernel/l2\n@@ -0,0 +1 @@\n+{target}\n\\ No newline at end of file\n"
+        );
+        all_refuse(&worked, &[&makes], "it makes, changes or removes a link");
+    }
+    let turns = "diff --git a/kernel/link.c b/kernel/link.c\nindex 1234567..89abcde 120000\n--- a/kernel/link.c\n+++ b/kernel/link.c\n@@ -1 +1 @@\n-fork.c\n\\ No newline at end of file\n+exit.c\n\\ No newline at end of file\n";
+    all_refuse(&worked, &[turns], "it makes, changes or removes a link");
+    fits(&worked, &[FORK]);
+    let plan = plan(&worked, "mine");
+    let link = plan
+        .layout
+        .tree(&plan.kernel.tree_name)
+        .join("kernel/link.c");
+    assert!(link.is_symlink());
+}
+
+#[test]
+fn a_file_in_the_place_of_another_is_refused_and_can_be_put_in_two_steps() {
+    let Some(worked) = own() else { return };
+    write(&worked.0.path("linux/kernel/fork.c"), "one\ntwo\n");
+    write(&worked.0.path("mine/series"), "");
+    remake(&worked);
+    let creates = |path: &str| format!("--- /dev/null\n+++ b/{path}\n@@ -0,0 +1 @@\n+new\n");
+    let inside = creates("kernel/exit.c/new.c");
+    let exit = "--- a/kernel/exit.c\n+++ /dev/null\n@@ -1 +0,0 @@\n-exit\n";
+    all_refuse(&worked, &[&inside], "kernel/exit.c");
+    all_refuse(&worked, &[&creates("kernel")], "kernel");
+    fits(&worked, &[FORK]);
+    // One patch cannot: files go when all of it is done.
+    all_refuse(&worked, &[&format!("{exit}{inside}")], "kernel/exit.c");
+    fits(&worked, &[exit, &inside]);
+    fits(&worked, &[exit]);
+    fits(&worked, &[exit, &inside]);
+    fits(&worked, &[]);
+}
+
+#[test]
+fn a_commit_that_a_patch_cannot_repeat_is_refused() {
+    let Some(worked) = own() else { return };
+    let tree = worked.0.path("tree");
+    for (gone, new) in [
+        ("kernel/fork.c", "kernel/fork.c/new.c"),
+        ("scripts/checkpatch.pl", "scripts"),
+    ] {
+        fs::remove_file(tree.join(gone)).unwrap();
+        let _ = fs::remove_dir(tree.join("scripts"));
+        worked.edit(new, "new\n");
+        worked.git(&["commit", "-q", "-m", "mine: turn"]);
+        let found = worked.refused();
+        assert!(
+            found.contains("0012-turn.patch would not fit") && found.contains("make two of it"),
+            "{found}"
+        );
+        worked.git(&["reset", "-q", "--hard", "HEAD~1"]);
+    }
+    worked.edit("kernel/a (renamed from b).c", "new\n");
+    worked.git(&["commit", "-q", "-m", "mine: odd"]);
+    let found = worked.refused();
+    assert!(found.contains("0012-odd.patch would not fit"), "{found}");
+}
