@@ -4,6 +4,8 @@
 //! refused is what they ask for. In memory only.
 
 use checkpoint::image::header::RecordHeader;
+use checkpoint::image::list::Entry;
+use checkpoint::image::record::TreeEntry;
 use checkpoint::image::stream::next_record;
 use checkpoint::image::{padded, Kind, HEADER_SIZE};
 use nix::fcntl::{fcntl, FcntlArg, OFlag};
@@ -11,6 +13,15 @@ use nix::sys::memfd::{memfd_create, MFdFlags};
 use nix::unistd::pipe2;
 use std::fs::{self, File};
 use std::io::{Seek, Write};
+
+/// Offset in the payload of HEAD of the number of tasks, a word.
+pub const NR_TASKS: usize = 20;
+/// Size of an entry of TREE, which begins with the pid.
+pub const TREE_ENTRY: usize = TreeEntry::SIZE;
+/// Offset in an entry of TREE of the thread group, a word.
+pub const TREE_TGID: usize = 4;
+/// Offset in an entry of TREE of the parent's pid, a word.
+pub const TREE_PPID: usize = 8;
 
 /// A record, its payload without padding.
 #[derive(Debug, Clone)]

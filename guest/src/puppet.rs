@@ -132,6 +132,11 @@ impl Puppet {
         }
     }
 
+    /// Whether its maker has made it.
+    pub fn is_made(&self) -> bool {
+        self.get(PID) != 0
+    }
+
     /// Tells it to act.
     pub fn order(&self, argument: i32) {
         self.words.set(self.at(ARGUMENT), argument as u32);

@@ -14,12 +14,12 @@ mod endings;
 mod play;
 mod strangers;
 
-use crate::edit::{word, Image};
+use crate::edit::{word, Image, TREE_ENTRY};
 use crate::knobs;
 use crate::puppet;
 use crate::restarts::Mode;
 use crate::stage::{self, expect, Stage};
-use cast::{Beginning, Flaw, Setting, ENTRY};
+use cast::{Beginning, Flaw, Setting};
 use checkpoint::image::Kind;
 use nix::errno::Errno;
 use nix::sys::prctl;
@@ -49,6 +49,8 @@ fn scenes<'a>(play: &'a Play<'a>) -> Vec<Scene<'a>> {
         ("P7: an image of 2^31 tasks", Box::new(|| play.begins_wrongly(Beginning::TooMany))),
         ("an image with a parent that comes later", Box::new(|| play.begins_wrongly(Beginning::LaterParent))),
         ("P7: an image with another root", Box::new(|| play.under_saved_pids().begins_wrongly(Beginning::OtherRoot))),
+        ("a task that is made when a restart has ended", Box::new(|| play.newcomer_waits())),
+        ("a restart that ended long ago", Box::new(|| play.is_forgotten())),
         ("P3: a task that dies while it looks for the restart", Box::new(|| play.dies_looking())),
         ("P3: a task that dies and has not come", Box::new(|| play.dies_outside())),
         ("P5: an owner that dies while it reads", Box::new(|| play.owner_ends_reading())),
@@ -88,8 +90,8 @@ fn run(stage: &Stage) -> Result<(), String> {
     prctl::set_child_subreaper(true).map_err(|e| format!("PR_SET_CHILD_SUBREAPER: {e}"))?;
     let image = Image::read(path)?;
     let tree = image.payload(Kind::Tree, 0)?;
-    expect("bytes of TREE, of three tasks", 3 * ENTRY, tree.len())?;
-    let saved = |number: usize| word(tree, number * ENTRY).map(|pid| pid as i32);
+    expect("bytes of TREE, of three tasks", 3 * TREE_ENTRY, tree.len())?;
+    let saved = |number: usize| word(tree, number * TREE_ENTRY).map(|pid| pid as i32);
     let saved = [saved(0)?, saved(1)?, saved(2)?];
     let mut count = 0;
     for mode in [Mode::Coordinator, Mode::Root] {

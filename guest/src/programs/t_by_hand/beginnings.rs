@@ -2,11 +2,18 @@
 
 //! Restarts that nobody begins, or that cannot begin.
 
-use super::cast::{asleep, entered, Beginning, Flaw};
+use super::cast::{asleep, entered, Beginning, Cast, Flaw};
 use super::play::Play;
+use crate::edit::file_of;
 use crate::knobs;
+use crate::stage::expect;
+use crate::sys;
+use crate::tree;
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
+use nix::sys::wait::{waitpid, WaitStatus};
+use nix::unistd::{getpid, Pid};
+use std::os::fd::AsFd;
 
 impl Play<'_> {
     /// A restart that nobody begins: who looks for it can be interrupted, and learns of the root's death.
@@ -34,6 +41,63 @@ impl Play<'_> {
         cast.extra.obeys(of_first, Err(Errno::EINVAL))?;
         self.begin(&cast)?;
         self.children_come(&cast);
+        self.runs(&cast)?;
+        cast.strike()
+    }
+
+    /// Who is made when a restart has ended is there for the next one, whose task it becomes.
+    pub fn newcomer_waits(&self) -> Result<(), String> {
+        let cast = self.cast(Flaw::None)?;
+        let [_, of_first, of_second] = self.setting.saved;
+        let wrong = Beginning::Twice as i32;
+        cast.owner(self.setting.mode).obeys(wrong, Err(Errno::EINVAL))?;
+        cast.root.obeys(Beginning::Newcomer as i32, Ok(()))?;
+        cast.newcomer.order(of_second);
+        asleep(&[cast.newcomer])?;
+        // Who was there is told how it ended, also now that somebody waits.
+        cast.second.obeys(of_second, Err(Errno::EINVAL))?;
+        asleep(&[cast.newcomer])?;
+        self.begin(&cast)?;
+        cast.first.order(of_first);
+        let cast = Cast {
+            second: cast.newcomer,
+            extra: cast.second,
+            newcomer: cast.extra,
+            ..cast
+        };
+        self.runs(&cast)?;
+        cast.strike()
+    }
+
+    /// How a restart ended is told to who comes late until so many others have ended; who comes then waits.
+    pub fn is_forgotten(&self) -> Result<(), String> {
+        /// The kernel remembers that many restarts (`glue/contexts.rs`).
+        const REMEMBERED: usize = 64;
+        let cast = self.cast(Flaw::None)?;
+        let [_, of_first, of_second] = self.setting.saved;
+        let image = self.setting.image;
+        let wrong = file_of(&Beginning::Twice.edited(image)?.bytes())?;
+        let end_others = |count: usize| {
+            for _ in 0..count {
+                let child = tree::spawn("root of another restart", || {
+                    let flags = sys::restart_as(self.setting.saved[0]);
+                    let end = sys::restart(getpid().as_raw(), Some(wrong.as_fd()), flags, None);
+                    u8::from(end != Err(Errno::EINVAL))
+                })?;
+                let end = waitpid(Pid::from_raw(child.pid), None).map_err(|e| format!("waitpid: {e}"))?;
+                expect("how the root of another restart ended", WaitStatus::Exited(Pid::from_raw(child.pid), 0), end)?;
+            }
+            Ok::<(), String>(())
+        };
+        cast.owner(self.setting.mode).obeys(Beginning::Twice as i32, Err(Errno::EINVAL))?;
+        end_others(REMEMBERED - 1)?;
+        cast.first.obeys(of_first, Err(Errno::EINVAL))?;
+        end_others(1)?;
+        cast.second.order(of_second);
+        asleep(&[cast.second])?;
+        // It waits for the next one, which goes well.
+        self.begin(&cast)?;
+        cast.first.order(of_first);
         self.runs(&cast)?;
         cast.strike()
     }

@@ -2,7 +2,7 @@
 
 //! The processes of one restart, made one by one: each calls restart when it is told to.
 
-use crate::edit::{file_of, pipe_of, put_words, word, Image};
+use crate::edit::{file_of, pipe_of, put_words, word, Image, NR_TASKS, TREE_ENTRY, TREE_PPID, TREE_TGID};
 use crate::knobs;
 use crate::procfs;
 use crate::puppet::{self, Puppet};
@@ -11,8 +11,6 @@ use crate::sys::{self, Birth, RESTART_COORDINATOR};
 use crate::tree;
 use crate::user::become_user;
 use crate::wait;
-use checkpoint::image::list::Entry;
-use checkpoint::image::record::TreeEntry;
 use checkpoint::image::Kind;
 use nix::errno::Errno;
 use nix::sys::signal::{kill, Signal};
@@ -23,8 +21,6 @@ use std::io::Write;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
-/// Size of an entry of TREE, which begins with the pid.
-pub const ENTRY: usize = TreeEntry::SIZE;
 /// A user other than root.
 pub const USER: u32 = 1000;
 
@@ -66,6 +62,8 @@ pub struct Cast {
     pub second: Puppet,
     /// One of the root's tree that is not in the image.
     pub extra: Puppet,
+    /// A child that the root makes when it is ordered to.
+    pub newcomer: Puppet,
 }
 
 /// What is wrong with them, or with the image.
@@ -114,6 +112,8 @@ pub enum Beginning {
     LaterParent = -8,
     /// An image whose first task has another pid than the root, which has its saved one.
     OtherRoot = -9,
+    /// No restart: the root makes the newcomer.
+    Newcomer = -10,
 }
 
 impl Beginning {
@@ -127,24 +127,25 @@ impl Beginning {
     ];
 
     /// The image that it is, if that is an edited one.
-    fn edited(self, image: &Image) -> Result<Image, String> {
-        /// Offsets of the number of tasks in HEAD, of a parent in an entry of TREE, and a pid that no task has.
-        const NR_TASKS: usize = 20;
-        const PPID: usize = 8;
+    pub fn edited(self, image: &Image) -> Result<Image, String> {
+        /// A pid that no task has.
         const NONE: u32 = 31_000;
-        let third = 2 * ENTRY;
+        let third = 2 * TREE_ENTRY;
         let tree = |words: &[(usize, u32)]| image.edited(Kind::Tree, 0, |tree| put_words(tree, words));
         let head = |tasks| image.edited(Kind::Head, 0, |head| put_words(head, &[(NR_TASKS, tasks)]));
         match self {
             Beginning::Twice => {
-                let pid = word(image.payload(Kind::Tree, 0)?, ENTRY)?;
-                tree(&[(third, pid), (third + 4, pid)])
+                let pid = word(image.payload(Kind::Tree, 0)?, TREE_ENTRY)?;
+                tree(&[(third, pid), (third + TREE_TGID, pid)])
             }
             Beginning::NoTask => head(0),
             Beginning::TooMany => head(1 << 31),
-            Beginning::LaterParent => tree(&[(third + PPID, NONE)]),
-            Beginning::OtherRoot => tree(&[(0, NONE), (4, NONE), (ENTRY + PPID, NONE), (third + PPID, NONE)]),
-            Beginning::Image | Beginning::Silence | Beginning::Fork => Ok(image.clone()),
+            Beginning::LaterParent => tree(&[(third + TREE_PPID, NONE)]),
+            Beginning::OtherRoot => {
+                let parents = [TREE_ENTRY, third].map(|entry| (entry + TREE_PPID, NONE));
+                tree(&[(0, NONE), (TREE_TGID, NONE), parents[0], parents[1]])
+            }
+            Beginning::Image | Beginning::Silence | Beginning::Fork | Beginning::Newcomer => Ok(image.clone()),
         }
     }
 }
@@ -152,14 +153,15 @@ impl Beginning {
 impl Cast {
     /// Makes the coordinator and, below it, the root with its tree.
     pub fn make(setting: &Setting<'_>, flaw: Flaw) -> Result<Cast, String> {
-        let names = ["coordinator", "root", "first child", "second child", "extra task"];
-        let [coordinator, root, first, second, extra] = puppet::prepare(names)?;
+        let names = ["coordinator", "root", "first child", "second child", "extra task", "newcomer"];
+        let [coordinator, root, first, second, extra, newcomer] = puppet::prepare(names)?;
         let cast = Cast {
             coordinator,
             root,
             first,
             second,
             extra,
+            newcomer,
         };
         let image = setting.image;
         let bytes = image.bytes();
@@ -229,6 +231,7 @@ impl Cast {
         }
     }
 
+    /// Those who are there from the start.
     pub fn all(&self) -> [Puppet; 5] {
         [self.coordinator, self.root, self.first, self.second, self.extra]
     }
@@ -287,7 +290,19 @@ impl Cast {
             self.extra.make(Birth::default(), born, join)?;
             lesser()
         };
-        self.root.make(setting.birth(0), born, |order| if order < 0 { begin(order) } else { join(order) })
+        let newcomer = || {
+            let born = || {
+                sys::close_all_but(&[]);
+                Ok(())
+            };
+            let made = self.newcomer.make(Birth::default(), born, join);
+            made.map(|()| 0).map_err(|_| Errno::ECHILD)
+        };
+        self.root.make(setting.birth(0), born, |order| match order {
+            _ if order == Beginning::Newcomer as i32 => newcomer(),
+            ..0 => begin(order),
+            claim => join(claim),
+        })
     }
 
     /// Fails unless these processes end, or have ended.
@@ -299,14 +314,16 @@ impl Cast {
 
     /// Ends everybody who is left, and sees to it that nobody and nothing is.
     pub fn strike(self) -> Result<(), String> {
-        for puppet in self.all() {
+        let newcomer = Some(self.newcomer).filter(Puppet::is_made);
+        let all: Vec<Puppet> = self.all().into_iter().chain(newcomer).collect();
+        for puppet in &all {
             let pid = puppet.pid()?;
             if !procfs::is_exiting(pid) {
                 // One that has ended meanwhile needs no signal.
                 let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
             }
         }
-        self.ended(&self.all())?;
+        self.ended(&all)?;
         bury();
         knobs::no_context(patience())
     }

@@ -3,27 +3,20 @@
 //! Images that are whole, or end early, and say what no image can.
 
 use super::refused;
-use crate::edit::{file_of, put_words, word, Image};
+use crate::edit::{file_of, put_words, word, Image, NR_TASKS, TREE_ENTRY, TREE_PPID, TREE_TGID};
 use crate::sys;
-use checkpoint::image::list::Entry;
-use checkpoint::image::record::TreeEntry;
 use checkpoint::image::{Kind, HEADER_SIZE};
 use nix::errno::Errno;
 use nix::unistd::getpid;
 use std::fs::File;
 use std::os::fd::AsFd;
 
-/// Offset in the payload of HEAD.
-const NR_TASKS: usize = 20;
-/// Size of an entry of TREE; in it pid, tgid, ppid.
-const ENTRY: usize = TreeEntry::SIZE;
-
 /// The image with a HEAD and a TREE of the root alone; behind its records are those of the others.
 pub(super) fn of_root_alone(image: &Image) -> Result<Image, String> {
     image
         .edited(Kind::Head, 0, |head| put_words(head, &[(NR_TASKS, 1)]))?
         .edited(Kind::Tree, 0, |tree| {
-            tree.truncate(ENTRY);
+            tree.truncate(TREE_ENTRY);
             Ok(())
         })
 }
@@ -46,20 +39,20 @@ pub(super) fn images(image: &Image) -> Result<(), String> {
     let tree = |words: &[(usize, u32)]| edited(Kind::Tree, words);
     let bytes = image.bytes();
     let cut = |len: usize| file_of(&bytes[..len]);
-    let (root, second, third) = (0, ENTRY, 2 * ENTRY);
+    let (root, second, third) = (0, TREE_ENTRY, 2 * TREE_ENTRY);
     let second_pid = word(image.payload(Kind::Tree, 0)?, second)?;
     for (what, expected, file) in [
         ("no task", Errno::EINVAL, head(0)?),
         ("2^31 tasks", Errno::EINVAL, head(1 << 31)?),
         ("2^32 - 1 tasks", Errno::EINVAL, head(u32::MAX)?),
         ("one task too many", Errno::EINVAL, head(32_769)?),
-        ("two tasks of one pid", Errno::EINVAL, tree(&[(third, second_pid), (third + 4, second_pid)])?),
-        ("a task of pid 0", Errno::EINVAL, tree(&[(second, 0), (second + 4, 0)])?),
-        ("a task of a negative pid", Errno::EINVAL, tree(&[(second, u32::MAX), (second + 4, u32::MAX)])?),
-        ("a thread", Errno::EINVAL, tree(&[(second + 4, image.root()? as u32)])?),
-        ("a parent that comes later", Errno::EINVAL, tree(&[(second + 8, 31_000)])?),
-        ("a task that is its own parent", Errno::EINVAL, tree(&[(second + 8, second_pid)])?),
-        ("another root than the caller", Errno::EINVAL, tree(&[(root, 31_000), (root + 4, 31_000)])?),
+        ("two tasks of one pid", Errno::EINVAL, tree(&[(third, second_pid), (third + TREE_TGID, second_pid)])?),
+        ("a task of pid 0", Errno::EINVAL, tree(&[(second, 0), (second + TREE_TGID, 0)])?),
+        ("a task of a negative pid", Errno::EINVAL, tree(&[(second, u32::MAX), (second + TREE_TGID, u32::MAX)])?),
+        ("a thread", Errno::EINVAL, tree(&[(second + TREE_TGID, image.root()? as u32)])?),
+        ("a parent that comes later", Errno::EINVAL, tree(&[(second + TREE_PPID, 31_000)])?),
+        ("a task that is its own parent", Errno::EINVAL, tree(&[(second + TREE_PPID, second_pid)])?),
+        ("another root than the caller", Errno::EINVAL, tree(&[(root, 31_000), (root + TREE_TGID, 31_000)])?),
         ("an image that ends in HEAD", Errno::EPIPE, cut(HEADER_SIZE + 8)?),
         ("an image that ends behind HEAD", Errno::EPIPE, cut(image.offset(1))?),
         ("an image that ends in TREE", Errno::EPIPE, cut(image.offset(1) + HEADER_SIZE + 8)?),
