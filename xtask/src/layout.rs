@@ -231,12 +231,15 @@ pub fn resolve(path: &Path) -> Result<PathBuf> {
     found.map_err(|err| err.with_kind(Kind::Usage))
 }
 
+/// What the name of a file begins with that is being written.
+pub const UNFINISHED: &str = ".new-";
+
 /// Writes a file that appears whole or not at all.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
     let dir = path.parent().unwrap_or(Path::new("."));
     create_dir(dir)?;
     let mut file = tempfile::Builder::new()
-        .prefix(".new-")
+        .prefix(UNFINISHED)
         .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))
         .tempfile_in(dir)
         .at("making a file in", dir)?;
@@ -252,7 +255,7 @@ pub fn copy_whole(from: &Path, to: &Path) -> Result<()> {
     let dir = to.parent().unwrap_or(Path::new("."));
     create_dir(dir)?;
     let staged = tempfile::Builder::new()
-        .prefix(".new-")
+        .prefix(UNFINISHED)
         .tempfile_in(dir)
         .at("making a file in", dir)?;
     fs::copy(from, staged.path()).at("copying", from)?;

@@ -14,7 +14,7 @@ use crate::layout::{read_written, Layout};
 use crate::patchset::checkpatch;
 use crate::patchset::commit::{is_misread, is_taken_for_field};
 use crate::patchset::git::{apply_without_files, Contents};
-use crate::patchset::header::{identity, is_separator, message};
+use crate::patchset::header::{identity, is_separator, message, without_tags};
 use crate::patchset::overlay::{self, Division};
 use crate::patchset::prefix::{self, Built};
 use crate::patchset::series::{is_patch_name, Patch, Series};
@@ -243,6 +243,9 @@ fn lint_division(division: &Division) -> Vec<String> {
         if subject.is_empty() || subject.lines().count() > 1 {
             wrong("its subject is not one line");
         }
+        if without_tags(subject) != subject {
+            wrong("its subject begins with what mails put there, and commits do not have");
+        }
         if commit.message.trim().is_empty() {
             wrong("its message does not say why it is needed");
         }
@@ -356,6 +359,18 @@ mod tests {
         overlay.toml: "": git am would take the beginning of its message for a field of its own: From: X <x@y.invalid>
         overlay.toml: "mm: y": its message does not say why it is needed
         "#);
+    }
+
+    #[test]
+    fn subjects_of_the_overlay_are_those_of_commits() {
+        for subject in ["[PATCH] mm: x", "Re: mm: x"] {
+            let text = format!("[[commit]]\nsubject = '{subject}'\nmessage = 'Why.'\nfiles = []\n");
+            let found = lint_division(&toml::from_str(&text).unwrap()).join("\n");
+            assert!(
+                found.contains("begins with what mails put there"),
+                "{found}"
+            );
+        }
     }
 
     #[test]

@@ -14,6 +14,7 @@ use crate::patchset::git::{self, git, Contents};
 use crate::patchset::header::without_tags;
 
 const DOING: &str = "exporting the series";
+
 /// Writes the mails into `out`, which must not exist or be empty; gives their paths.
 pub fn export(
     contents: &Contents<'_>,
@@ -30,6 +31,10 @@ pub fn export(
             format!("the cover letter does not say what has changed since v{before}"),
         )
         .hint(format!("add a paragraph \"Changes since v{before}:\"")));
+    }
+    if contents.overlay.is_empty() && contents.series.patches.is_empty() {
+        let found = format!("{} lists no patch", contents.series.dir.display());
+        return Err(Error::usage(DOING, found));
     }
     git::refuse_full(DOING, out)?;
     let tree = scratch.join("tree");

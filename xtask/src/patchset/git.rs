@@ -136,6 +136,7 @@ fn commits(
             copies.push((origin.copy(root, &file.from)?, file.to.as_str()));
         }
         tree.add(&copies)?;
+        refuse_marked(&format!("{DOING}: {}", overlay::FILE), &commit.text())?;
         tree.commit(LAB, &commit.text())?;
         tree.follow_attributes(files.iter().map(|file| file.to.as_str()))?;
     }
@@ -170,6 +171,18 @@ fn refuse_patched(contents: &Contents<'_>, patches: &[Patch]) -> Result<()> {
         false => Err(Error::usage(DOING, problems.join("\n")).hint(
             "take it out of the patch: `cargo xtask patchset check` has all that is wrong with the series",
         )),
+    }
+}
+
+/// Refuses a message that says of itself what only the lab says.
+fn refuse_marked(doing: &str, text: &str) -> Result<()> {
+    let mark = format!("{PATCH_TRAILER}: ");
+    match text.lines().find(|line| line.starts_with(&mark)) {
+        None => Ok(()),
+        Some(line) => {
+            let found = format!("a message has a line by which the lab marks commits: {line}");
+            Err(Error::usage(doing, found).hint("take it out"))
+        }
     }
 }
 
@@ -273,11 +286,7 @@ impl Tree<'_> {
     ) -> Result<()> {
         let (author, mut text) = message(patch)?;
         let doing = format!("{DOING}: {}", patch.name);
-        let mark = format!("{PATCH_TRAILER}: ");
-        if let Some(line) = text.lines().find(|line| line.starts_with(&mark)) {
-            let found = format!("its message has a line by which the lab marks commits: {line}");
-            return Err(Error::usage(doing, found).hint("take it out of the patch"));
-        }
+        refuse_marked(&doing, &text)?;
         text.push('\n');
         if self.named {
             // The last paragraph is the trailers'.

@@ -16,6 +16,9 @@ pub fn message(patch: &Patch) -> Result<(String, String)> {
             "its header has no \"From:\" or no \"Subject:\"",
         ));
     };
+    // As git am has it.
+    let words: Vec<&str> = subject.split_ascii_whitespace().collect();
+    let subject = words.join(" ");
     let subject = without_tags(&subject);
     let body: Vec<&str> = patch
         .header
@@ -151,8 +154,13 @@ fn field(header: &str, name: &str) -> Option<String> {
     })
 }
 
-/// A subject without what mails put before it ("[PATCH v2 3/7] ").
+/// A subject without what mails put before it ("[PATCH v2 3/7] ", "Re: ").
 pub fn without_tags(subject: &str) -> &str {
+    if let Some((answer, rest)) = subject.split_at_checked(3) {
+        if answer.eq_ignore_ascii_case("re:") {
+            return without_tags(rest.trim_start());
+        }
+    }
     let tag = subject
         .strip_prefix('[')
         .and_then(|rest| rest.split_once(']'));
@@ -184,6 +192,8 @@ mod tests {
             ("[RFC PATCH v2 03/12] mm: x\n of y", "mm: x of y"),
             ("[media] mm: x", "[media] mm: x"),
             ("[PATCH", "[PATCH"),
+            ("Re: [PATCH] RE: mm:  x  of y", "mm: x of y"),
+            ("rest: x", "rest: x"),
             ("=?UTF-8?q?mm:=20f=C3=BCr?=\n =?UTF-8?b?IHg=?=", "mm: für x"),
             ("mm: =?no", "mm: =?no"),
             ("=?utf-8?q?one=0Atwo?=", "=?utf-8?q?one=0Atwo?="),

@@ -110,6 +110,33 @@ fn an_overlay_file_that_would_overwrite_is_refused() {
 }
 
 #[test]
+fn an_overlay_file_may_become_a_folder_and_one_again() {
+    let Some(project) = Project::new() else {
+        return;
+    };
+    let at = |name: &str| project.path("rust-syscall/abstractions").join(name);
+    for (there, other) in [("zz", "zz/a.rs"), ("zz/a.rs", "zz"), ("zz", "zz/a.rs")] {
+        let _ = fs::remove_dir_all(at("zz"));
+        let _ = fs::remove_file(at("zz"));
+        write(&at(there), there);
+        project.sync().unwrap();
+        let laid = project.tree("rust/kernel");
+        assert_eq!(fs::read_to_string(laid.join(there)).unwrap(), there);
+        assert!(!laid.join(other).is_file());
+    }
+    // Of the source it is neither.
+    write(&project.path("linux/rust/kernel/yy"), "theirs");
+    pack(&project.path(""), &project.source.tarball);
+    fs::remove_dir_all(project.path("target")).unwrap();
+    write(&at("yy/a.rs"), "mine");
+    let error = project.sync().unwrap_err().to_string();
+    assert!(
+        error.contains("would overwrite rust/kernel/yy of the kernel's source"),
+        "{error}"
+    );
+}
+
+#[test]
 fn what_is_no_file_of_the_overlay_is_left_out_or_refused() {
     let Some(project) = Project::new() else {
         return;

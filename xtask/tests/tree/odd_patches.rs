@@ -157,7 +157,14 @@ fn a_link_stays_as_it_is() {
     let turns = "diff --git a/kernel/link.c b/kernel/link.c\nindex 1234567..89abcde 120000\n--- a/kernel/link.c\n+++ b/kernel/link.c\n@@ -1 +1 @@\n-fork.c\n\\ No newline at end of file\n+exit.c\n\\ No newline at end of file\n";
     all_refuse(&worked, &[turns], "it makes, changes or removes a link");
     fits(&worked, &[FORK]);
+    // Nor is a plain file believed that was kept in its place.
     let plan = plan(&worked, "mine");
+    let state = plan.layout.tree_state(&plan.kernel.tree_name);
+    write(&state.join("pristine/kernel/link.c"), "one\ntwo\n");
+    write(&state.join("pristine/kernel/.new-AbCdEf"), "half");
+    all_refuse(&worked, &[&by_link], "not a regular file");
+    fs::remove_file(state.join("pristine/kernel/link.c")).unwrap();
+    fits(&worked, &[FORK]);
     let link = plan
         .layout
         .tree(&plan.kernel.tree_name)

@@ -13,7 +13,9 @@ use super::{stamp_of, OverlayFile};
 use crate::error::{AtPath, Error, Result};
 use crate::event::{Event, Sink, Stage, Step};
 use crate::kernel::source::Fetched;
-use crate::layout::{copy_whole, create_dir, read_text, remove_dir, write_whole, Layout};
+use crate::layout::{
+    copy_whole, create_dir, read_text, remove_dir, write_whole, Layout, UNFINISHED,
+};
 use crate::patchset::paths::{copy_link, met_below};
 use crate::patchset::series::Series;
 use crate::stamp;
@@ -114,7 +116,9 @@ impl State {
         let is_other =
             |path: &String| manifest.overlay.contains(path) || manifest.created.contains(path);
         for path in series.touched() {
-            let kept = met_below(&self.pristine, &path)?;
+            let mut kept = met_below(&self.pristine, &path)?;
+            // The lab puts no link into a tree: one is the source's.
+            kept.retain(|path| !self.tree.join(path).is_symlink());
             let mut here = met_below(&self.tree, &path)?;
             here.retain(|path| !is_other(path) && !kept.contains(path));
             let kept = kept.iter().map(|path| (&self.pristine, path));
@@ -193,11 +197,12 @@ impl State {
         // Written before the files: what a cut run leaves is then known to be the overlay's.
         manifest.overlay.extend(wanted.iter().cloned());
         self.write_manifest(&manifest)?;
-        for file in overlay {
-            bring(&file.from, PLAIN, &self.tree.join(&file.to))?;
-        }
+        // These first: one may lie where a folder is to be, or the other way round.
         for path in gone {
             remove(&self.tree, &self.tree.join(path))?;
+        }
+        for file in overlay {
+            bring(&file.from, PLAIN, &self.tree.join(&file.to))?;
         }
         manifest.overlay = wanted;
         self.write_manifest(&manifest)
@@ -206,19 +211,23 @@ impl State {
     /// Overlay files that would overwrite one of the source's, or one that a patch creates, in words.
     pub fn overwritten(&self, overlay: &[OverlayFile]) -> Result<Vec<String>> {
         let manifest = self.manifest()?;
-        let whose = |path: &str| {
-            if manifest.created.contains(path) {
-                return Some("which a patch creates");
+        let mut clashes = Vec::new();
+        for file in overlay {
+            let mut met = met_below(&self.tree, &file.to)?;
+            met.retain(|path| !manifest.overlay.contains(path));
+            met.extend(met_below(&self.pristine, &file.to)?);
+            if manifest.created.contains(&file.to) {
+                met.insert(0, file.to.clone());
             }
-            let there = self.tree.join(path).exists() && !manifest.overlay.contains(path);
-            (there || self.pristine.join(path).is_file()).then_some("of the kernel's source")
-        };
-        let clashes = overlay.iter().filter_map(|file| {
-            let whose = whose(&file.to)?;
+            let Some(path) = met.first() else { continue };
+            let whose = match manifest.created.contains(path) {
+                true => "which a patch creates",
+                false => "of the kernel's source",
+            };
             let from = file.from.display();
-            Some(format!("{from} would overwrite {} {whose}", file.to))
-        });
-        Ok(clashes.collect())
+            clashes.push(format!("{from} would overwrite {path} {whose}"));
+        }
+        Ok(clashes)
     }
 }
 
@@ -227,13 +236,15 @@ fn is_plain(path: &Path) -> bool {
     path.symlink_metadata().is_ok_and(|found| found.is_file())
 }
 
-/// The paths of all files below a folder, whatever they are called.
+/// The paths of all files below a folder, whatever they are called, but for what a killed run was writing.
 fn paths_below(dir: &Path) -> Result<Vec<PathBuf>> {
     let mut paths = Vec::new();
     for entry in walkdir::WalkDir::new(dir).sort_by_file_name() {
         let entry = entry
             .map_err(|err| Error::lab(format!("listing {}", dir.display()), err.to_string()))?;
-        if let (true, Ok(path)) = (entry.file_type().is_file(), entry.path().strip_prefix(dir)) {
+        let name = entry.file_name().as_encoded_bytes();
+        let is_whole = entry.file_type().is_file() && !name.starts_with(UNFINISHED.as_bytes());
+        if let (true, Ok(path)) = (is_whole, entry.path().strip_prefix(dir)) {
             paths.push(path.to_path_buf());
         }
     }

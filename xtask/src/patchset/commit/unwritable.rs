@@ -118,9 +118,7 @@ pub fn is_taken_for_field(line: &str) -> bool {
         line.split_once(':')
             .is_some_and(|(name, _)| name.eq_ignore_ascii_case(field))
     };
-    FIELDS.iter().any(|field| is_field(&field))
-        || line.starts_with("[PATCH]")
-        || line.starts_with(">From ")
+    FIELDS.iter().any(is_field) || line.starts_with("[PATCH]") || line.starts_with(">From ")
 }
 
 fn is_digit(sign: char) -> bool {

@@ -69,7 +69,7 @@ impl Refresh<'_> {
         }
         if let Some((name, said)) = self.unfit(doing, &now)? {
             let note =
-                format!("{name} does not fit in the project, without what was done here: {said}");
+                format!("{name} does not fit in the project, without what was done here, so that whether this fits behind it was not tried: {said}");
             self.changes.notes.push(note);
             return Ok(());
         }
