@@ -10,6 +10,7 @@ use crate::sys::{self, Birth, Forked};
 use nix::errno::Errno;
 use nix::sys::signal::{kill, sigaction, SaFlags, SigAction, SigHandler, SigSet, Signal};
 use nix::unistd::{getpid, Pid};
+use std::fmt;
 use std::sync::atomic::Ordering;
 
 /// Words of a puppet.
@@ -48,6 +49,12 @@ pub fn prepare<const N: usize>(names: [&'static str; N]) -> Result<[Puppet; N], 
         name: names[number],
         owner: getpid().as_raw(),
     }))
+}
+
+impl fmt::Display for Puppet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} (pid {})", self.name, self.get(PID) as i32)
+    }
 }
 
 extern "C" fn on_usr1(_: libc::c_int) {}

@@ -372,7 +372,7 @@ pub fn held_at(
 pub fn asleep(puppets: &[Puppet]) -> Result<(), String> {
     for puppet in puppets {
         let pid = puppet.pid()?;
-        let otherwise = format!("{puppet:?} does not sleep in restart");
+        let otherwise = format!("{puppet} does not sleep in restart");
         wait::until(patience(), &otherwise, || procfs::sleeps_in(pid, sys::SYS_RESTART))?;
     }
     Ok(())

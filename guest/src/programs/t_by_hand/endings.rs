@@ -138,7 +138,7 @@ impl Play<'_> {
         fs::create_dir_all(&folder).map_err(|e| format!("making {}: {e}", folder.display()))?;
         for puppet in cast.all() {
             let pid = puppet.pid()?.to_string();
-            fs::write(folder.join("cgroup.procs"), pid).map_err(|e| format!("{puppet:?} into a cgroup: {e}"))?;
+            fs::write(folder.join("cgroup.procs"), pid).map_err(|e| format!("{puppet} into a cgroup: {e}"))?;
         }
         let cgroup = Cgroup::of_tree(cast.coordinator.pid()?, None)?;
         // One looks for the restart, before anybody has begun.

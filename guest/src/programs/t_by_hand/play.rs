@@ -103,7 +103,7 @@ impl Play<'_> {
         self.coordinator_learns(cast, Ok(()))?;
         for puppet in [cast.root, cast.first, cast.second] {
             let pid = puppet.pid()?;
-            let otherwise = format!("{puppet:?} has not become {}", self.comm);
+            let otherwise = format!("{puppet} has not become {}", self.comm);
             let name = || procfs::task(pid).map(|task| task.comm);
             wait::until(patience(), &otherwise, || name().as_deref() == Some(self.comm))?;
         }
