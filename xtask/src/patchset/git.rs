@@ -302,11 +302,6 @@ impl Tree<'_> {
         let (series, source) = (contents.series, contents.source);
         series.apply_one(patch, &change, staging.path(), &source.told())?;
         staging.add(&doing, patch.files.iter().map(|file| file.path.as_str()))?;
-        let (before, after) = (["rev-parse", "HEAD^{tree}"], ["write-tree"]);
-        if self.git(before).read()? == self.git(after).read()? {
-            let found = "it changes nothing that git keeps, and would be an empty commit";
-            return Err(Error::usage(doing, found));
-        }
         self.commit(author, &text)
     }
 
@@ -373,9 +368,10 @@ impl Tree<'_> {
         update.read().map(drop)
     }
 
-    /// Commits what the index has.
+    /// Commits what the index has, which is to differ from the commit before.
     fn commit(&mut self, (name, address): (&str, &str), text: &str) -> Result<()> {
-        self.tell(text.lines().next().unwrap_or_default().to_string());
+        let subject = text.lines().next().unwrap_or_default();
+        self.tell(subject.to_string());
         let message = tempfile::NamedTempFile::new()
             .map_err(|err| Error::lab("writing a commit's message", err.to_string()))?;
         std::fs::write(message.path(), text).at("writing", message.path())?;
@@ -383,6 +379,9 @@ impl Tree<'_> {
         let date = format!("{} +0000", EPOCH + self.commits);
         let behind: &[&str] = if self.commits == 0 {
             &[]
+        } else if self.git(["rev-parse", "HEAD^{tree}"]).read()? == tree {
+            let found = "it changes nothing that git keeps, and would be an empty commit";
+            return Err(Error::usage(format!("{DOING}: {subject}"), found));
         } else {
             &["-p", "HEAD"]
         };

@@ -106,31 +106,23 @@ fn names_that_lead_elsewhere_are_refused_before_anything_is_touched() {
     }
 }
 
-/// git leaves it out of its index without a word, and a refresh would take the patch for gone.
+/// Of the one git's index has nothing, without a word, and a refresh would take the patch for gone; of the other nothing
+/// is left that git keeps.
 #[test]
-fn a_name_that_git_keeps_to_itself_makes_no_tree() {
+fn a_patch_of_which_git_keeps_nothing_makes_no_tree() {
     let Some(worked) = own() else { return };
     let created = "--- /dev/null\n+++ b/git~1/x.c\n@@ -0,0 +1 @@\n+new\n";
-    set_series(&worked, &[created]);
-    let [checked, _, git] = made(&worked);
-    for found in [checked, git] {
-        let found = found.unwrap_err().to_string();
-        assert!(
-            found.contains("git takes no file of the name git~1/x.c"),
-            "{found}"
-        );
-    }
-}
-
-#[test]
-fn a_patch_of_which_nothing_is_left_makes_no_tree() {
-    let Some(worked) = own() else { return };
     let turned = "diff --git a/kernel/fork.c b/kernel/fork.c\nold mode 100644\nnew mode 100664\n";
-    set_series(&worked, &[turned]);
-    let [checked, _, git] = made(&worked);
-    for found in [checked, git] {
-        let found = found.unwrap_err().to_string();
-        assert!(found.contains("would be an empty commit"), "{found}");
+    for (changes, why) in [
+        (created, "git takes no file of the name git~1/x.c"),
+        (turned, "would be an empty commit"),
+    ] {
+        set_series(&worked, &[changes]);
+        let [checked, _, git] = made(&worked);
+        for found in [checked, git] {
+            let found = found.unwrap_err().to_string();
+            assert!(found.contains(why), "{found}");
+        }
     }
 }
 
