@@ -189,7 +189,9 @@ impl Cast {
         let begin = |beginning: i32| {
             let edited = wrong.iter().find(|(wrong, _)| *wrong as i32 == beginning);
             let file = match edited {
-                _ if beginning == Beginning::Fork as i32 => return fork_and_reap(),
+                _ if beginning == Beginning::Fork as i32 => {
+                    return fork_and_reap("child", || 0).map(|()| 0).map_err(|_| Errno::ECHILD);
+                }
                 _ if beginning == Beginning::Silence as i32 => &silence,
                 Some((_, file)) => file,
                 None => &whole,
@@ -248,9 +250,13 @@ impl Cast {
     ) -> Result<(), String> {
         let join = |claim: i32| sys::restart(self.root.pid().unwrap_or(0), None, setting.flags(claim), None);
         let lesser = || if flaw == Flaw::PrivilegedTask { become_user(USER) } else { Ok(()) };
+        let closed = || {
+            sys::close_all_but(&[]);
+            Ok(())
+        };
         let second = || {
             let born = || {
-                sys::close_all_but(&[]);
+                closed()?;
                 match flaw {
                     Flaw::OtherUser => become_user(USER),
                     Flaw::OtherGroup => setpgid(Pid::this(), Pid::this()).map_err(|e| format!("setpgid: {e}")),
@@ -283,19 +289,11 @@ impl Cast {
             if flaw != Flaw::Misplaced {
                 second()?;
             }
-            let born = || {
-                sys::close_all_but(&[]);
-                Ok(())
-            };
-            self.extra.make(Birth::default(), born, join)?;
+            self.extra.make(Birth::default(), closed, join)?;
             lesser()
         };
         let newcomer = || {
-            let born = || {
-                sys::close_all_but(&[]);
-                Ok(())
-            };
-            let made = self.newcomer.make(Birth::default(), born, join);
+            let made = self.newcomer.make(Birth::default(), closed, join);
             made.map(|()| 0).map_err(|_| Errno::ECHILD)
         };
         self.root.make(setting.birth(0), born, |order| match order {
@@ -329,13 +327,11 @@ impl Cast {
     }
 }
 
-/// Forks a child that ends at once.
-fn fork_and_reap() -> nix::Result<i64> {
-    let child = tree::spawn("child", || 0).map_err(|_| Errno::ECHILD)?;
-    match waitpid(Pid::from_raw(child.pid), None)? {
-        WaitStatus::Exited(_, 0) => Ok(0),
-        _ => Err(Errno::ECHILD),
-    }
+/// Forks a child that does this, and fails unless it ends with 0.
+pub fn fork_and_reap(name: &str, run: impl FnOnce() -> u8) -> Result<(), String> {
+    let pid = Pid::from_raw(tree::spawn(name, run)?.pid);
+    let end = waitpid(pid, None).map_err(|e| format!("waiting for the {name}: {e}"))?;
+    crate::stage::expect(&format!("how the {name} ended"), WaitStatus::Exited(pid, 0), end)
 }
 
 /// A pipe into which a process writes these bytes, what is from byte `late` on a while later.
