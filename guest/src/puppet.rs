@@ -12,6 +12,7 @@ use nix::sys::signal::{kill, sigaction, SaFlags, SigAction, SigHandler, SigSet, 
 use nix::unistd::{getpid, Pid};
 use std::fmt;
 use std::sync::atomic::Ordering;
+use std::sync::OnceLock;
 
 /// Words of a puppet.
 const WORDS: usize = 6;
@@ -40,12 +41,26 @@ pub struct Puppet {
     owner: i32,
 }
 
+/// The strings of all puppets of a process and its descendants: theirs, then how many have
+/// been prepared. One mapping: forks take longer with each there is.
+static STRINGS: OnceLock<Result<Words, String>> = OnceLock::new();
+/// How many puppets have strings.
+const PUPPETS: usize = 4096;
+/// Which word counts them.
+const PREPARED: usize = PUPPETS * WORDS;
+
 /// Prepares for puppets with these names, which are to be made by the caller and its descendants.
 pub fn prepare<const N: usize>(names: [&'static str; N]) -> Result<[Puppet; N], String> {
-    let words = Words::map(N * WORDS)?;
+    let words = STRINGS.get_or_init(|| Words::map(PREPARED + 1)).clone()?;
+    let first = words.word(PREPARED).fetch_add(N as u32, Ordering::SeqCst) as usize;
+    if first + N > PUPPETS {
+        return Err(format!(
+            "preparing for {N} puppets: {first} have been, and there is room for {PUPPETS}"
+        ));
+    }
     Ok(std::array::from_fn(|number| Puppet {
         words,
-        number,
+        number: first + number,
         name: names[number],
         owner: getpid().as_raw(),
     }))

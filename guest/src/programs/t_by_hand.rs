@@ -109,8 +109,8 @@ fn run(stage: &Stage) -> Result<(), String> {
         count += scenes.len();
         for (what, scene) in &scenes {
             scene().map_err(|why| format!("{mode:?}: {what}: {why}"))?;
-            // Afterwards everything is as it was.
-            play.strangers()
+            // Afterwards a good restart goes well.
+            play.goes_well()
                 .map_err(|why| format!("{mode:?}: after {what}: {why}"))?;
         }
     }

@@ -126,6 +126,11 @@ impl Beginning {
         Beginning::OtherRoot,
     ];
 
+    /// Which of those an order is.
+    fn wrong(order: i32) -> Option<Beginning> {
+        Self::WRONG.into_iter().find(|wrong| *wrong as i32 == order)
+    }
+
     /// The image that it is, if that is an edited one.
     pub fn edited(self, image: &Image) -> Result<Image, String> {
         /// A pid that no task has.
@@ -183,17 +188,17 @@ impl Cast {
             }
             _ => (file_of(&bytes)?, None),
         };
-        let wrong = Beginning::WRONG.map(|beginning| Ok((beginning, file_of(&beginning.edited(image)?.bytes())?)));
-        let wrong = wrong.into_iter().collect::<Result<Vec<(Beginning, File)>, String>>()?;
         let (silence, silent) = pipe_of(&[])?;
         let begin = |beginning: i32| {
-            let edited = wrong.iter().find(|(wrong, _)| *wrong as i32 == beginning);
-            let file = match edited {
-                _ if beginning == Beginning::Fork as i32 => {
-                    return fork_and_reap("child", || 0).map(|()| 0).map_err(|_| Errno::ECHILD);
-                }
-                _ if beginning == Beginning::Silence as i32 => &silence,
-                Some((_, file)) => file,
+            if beginning == Beginning::Fork as i32 {
+                return fork_and_reap("child", || 0).map(|()| 0).map_err(|_| Errno::ECHILD);
+            }
+            let wrong = Beginning::wrong(beginning).map(|wrong| file_of(&wrong.edited(image)?.bytes()));
+            // No restart answers so.
+            let wrong = wrong.transpose().inspect_err(|why| eprintln!("{why}")).map_err(|_| Errno::EUCLEAN)?;
+            let file = match &wrong {
+                Some(file) => file,
+                None if beginning == Beginning::Silence as i32 => &silence,
                 None => &whole,
             };
             let flags = setting.flags(setting.saved[0]);
@@ -206,9 +211,7 @@ impl Cast {
         // Who would write to the pipe is to know when nobody reads any more. A pipe that nobody closes is
         // held open by who reads it.
         let endless = write.as_ref().filter(|_| flaw != Flaw::FeedsItself);
-        let images = [Some(&whole), Some(&silence), Some(&silent), endless].into_iter();
-        let images = images.chain(wrong.iter().map(|(_, file)| Some(file)));
-        let images: Vec<_> = images.map(|file| file.map(AsFd::as_fd)).collect();
+        let images = [Some(&whole), Some(&silence), Some(&silent), endless].map(|file| file.map(AsFd::as_fd));
         let feed = write.as_ref().filter(|_| flaw == Flaw::FeedsItself);
         let born = || {
             cast.tree(setting, flaw, (feed, &bytes), &images, begin)?;

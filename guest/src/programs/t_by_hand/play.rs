@@ -89,6 +89,15 @@ impl Play<'_> {
         }
     }
 
+    /// All come, and it goes well.
+    pub fn goes_well(&self) -> Result<(), String> {
+        let cast = self.cast(Flaw::None)?;
+        self.begin(&cast)?;
+        self.children_come(&cast);
+        self.runs(&cast)?;
+        cast.strike()
+    }
+
     /// The second child and the extra task are gone, and the others, who wait, learn that nobody can become the last
     /// task.
     pub fn missed(&self, cast: &Cast) -> Result<(), String> {
