@@ -12,7 +12,7 @@ use crate::kernel::source;
 use crate::kernel::tree::{overlay_of, OverlayFile, State};
 use crate::layout::{read_written, Layout};
 use crate::patchset::checkpatch;
-use crate::patchset::commit::{is_misread, is_taken_for_field};
+use crate::patchset::commit::misread;
 use crate::patchset::git::{apply_without_files, Contents};
 use crate::patchset::header::{identity, is_separator, message, without_tags};
 use crate::patchset::overlay::{self, Division};
@@ -77,7 +77,7 @@ pub fn check(plan: &Plan, build: bool, sink: &dyn Sink) -> Result<Report> {
     let mut problems = lint(&series, &overlay, layout)?;
     let source = source::fetch(plan, sink)?;
     let state = State::open(layout, &plan.kernel.tree_name, &source, sink)?;
-    problems.extend(state.overwritten(&overlay)?);
+    problems.extend(state.overwritten(&overlay, &series.created())?);
     problems.extend(checkpatch::problems(
         &layout.tree(&plan.kernel.tree_name),
         &series,
@@ -95,9 +95,9 @@ pub fn check(plan: &Plan, build: bool, sink: &dyn Sink) -> Result<Report> {
         }
     };
     let scratch = layout.scratch("check")?;
-    state.stage_pristine(&series, scratch.path())?;
     let mut offsets = Vec::new();
-    match series.apply(scratch.path(), &source.told()) {
+    let staged = state.stage_pristine(&series, scratch.path());
+    match staged.and_then(|()| series.apply(scratch.path(), &source.told())) {
         Ok(found) if series.base == source.version => problems.extend(found),
         Ok(found) => offsets = found,
         Err(err) => problems.push(err.to_string()),
@@ -212,23 +212,6 @@ fn lint_patch(patch: &Patch) -> Vec<String> {
     }
     if patch.files.is_empty() {
         wrong("it changes nothing".into());
-    }
-    problems
-}
-
-/// What `git am` would not take for the message that it is, in words.
-fn misread<'a>(mut lines: impl Iterator<Item = &'a str> + Clone) -> Vec<String> {
-    let mut problems = Vec::new();
-    if let Some(line) = lines.clone().find(|line| is_misread(line)) {
-        problems.push(format!(
-            "git am would not take this for a line of its message: {line}"
-        ));
-    }
-    let first = lines.find(|line| !line.trim().is_empty());
-    if let Some(line) = first.filter(|line| is_taken_for_field(line)) {
-        problems.push(format!(
-            "git am would take the beginning of its message for a field of its own: {line}"
-        ));
     }
     problems
 }

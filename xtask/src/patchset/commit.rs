@@ -12,7 +12,7 @@ use crate::kernel::tree::{is_laid_in, OVERLAY, PLACES};
 use crate::patchset::git::{git, PATCH_TRAILER};
 use crate::patchset::header::{without_blank_ends, Besides};
 
-pub use unwritable::{is_misread, is_taken_for_field};
+pub use unwritable::misread;
 
 const DOING: &str = "refreshing the series";
 /// Has git take paths for names, whatever signs they have.

@@ -95,8 +95,10 @@ pub fn parts(text: &str) -> impl Iterator<Item = (Part, &str)> {
     })
 }
 
-/// Whether a line of git's own in a diff says that a file is a link, to a file or to a repository.
+/// Whether a line of git's own in a diff says that a file is none, but a link, to a file or to a repository.
 pub fn is_of_link(line: &str) -> bool {
+    /// The bits of a mode that say what it is of, and what they are of a file.
+    const KIND: (u32, u32) = (0o170_000, 0o100_000);
     const WORDS: [&str; 5] = [
         "old mode ",
         "new mode ",
@@ -105,7 +107,15 @@ pub fn is_of_link(line: &str) -> bool {
         "index ",
     ];
     let is_mode = WORDS.iter().any(|word| line.starts_with(word));
-    is_mode && (line.ends_with(" 120000") || line.ends_with(" 160000"))
+    let word = line.rsplit(' ').next().unwrap_or_default();
+    let mode = u32::from_str_radix(word, 8).ok().filter(|_| is_mode);
+    // A mode without those bits is a file's.
+    mode.is_some_and(|mode| ![0, KIND.1].contains(&(mode & KIND.0)))
+}
+
+/// Whether a line of a diff stands for the lines of a binary file, which are not there.
+pub fn is_of_binary(line: &str) -> bool {
+    line == "GIT binary patch" || (line.starts_with("Binary files ") && line.ends_with(" differ"))
 }
 
 /// A line without its end.
@@ -144,6 +154,10 @@ impl Patch {
         for (part, line) in parts(text) {
             let line = bare(line);
             match part {
+                // `patch` would make an empty file of a new one.
+                Part::File | Part::Besides if is_of_binary(line) => {
+                    return Err(refused(format!("it changes a binary file: {line}")));
+                }
                 Part::Header => {
                     header.push_str(line);
                     header.push('\n');

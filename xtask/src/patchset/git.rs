@@ -122,7 +122,7 @@ fn commits(
         Kind::Build => err.with_kind(Kind::Lab).hint(packed.hint()),
         _ => err,
     })?;
-    tree.commit(LAB, &format!("Linux {}\n", source.version))?;
+    tree.commit("the source", LAB, &format!("Linux {}\n", source.version))?;
     tree.write_attributes()?;
     let root = layout.root();
     // From here on the copies are looked at: what is edited meanwhile was not part of the tree.
@@ -137,7 +137,7 @@ fn commits(
         }
         tree.add(&copies)?;
         refuse_marked(&format!("{DOING}: {}", overlay::FILE), &commit.text())?;
-        tree.commit(LAB, &commit.text())?;
+        tree.commit(overlay::FILE, LAB, &commit.text())?;
         tree.follow_attributes(files.iter().map(|file| file.to.as_str()))?;
     }
     let touched = patches.iter().flat_map(|patch| &patch.files);
@@ -175,7 +175,7 @@ fn refuse_patched(contents: &Contents<'_>, patches: &[Patch]) -> Result<()> {
 }
 
 /// Refuses a message that says of itself what only the lab says.
-fn refuse_marked(doing: &str, text: &str) -> Result<()> {
+pub fn refuse_marked(doing: &str, text: &str) -> Result<()> {
     let mark = format!("{PATCH_TRAILER}: ");
     match text.lines().find(|line| line.starts_with(&mark)) {
         None => Ok(()),
@@ -302,7 +302,7 @@ impl Tree<'_> {
         let (series, source) = (contents.series, contents.source);
         series.apply_one(patch, &change, staging.path(), &source.told())?;
         staging.add(&doing, patch.files.iter().map(|file| file.path.as_str()))?;
-        self.commit(author, &text)
+        self.commit(&patch.name, author, &text)
     }
 
     /// Writes the files by which git knows what language a file is in: a hunk's heading goes by it, and
@@ -368,8 +368,8 @@ impl Tree<'_> {
         update.read().map(drop)
     }
 
-    /// Commits what the index has, which is to differ from the commit before.
-    fn commit(&mut self, (name, address): (&str, &str), text: &str) -> Result<()> {
+    /// Commits what the index has, which is to differ from the commit before, of what this file says.
+    fn commit(&mut self, file: &str, (name, address): (&str, &str), text: &str) -> Result<()> {
         let subject = text.lines().next().unwrap_or_default();
         self.tell(subject.to_string());
         let message = tempfile::NamedTempFile::new()
@@ -381,7 +381,10 @@ impl Tree<'_> {
             &[]
         } else if self.git(["rev-parse", "HEAD^{tree}"]).read()? == tree {
             let found = "it changes nothing that git keeps, and would be an empty commit";
-            return Err(Error::usage(format!("{DOING}: {subject}"), found));
+            return Err(Error::usage(
+                format!("{DOING}: {file}"),
+                format!("{subject:?}: {found}"),
+            ));
         } else {
             &["-p", "HEAD"]
         };

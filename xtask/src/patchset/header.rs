@@ -20,6 +20,12 @@ pub fn message(patch: &Patch) -> Result<(String, String)> {
     let words: Vec<&str> = subject.split_ascii_whitespace().collect();
     let subject = words.join(" ");
     let subject = without_tags(&subject);
+    if subject.is_empty() {
+        return Err(Error::usage(
+            format!("reading {}", patch.name),
+            "its \"Subject:\" says nothing",
+        ));
+    }
     let body: Vec<&str> = patch
         .header
         .lines()
@@ -206,6 +212,10 @@ mod tests {
         ] {
             let text = said(&format!("From: A <a@b.invalid>\nSubject: {subject}"));
             assert_eq!(text.unwrap(), format!("{expected}\n\nWhy."));
+        }
+        for nothing in ["[PATCH]", "Re:"] {
+            let text = format!("From: A <a@b.invalid>\nSubject: {nothing}");
+            assert!(said(&text).is_err(), "{nothing}");
         }
         assert!(said("Subject: x").is_err());
     }

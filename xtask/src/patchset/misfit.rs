@@ -68,7 +68,8 @@ pub fn names(said: &str) -> (String, String) {
     let plain = |name: &str| name.trim_matches(' ').to_string();
     for made in [" (renamed from ", " (copied from "] {
         if let Some((name, from)) = said.split_once(made) {
-            return (plain(name), plain(from.trim_end().trim_end_matches(')')));
+            let from = from.trim_end();
+            return (plain(name), plain(from.strip_suffix(')').unwrap_or(from)));
         }
     }
     (plain(said), String::new())

@@ -77,6 +77,24 @@ pub fn met_below(root: &Path, path: &str) -> Result<Vec<String>> {
     Ok(files)
 }
 
+/// Refuses a patch of `path` that lies at, or below, one of the links among these entries of a tree: `patch` follows
+/// links to folders, and git does not.
+pub fn refuse_link<'a>(
+    doing: &str,
+    path: &str,
+    mut links: impl Iterator<Item = &'a str>,
+) -> Result<()> {
+    let is_met = |link: &&str| path == *link || above(path).any(|folder| folder == *link);
+    match links.find(is_met) {
+        None => Ok(()),
+        Some(link) => Err(Error::usage(
+            doing,
+            format!("{link} is a link, and no patch changes one or what lies behind it"),
+        )
+        .hint("name the file by the path that it has without links")),
+    }
+}
+
 /// Makes a link at `to`, in folders that are made for it, that is the same as the one at `from`.
 pub fn copy_link(from: &Path, to: &Path) -> Result<()> {
     let target = std::fs::read_link(from).at("reading", from)?;

@@ -11,9 +11,10 @@ use crate::error::{AtPath, Error, Result};
 use crate::event::Sink;
 use crate::layout::{read_text, read_written, remove_dir};
 use crate::patchset::base::BASE;
+use crate::patchset::commit::misread;
 use crate::patchset::diff::change_of;
 use crate::patchset::git::{self, git, Contents, EPOCH, LAB, PATCH_TRAILER};
-use crate::patchset::header::message;
+use crate::patchset::header::{message, without_blank_ends};
 use crate::patchset::origin::Origin;
 use crate::patchset::series::{Patch, Series};
 
@@ -121,10 +122,18 @@ fn mode_of(path: &Path) -> Result<&'static str> {
 /// A patch as a mail to `git am`.
 fn mail(patch: &Patch, diff: &str) -> Result<String> {
     let (author, text) = message(patch)?;
+    let doing = format!("{DOING}: {}", patch.name);
+    git::refuse_marked(&doing, &text)?;
     let (subject, body) = text.split_once('\n').unwrap_or((&text, ""));
+    let misread = misread(body.lines());
+    if !misread.is_empty() {
+        return Err(
+            Error::usage(doing, misread.join("\n")).hint("indent it, or word it in another way")
+        );
+    }
     Ok(format!(
         "From: {author}\nDate: {EPOCH} +0000\nSubject: [PATCH] {subject}\n\n{}\n{PATCH_TRAILER}: {}\n---\n{diff}",
-        body.trim_start().trim_end_matches("---").trim_end(),
+        without_blank_ends(body),
         patch.name
     ))
 }
@@ -138,8 +147,8 @@ fn put(series: &Series, mails: &[String], dir: &Path) -> Result<()> {
         dir,
         ["am", "-q", "--3way", "--keep-cr", "--keep-non-patch"],
     );
-    for (patch, mail) in series.patches.iter().zip(mails) {
-        let path = scratch.path().join(&patch.name);
+    for (number, mail) in mails.iter().enumerate() {
+        let path = scratch.path().join(number.to_string());
         std::fs::write(&path, mail).at("writing", &path)?;
         am = am.arg(path);
     }

@@ -10,6 +10,7 @@ use crate::exec::tool;
 use crate::layout::read_written;
 use crate::patchset::diff::change_of;
 use crate::patchset::misfit;
+use crate::patchset::paths::oddity;
 
 pub use crate::patchset::diff::{Patch, TouchedFile};
 
@@ -30,6 +31,12 @@ impl Series {
         let list = read_written(&dir.join("series"))?;
         let mut patches = Vec::new();
         for name in list.lines().map(str::trim).filter(|line| is_name(line)) {
+            if let Some(why) = oddity(name) {
+                return Err(Error::usage(
+                    format!("reading {}", dir.join("series").display()),
+                    format!("it lists {name:?}: {why}"),
+                ));
+            }
             let path = dir.join(name);
             if !path.is_file() {
                 return Err(Error::usage(
@@ -79,6 +86,13 @@ impl Series {
             .iter()
             .flat_map(|patch| patch.files.iter().map(|file| file.path.clone()))
             .collect()
+    }
+
+    /// Every file that a patch of it creates.
+    pub fn created(&self) -> BTreeSet<String> {
+        let files = self.patches.iter().flat_map(|patch| &patch.files);
+        let created = files.filter(|file| file.created);
+        created.map(|file| file.path.clone()).collect()
     }
 
     /// Applies the whole series to the files in `tree`, which are those of `source`, without fuzz; returns what `patch`
@@ -152,24 +166,36 @@ pub fn put_on(patch: &Patch, text: &str, tree: &Path, source: &str) -> Result<Ve
     Ok(moved.map(|line| format!("{name}: {line}")).collect())
 }
 
-/// Refuses a patch of which `patch` has changed a file by another name than the lab reads in it: nothing would bring that
-/// one into a tree.
+/// Refuses a patch of which `patch` has changed other files than the lab reads in it: nothing would bring one into a tree
+/// that the lab does not know, and of one that only the lab knows a change is lost.
 fn refuse_other_names(doing: &str, patch: &Patch, said: &str) -> Result<()> {
     let read: BTreeSet<&str> = patch.files.iter().map(|file| file.path.as_str()).collect();
     let taken = said
         .lines()
         .filter_map(|line| line.strip_prefix("patching file "));
-    let mut taken = taken.map(|name| misfit::names(name).0);
-    match taken.find(|path| !read.contains(path.as_str())) {
-        None => Ok(()),
-        Some(path) => {
-            let read: Vec<&str> = read.into_iter().collect();
-            let read = read.join(", ");
-            let found = format!("patch reads the name {path:?} in it, the lab {read}");
-            Err(Error::usage(doing, found).hint(
-                "write names as they are, from the top of the tree: git -c core.quotePath=false does, and no blank before a time but a tab",
-            ))
-        }
+    let taken: Vec<(String, String)> = taken.map(misfit::names).collect();
+    let taken = taken.iter().flat_map(|(file, from)| [file.as_str(), from]);
+    let taken: BTreeSet<&str> = taken.filter(|name| !name.is_empty()).collect();
+    let list = |names: &mut dyn Iterator<Item = &&str>| {
+        let names: Vec<&str> = names.copied().collect();
+        names.join(", ")
+    };
+    if let Some(path) = taken.difference(&read).next() {
+        let found = format!(
+            "patch reads the name {path:?} in it, the lab {}",
+            list(&mut read.iter())
+        );
+        return Err(Error::usage(doing, found).hint(
+            "write names as they are, from the top of the tree: git -c core.quotePath=false does, and no blank before a time but a tab",
+        ));
+    }
+    match list(&mut read.difference(&taken)) {
+        none if none.is_empty() => Ok(()),
+        paths => Err(Error::usage(
+            doing,
+            format!("patch has found nothing to do in it for {paths}"),
+        )
+        .hint("look whether a line that begins with @@ is missing or damaged")),
     }
 }
 

@@ -13,7 +13,7 @@ use std::path::Path;
 use crate::error::{AtPath, Error, Result};
 use crate::layout::create_dir;
 use crate::patchset::git::git;
-use crate::patchset::paths::Met;
+use crate::patchset::paths::{refuse_link, Met};
 
 const PLAIN: &str = "100644";
 const EXECUTABLE: &str = "100755";
@@ -49,6 +49,10 @@ impl<'a> Staging<'a> {
         let entries = list.split('\0').filter_map(Entry::parse);
         let met = Met::of(paths.iter().map(String::as_str));
         let entries: Vec<Entry<'_>> = entries.filter(|entry| met.has(entry.path)).collect();
+        for path in paths {
+            let links = entries.iter().filter(|entry| entry.mode == LINK);
+            refuse_link(doing, path, links.map(|entry| entry.path))?;
+        }
         let names: String = entries
             .iter()
             .map(|file| format!("{}\n", file.blob))

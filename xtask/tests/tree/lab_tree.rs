@@ -2,6 +2,7 @@
 
 //! The patched tree: only what differs is written, and everything can be undone.
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -10,7 +11,7 @@ use std::path::Path;
 
 use xtask::error::Kind;
 use xtask::event::Silent;
-use xtask::kernel::tree::State;
+use xtask::kernel::tree::{overlay_files, State};
 use xtask::patchset::series::Series;
 
 use crate::project::{age, files, pack, write, Project, DIVISION, PATCH};
@@ -107,6 +108,39 @@ fn an_overlay_file_that_would_overwrite_is_refused() {
         fs::read_to_string(project.tree("rust/kernel/mm.rs")).unwrap(),
         "theirs"
     );
+}
+
+/// What a patch has created that is gone is nobody's, though it lies in the tree until that is built again.
+#[test]
+fn a_file_that_a_patch_has_created_can_become_the_overlays() {
+    let Some(project) = Project::new() else {
+        return;
+    };
+    let changes = "--- /dev/null\n+++ b/rust/kernel/new.rs\n@@ -0,0 +1 @@\n+mine\n";
+    sync_own(&project, &[("a.patch", changes)]).unwrap();
+    let overlay = project.path("rust-syscall/abstractions/new.rs");
+    write(&overlay, "mine\n");
+    let state = State::open(
+        &project.layout,
+        &project.source.name,
+        &project.source,
+        &Silent,
+    );
+    let files = overlay_files(&project.layout, "1.0").unwrap();
+    let overwritten = |created: BTreeSet<String>| {
+        state
+            .as_ref()
+            .unwrap()
+            .overwritten(&files, &created)
+            .unwrap()
+    };
+    assert_eq!(overwritten(BTreeSet::new()), Vec::<String>::new());
+    let created = overwritten(BTreeSet::from(["rust/kernel/new.rs".to_string()]));
+    let why = format!(
+        "{} would overwrite rust/kernel/new.rs which a patch creates",
+        overlay.display()
+    );
+    assert_eq!(created, [why]);
 }
 
 #[test]

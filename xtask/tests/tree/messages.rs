@@ -51,6 +51,14 @@ fn a_message_that_would_not_come_back_is_refused() {
             "its subject begins with what mails put there",
         ),
         (
+            "kbuild: all\nmore\n\nWhy.",
+            "its subject is more than one line",
+        ),
+        (
+            "mm:  all\n\nWhy.",
+            "its subject has blanks that do not come back",
+        ),
+        (
             "kbuild: all\n\n---\nWhy.",
             "looks like the beginning of a diff or a mail: \"---\"",
         ),

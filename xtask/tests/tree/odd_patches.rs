@@ -136,13 +136,27 @@ fn a_link_stays_as_it_is() {
     write(&worked.0.path("mine/series"), "");
     remake(&worked);
     let by_link = FORK.replace("kernel/fork.c", "kernel/link.c");
-    all_refuse(&worked, &[&by_link], "not a regular file");
+    all_refuse(
+        &worked,
+        &[&by_link],
+        "kernel/link.c is a link, and no patch changes one",
+    );
     let below = FORK.replace("kernel/fork.c", "core/fork.c");
-    set_series(&worked, &[&below]);
-    assert!(made(&worked).iter().all(Result::is_err));
-    for target in ["fork.c", "/etc/hostname", "nowhere"] {
+    all_refuse(
+        &worked,
+        &[&below],
+        "core is a link, and no patch changes one or what lies behind it",
+    );
+    // As if nothing stood in the folder: `patch` passes over a file without a line.
+    let nothing = format!("{FORK}--- a/core/exit.c\n+++ b/core/exit.c\n");
+    all_refuse(&worked, &[&nothing], "core is a link");
+    for (target, mode) in [
+        ("fork.c", "120000"),
+        ("/etc/hostname", "120777"),
+        ("nowhere", "0120000"),
+    ] {
         let makes = format!(
-            "diff --git a/kernel/l2 b/kernel/l2\nnew file mode 120000\n--- /dev/null\n+++ b/kernel/l2\n@@ -0,0 +1 @@\n+{target}\n\\ No newline at end of file\n"
+            "diff --git a/kernel/l2 b/kernel/l2\nnew file mode {mode}\n--- /dev/null\n+++ b/kernel/l2\n@@ -0,0 +1 @@\n+{target}\n\\ No newline at end of file\n"
         );
         all_refuse(&worked, &[&makes], "it makes, changes or removes a link");
     }
@@ -154,7 +168,11 @@ fn a_link_stays_as_it_is() {
     let state = plan.layout.tree_state(&plan.kernel.tree_name);
     write(&state.join("pristine/kernel/link.c"), "one\ntwo\n");
     write(&state.join("pristine/kernel/.new-AbCdEf"), "half");
-    all_refuse(&worked, &[&by_link], "not a regular file");
+    all_refuse(
+        &worked,
+        &[&by_link],
+        "kernel/link.c is a link, and no patch changes one",
+    );
     fs::remove_file(state.join("pristine/kernel/link.c")).unwrap();
     fits(&worked, &[FORK]);
     let link = plan
@@ -162,6 +180,55 @@ fn a_link_stays_as_it_is() {
         .tree(&plan.kernel.tree_name)
         .join("kernel/link.c");
     assert!(link.is_symlink());
+}
+
+/// `patch` makes an empty file of one, passes over a file without a hunk, and goes by other names for what is renamed.
+#[test]
+fn what_patch_reads_otherwise_is_refused() {
+    let Some(worked) = own() else { return };
+    let binary = "diff --git a/logo.gif b/logo.gif\nnew file mode 100644\nindex 0000000..1234567\nBinary files /dev/null and b/logo.gif differ\n";
+    all_refuse(
+        &worked,
+        &[&format!("{FORK}{binary}")],
+        "it changes a binary file: Binary files",
+    );
+    let packed = "diff --git a/logo.gif b/logo.gif\nnew file mode 100644\nindex 0000000..1234567\nGIT binary patch\nliteral 1\nIcmZPo000310RR91\n\n";
+    all_refuse(
+        &worked,
+        &[&format!("{FORK}{packed}")],
+        "it changes a binary file: GIT binary patch",
+    );
+    let without_place = "--- a/kernel/exit.c\n+++ b/kernel/exit.c\n exit\n+more\n";
+    let why = "patch has found nothing to do in it for kernel/exit.c";
+    all_refuse(&worked, &[&format!("{FORK}{without_place}")], why);
+    let two_sources = "diff --git a/kernel/fork.c b/kernel/new.c\nsimilarity index 100%\nrename from kernel/exit.c\nrename to kernel/new.c\n";
+    all_refuse(
+        &worked,
+        &[FORK, two_sources],
+        "patch reads the name \"kernel/fork.c\" in it",
+    );
+    let renamed = |from: &str, to: &str| {
+        format!("diff --git a/{from} b/{to}\nsimilarity index 100%\nrename from {from}\nrename to {to}\n")
+    };
+    let there = renamed("kernel/exit.c", "kernel/x(y)");
+    fits(&worked, &[&there, &renamed("kernel/x(y)", "kernel/exit.c")]);
+    let empty = "diff --git a/none b/none\nnew file mode 100644\nindex 0000000..e69de29\n";
+    fits(&worked, &[empty, FORK]);
+    fits(&worked, &[FORK]);
+}
+
+#[test]
+fn a_patch_outside_of_the_series_folder_is_refused() {
+    let Some(worked) = own() else { return };
+    fits(&worked, &[FORK]);
+    let text = worked.text("mine/0.patch");
+    write(&worked.0.path("shared/0.patch"), &text);
+    write(&worked.0.path("mine/series"), "../shared/0.patch\n");
+    for found in made(&worked) {
+        let found = found.unwrap_err().to_string();
+        let why = "it lists \"../shared/0.patch\": it does not say in which folder";
+        assert!(found.contains(why), "{found}");
+    }
 }
 
 #[test]

@@ -76,6 +76,57 @@ fn a_series_is_carried_to_another_source_by_a_merge() {
     );
 }
 
+/// What looks like a field, or the beginning of a diff, is indented, and stays so.
+#[test]
+fn a_message_is_carried_as_it_is() {
+    for body in [
+        "  From: X <x@y.invalid>\n\nWhy.",
+        "  Index: kernel/fork.c\n\nWhy.",
+        "  ---\n  | table |",
+    ] {
+        let Some(worked) = Worked::new() else { return };
+        let patch = PATCH.replace("\nWhy.\n", &format!("\n{body}\n"));
+        write(&worked.0.path("kernel-patches/100-fork.patch"), &patch);
+        let gone = rebased(&worked, "one\ntwo\nthree\n").unwrap();
+        assert!(gone.is_empty(), "{body}: {gone:?}");
+        let said = worked
+            .0
+            .ask("next", &["log", "-1", "--format=%an%n%B", "HEAD~1"]);
+        let expected = format!("A\nx\n\n{body}\n");
+        assert!(said.starts_with(&expected), "{body}: {said}");
+    }
+}
+
+#[test]
+fn a_message_that_git_am_reads_otherwise_is_not_carried() {
+    for (body, why) in [
+        (
+            "From: X <x@y.invalid>\n\nWhy.",
+            "for a field of its own: From: X",
+        ),
+        (
+            "Index: kernel/fork.c\n\nWhy.",
+            "for a line of its message: Index:",
+        ),
+        (
+            "Why.\n\nPatch-file: 200-exit.patch",
+            "by which the lab marks commits",
+        ),
+    ] {
+        let Some(worked) = Worked::new() else { return };
+        let patch = PATCH.replace("\nWhy.\n", &format!("\n{body}\n"));
+        write(&worked.0.path("kernel-patches/100-fork.patch"), &patch);
+        let found = rebased(&worked, "one\ntwo\nthree\n")
+            .unwrap_err()
+            .to_string();
+        assert!(
+            found.contains("100-fork.patch") && found.contains(why),
+            "{found}"
+        );
+        assert!(!worked.0.path("next").exists());
+    }
+}
+
 #[test]
 fn what_cannot_be_merged_is_the_users_and_the_rest_follows() {
     let Some(worked) = Worked::new() else { return };

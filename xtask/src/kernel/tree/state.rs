@@ -16,7 +16,7 @@ use crate::kernel::source::Fetched;
 use crate::layout::{
     copy_whole, create_dir, read_text, remove_dir, write_whole, Layout, UNFINISHED,
 };
-use crate::patchset::paths::{copy_link, met_below};
+use crate::patchset::paths::{copy_link, met_below, refuse_link};
 use crate::patchset::series::Series;
 use crate::stamp;
 
@@ -121,6 +121,9 @@ impl State {
             kept.retain(|path| !self.tree.join(path).is_symlink());
             let mut here = met_below(&self.tree, &path)?;
             here.retain(|path| !is_other(path) && !kept.contains(path));
+            let links = here.iter().filter(|path| self.tree.join(path).is_symlink());
+            let doing = format!("patching {path} of {}", self.source);
+            refuse_link(&doing, &path, links.map(String::as_str))?;
             let kept = kept.iter().map(|path| (&self.pristine, path));
             for (root, path) in kept.chain(here.iter().map(|path| (&self.tree, path))) {
                 let (from, to) = (root.join(path), staging.join(path));
@@ -184,7 +187,7 @@ impl State {
 
     /// Lays the overlay in, and takes out what it no longer has.
     pub fn sync_overlay(&self, overlay: &[OverlayFile]) -> Result<()> {
-        let overwritten = self.overwritten(overlay)?;
+        let overwritten = self.overwritten(overlay, &self.manifest()?.created)?;
         if !overwritten.is_empty() {
             return Err(Error::usage(
                 "laying the overlay over the kernel",
@@ -208,19 +211,25 @@ impl State {
         self.write_manifest(&manifest)
     }
 
-    /// Overlay files that would overwrite one of the source's, or one that a patch creates, in words.
-    pub fn overwritten(&self, overlay: &[OverlayFile]) -> Result<Vec<String>> {
+    /// Overlay files that would overwrite one of the source's, or one that a patch creates, in words. What patches have
+    /// created that are gone, or say so no more, goes with the next build.
+    pub fn overwritten(
+        &self,
+        overlay: &[OverlayFile],
+        created: &BTreeSet<String>,
+    ) -> Result<Vec<String>> {
         let manifest = self.manifest()?;
         let mut clashes = Vec::new();
         for file in overlay {
             let mut met = met_below(&self.tree, &file.to)?;
-            met.retain(|path| !manifest.overlay.contains(path));
+            let goes = |path: &String| manifest.created.contains(path) && !created.contains(path);
+            met.retain(|path| !manifest.overlay.contains(path) && !goes(path));
             met.extend(met_below(&self.pristine, &file.to)?);
-            if manifest.created.contains(&file.to) {
+            if created.contains(&file.to) {
                 met.insert(0, file.to.clone());
             }
             let Some(path) = met.first() else { continue };
-            let whose = match manifest.created.contains(path) {
+            let whose = match created.contains(path) {
                 true => "which a patch creates",
                 false => "of the kernel's source",
             };

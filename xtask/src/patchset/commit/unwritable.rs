@@ -41,6 +41,21 @@ impl Commit {
         if self.message.is_empty() {
             return refused("it has no message");
         }
+        if self
+            .message
+            .lines()
+            .nth(1)
+            .is_some_and(|line| !line.trim().is_empty())
+        {
+            let why = "its subject is more than one line";
+            return refused(why).map_err(|err| err.hint("put an empty line behind the first one"));
+        }
+        if !subject
+            .split(' ')
+            .all(|word| !word.is_empty() && !word.contains(char::is_whitespace))
+        {
+            return refused("its subject has blanks that do not come back: several, or a tab");
+        }
         if without_tags(subject) != subject {
             return refused(
                 "its subject begins with what mails put there, and commits do not have",
@@ -88,8 +103,25 @@ impl Commit {
     }
 }
 
+/// What `git am` would not take for the message that it is, in words.
+pub fn misread<'a>(mut lines: impl Iterator<Item = &'a str> + Clone) -> Vec<String> {
+    let mut problems = Vec::new();
+    if let Some(line) = lines.clone().find(|line| is_misread(line)) {
+        problems.push(format!(
+            "git am would not take this for a line of its message: {line}"
+        ));
+    }
+    let first = lines.find(|line| !line.trim().is_empty());
+    if let Some(line) = first.filter(|line| is_taken_for_field(line)) {
+        problems.push(format!(
+            "git am would take the beginning of its message for a field of its own: {line}"
+        ));
+    }
+    problems
+}
+
 /// Whether git would take a line of a message for part of a diff, or for the next mail.
-pub fn is_misread(line: &str) -> bool {
+fn is_misread(line: &str) -> bool {
     const WORDS: [&str; 7] = [
         "--- ", "+++ ", "*** ", "@@ -", "diff -", "Index:", "Prereq:",
     ];
@@ -105,7 +137,7 @@ pub fn is_misread(line: &str) -> bool {
 }
 
 /// Whether git would take the first line below a subject for a field of the mail.
-pub fn is_taken_for_field(line: &str) -> bool {
+fn is_taken_for_field(line: &str) -> bool {
     const FIELDS: [&str; 6] = [
         "From",
         "Subject",
