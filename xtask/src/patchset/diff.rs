@@ -97,8 +97,10 @@ pub fn parts(text: &str) -> impl Iterator<Item = (Part, &str)> {
 
 /// Whether a line of git's own in a diff says that a file is none, but a link, to a file or to a repository.
 pub fn is_of_link(line: &str) -> bool {
-    /// The bits of a mode that say what it is of, and what they are of a file.
-    const KIND: (u32, u32) = (0o170_000, 0o100_000);
+    /// The bits of a mode that say what it is of; a mode without any is a file's.
+    const KIND: u32 = 0o170_000;
+    /// What they are of a file.
+    const FILE: u32 = 0o100_000;
     const WORDS: [&str; 5] = [
         "old mode ",
         "new mode ",
@@ -109,8 +111,7 @@ pub fn is_of_link(line: &str) -> bool {
     let is_mode = WORDS.iter().any(|word| line.starts_with(word));
     let word = line.rsplit(' ').next().unwrap_or_default();
     let mode = u32::from_str_radix(word, 8).ok().filter(|_| is_mode);
-    // A mode without those bits is a file's.
-    mode.is_some_and(|mode| ![0, KIND.1].contains(&(mode & KIND.0)))
+    mode.is_some_and(|mode| ![0, FILE].contains(&(mode & KIND)))
 }
 
 /// Whether a line of a diff stands for the lines of a binary file, which are not there.

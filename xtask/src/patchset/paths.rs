@@ -79,13 +79,9 @@ pub fn met_below(root: &Path, path: &str) -> Result<Vec<String>> {
 
 /// Refuses a patch of `path` that lies at, or below, one of the links among these entries of a tree: `patch` follows
 /// links to folders, and git does not.
-pub fn refuse_link<'a>(
-    doing: &str,
-    path: &str,
-    mut links: impl Iterator<Item = &'a str>,
-) -> Result<()> {
-    let is_met = |link: &&str| path == *link || above(path).any(|folder| folder == *link);
-    match links.find(is_met) {
+pub fn refuse_link(doing: &str, path: &str, links: &BTreeSet<&str>) -> Result<()> {
+    let mut places = std::iter::once(path).chain(above(path));
+    match places.find(|place| links.contains(place)) {
         None => Ok(()),
         Some(link) => Err(Error::usage(
             doing,

@@ -176,27 +176,24 @@ fn refuse_other_names(doing: &str, patch: &Patch, said: &str) -> Result<()> {
     let taken: Vec<(String, String)> = taken.map(misfit::names).collect();
     let taken = taken.iter().flat_map(|(file, from)| [file.as_str(), from]);
     let taken: BTreeSet<&str> = taken.filter(|name| !name.is_empty()).collect();
-    let list = |names: &mut dyn Iterator<Item = &&str>| {
-        let names: Vec<&str> = names.copied().collect();
-        names.join(", ")
-    };
     if let Some(path) = taken.difference(&read).next() {
-        let found = format!(
-            "patch reads the name {path:?} in it, the lab {}",
-            list(&mut read.iter())
-        );
+        let read: Vec<&str> = read.iter().copied().collect();
+        let read = read.join(", ");
+        let found = format!("patch reads the name {path:?} in it, the lab {read}");
         return Err(Error::usage(doing, found).hint(
             "write names as they are, from the top of the tree: git -c core.quotePath=false does, and no blank before a time but a tab",
         ));
     }
-    match list(&mut read.difference(&taken)) {
-        none if none.is_empty() => Ok(()),
-        paths => Err(Error::usage(
-            doing,
-            format!("patch has found nothing to do in it for {paths}"),
-        )
-        .hint("look whether a line that begins with @@ is missing or damaged")),
+    let lost: Vec<&str> = read.difference(&taken).copied().collect();
+    if lost.is_empty() {
+        return Ok(());
     }
+    let found = format!(
+        "patch has found nothing to do in it for {}",
+        lost.join(", ")
+    );
+    Err(Error::usage(doing, found)
+        .hint("look whether a line that begins with @@ is missing or damaged"))
 }
 
 /// Whether a line of the list is a patch's name, and not empty or a comment.

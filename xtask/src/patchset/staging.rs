@@ -49,9 +49,10 @@ impl<'a> Staging<'a> {
         let entries = list.split('\0').filter_map(Entry::parse);
         let met = Met::of(paths.iter().map(String::as_str));
         let entries: Vec<Entry<'_>> = entries.filter(|entry| met.has(entry.path)).collect();
+        let links = entries.iter().filter(|entry| entry.mode == LINK);
+        let links: BTreeSet<&str> = links.map(|entry| entry.path).collect();
         for path in paths {
-            let links = entries.iter().filter(|entry| entry.mode == LINK);
-            refuse_link(doing, path, links.map(|entry| entry.path))?;
+            refuse_link(doing, path, &links)?;
         }
         let names: String = entries
             .iter()

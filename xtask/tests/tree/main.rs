@@ -7,6 +7,7 @@ mod both_sides;
 mod download;
 mod git_tree;
 mod lab_tree;
+mod laid_overlay;
 mod local_source;
 mod messages;
 mod odd_patches;

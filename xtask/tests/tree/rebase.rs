@@ -76,6 +76,14 @@ fn a_series_is_carried_to_another_source_by_a_merge() {
     );
 }
 
+/// A project whose first patch has this for its message.
+fn saying(body: &str) -> Option<Worked> {
+    let worked = Worked::new()?;
+    let patch = PATCH.replace("\nWhy.\n", &format!("\n{body}\n"));
+    write(&worked.0.path("kernel-patches/100-fork.patch"), &patch);
+    Some(worked)
+}
+
 /// What looks like a field, or the beginning of a diff, is indented, and stays so.
 #[test]
 fn a_message_is_carried_as_it_is() {
@@ -84,9 +92,7 @@ fn a_message_is_carried_as_it_is() {
         "  Index: kernel/fork.c\n\nWhy.",
         "  ---\n  | table |",
     ] {
-        let Some(worked) = Worked::new() else { return };
-        let patch = PATCH.replace("\nWhy.\n", &format!("\n{body}\n"));
-        write(&worked.0.path("kernel-patches/100-fork.patch"), &patch);
+        let Some(worked) = saying(body) else { return };
         let gone = rebased(&worked, "one\ntwo\nthree\n").unwrap();
         assert!(gone.is_empty(), "{body}: {gone:?}");
         let said = worked
@@ -113,9 +119,7 @@ fn a_message_that_git_am_reads_otherwise_is_not_carried() {
             "by which the lab marks commits",
         ),
     ] {
-        let Some(worked) = Worked::new() else { return };
-        let patch = PATCH.replace("\nWhy.\n", &format!("\n{body}\n"));
-        write(&worked.0.path("kernel-patches/100-fork.patch"), &patch);
+        let Some(worked) = saying(body) else { return };
         let found = rebased(&worked, "one\ntwo\nthree\n")
             .unwrap_err()
             .to_string();

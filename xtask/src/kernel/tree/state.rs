@@ -123,7 +123,7 @@ impl State {
             here.retain(|path| !is_other(path) && !kept.contains(path));
             let links = here.iter().filter(|path| self.tree.join(path).is_symlink());
             let doing = format!("patching {path} of {}", self.source);
-            refuse_link(&doing, &path, links.map(String::as_str))?;
+            refuse_link(&doing, &path, &links.map(String::as_str).collect())?;
             let kept = kept.iter().map(|path| (&self.pristine, path));
             for (root, path) in kept.chain(here.iter().map(|path| (&self.tree, path))) {
                 let (from, to) = (root.join(path), staging.join(path));
@@ -187,14 +187,14 @@ impl State {
 
     /// Lays the overlay in, and takes out what it no longer has.
     pub fn sync_overlay(&self, overlay: &[OverlayFile]) -> Result<()> {
-        let overwritten = self.overwritten(overlay, &self.manifest()?.created)?;
+        let mut manifest = self.manifest()?;
+        let overwritten = self.overwritten(overlay, &manifest.created)?;
         if !overwritten.is_empty() {
             return Err(Error::usage(
                 "laying the overlay over the kernel",
                 overwritten.join("\n"),
             ));
         }
-        let mut manifest = self.manifest()?;
         let wanted: BTreeSet<String> = overlay.iter().map(|file| file.to.clone()).collect();
         let gone: Vec<String> = manifest.overlay.difference(&wanted).cloned().collect();
         // Written before the files: what a cut run leaves is then known to be the overlay's.

@@ -4,7 +4,7 @@
 
 use super::{Commit, Source};
 use crate::error::{Error, Result};
-use crate::patchset::diff::is_of_link;
+use crate::patchset::diff::{is_of_binary, is_of_link};
 use crate::patchset::header::{decoded, identity, is_separator, without_tags, Besides};
 use crate::patchset::series::Patch;
 
@@ -22,11 +22,7 @@ impl Commit {
             Err(Error::usage(doing, found))
         };
         // Lines of files are behind a sign: what is not is git's own.
-        if self
-            .diff
-            .lines()
-            .any(|line| line.starts_with("Binary files "))
-        {
+        if self.diff.lines().any(is_of_binary) {
             return refused("it changes a binary file");
         }
         if self.diff.lines().any(is_of_link) {
