@@ -26,6 +26,7 @@ pub mod said;
 pub mod series;
 pub mod staging;
 pub mod unseen;
+pub mod wellformed;
 
 use std::path::{Path, PathBuf};
 

@@ -6,7 +6,7 @@
 use std::fmt;
 use std::path::Path;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::event::Sink;
 use crate::kernel::source;
 use crate::kernel::tree::{overlay_of, OverlayFile, State};
@@ -100,7 +100,7 @@ pub fn check(plan: &Plan, build: bool, sink: &dyn Sink) -> Result<Report> {
     match staged.and_then(|()| series.apply(scratch.path(), &source.told())) {
         Ok(found) if series.base == source.version => problems.extend(found),
         Ok(found) => offsets = found,
-        Err(err) => problems.push(err.to_string()),
+        Err(err) => problems.push(fault(err)?),
     }
     let c_lines = c_lines(&series, &overlay)?;
     if c_lines > LINE_LIMIT && !overlay.is_empty() {
@@ -121,7 +121,7 @@ pub fn check(plan: &Plan, build: bool, sink: &dyn Sink) -> Result<Report> {
         };
         let dir = layout.scratch("check-tree")?;
         let made = apply_without_files(&contents, &dir.path().join("tree"), sink);
-        problems.extend(made.err().map(|err| err.to_string()));
+        problems.extend(made.err().map(fault).transpose()?);
     }
     if !problems.is_empty() {
         return Err(Error::build(
@@ -142,6 +142,14 @@ pub fn check(plan: &Plan, build: bool, sink: &dyn Sink) -> Result<Report> {
         base: series.base,
         built,
     })
+}
+
+/// A failure as a fault of the series, in words, if it is one.
+fn fault(err: Error) -> Result<String> {
+    match err.kind() {
+        Kind::Usage | Kind::Build => Ok(err.to_string()),
+        _ => Err(err),
+    }
 }
 
 /// What can be checked without a kernel source: names, order, headers, kinds of change.
@@ -338,7 +346,7 @@ mod tests {
                     [[commit]]\nsubject = 'mm: y'\nmessage = ' '\nfiles = []\n";
         insta::assert_snapshot!(lint_division(&toml::from_str(text).unwrap()).join("\n"), @r#"
         overlay.toml: "": its subject is not one line
-        overlay.toml: "": git am would not take this for a line of its message: ---
+        overlay.toml: "": patch or git am would not take this for a line of its message: ---
         overlay.toml: "": git am would take the beginning of its message for a field of its own: From: X <x@y.invalid>
         overlay.toml: "mm: y": its message does not say why it is needed
         "#);

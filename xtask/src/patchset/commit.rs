@@ -12,7 +12,7 @@ use crate::kernel::tree::{is_laid_in, OVERLAY, PLACES};
 use crate::patchset::git::{git, PATCH_TRAILER};
 use crate::patchset::header::{without_blank_ends, Besides};
 
-pub use unwritable::misread;
+pub use unwritable::{misread, INDENT};
 
 const DOING: &str = "refreshing the series";
 /// Has git take paths for names, whatever signs they have.

@@ -4,6 +4,7 @@
 
 use crate::error::{Error, Result};
 use crate::patchset::paths::oddity;
+use crate::patchset::wellformed::malformed;
 
 /// One patch of the series.
 #[derive(Debug, Clone)]
@@ -95,34 +96,15 @@ pub fn parts(text: &str) -> impl Iterator<Item = (Part, &str)> {
     })
 }
 
-/// Whether a line of git's own in a diff says that a file is none, but a link, to a file or to a repository.
-pub fn is_of_link(line: &str) -> bool {
-    /// The bits of a mode that say what it is of; a mode without any is a file's.
-    const KIND: u32 = 0o170_000;
-    /// What they are of a file.
-    const FILE: u32 = 0o100_000;
-    const WORDS: [&str; 5] = [
-        "old mode ",
-        "new mode ",
-        "new file mode ",
-        "deleted file mode ",
-        "index ",
-    ];
-    let is_mode = WORDS.iter().any(|word| line.starts_with(word));
-    let word = line.rsplit(' ').next().unwrap_or_default();
-    let mode = u32::from_str_radix(word, 8).ok().filter(|_| is_mode);
-    mode.is_some_and(|mode| ![0, FILE].contains(&(mode & KIND)))
-}
-
-/// Whether a line of a diff stands for the lines of a binary file, which are not there.
-pub fn is_of_binary(line: &str) -> bool {
-    line == "GIT binary patch" || (line.starts_with("Binary files ") && line.ends_with(" differ"))
-}
-
 /// A line without its end.
 pub fn bare(line: &str) -> &str {
     let line = line.strip_suffix('\n').unwrap_or(line);
     line.strip_suffix('\r').unwrap_or(line)
+}
+
+/// Whether a line says where a hunk belongs, and how many lines it has.
+pub fn is_place(line: &str) -> bool {
+    Hunk::parse(line).is_some()
 }
 
 /// Whether a line is the first of a change.
@@ -148,28 +130,27 @@ impl Patch {
                 Err(refused(format!("it names the file {path:?}: {why}")))
             }
         };
+        if let Some(found) = malformed(text) {
+            return Err(refused(found));
+        }
         let mut header = String::new();
         let mut files: Vec<TouchedFile> = Vec::new();
         let mut before = None;
         let mut git: Option<GitHeader> = None;
+        // Whether git says of the file whether it is new.
+        let mut is_told = false;
         for (part, line) in parts(text) {
             let line = bare(line);
             match part {
-                // `patch` would make an empty file of a new one.
-                Part::File | Part::Besides if is_of_binary(line) => {
-                    return Err(refused(format!("it changes a binary file: {line}")));
-                }
                 Part::Header => {
                     header.push_str(line);
                     header.push('\n');
                 }
                 Part::Place => {
-                    if Hunk::parse(line).is_none() {
-                        return Err(refused(format!("not a hunk: {line}")));
-                    }
                     if let Some(file) = files.last_mut() {
                         // A file that has no line before need not be called /dev/null.
-                        file.created |= file.hunks == 0 && line.starts_with("@@ -0,0 ");
+                        let is_first = file.hunks == 0 && line.starts_with("@@ -0,0 ");
+                        file.created |= is_first && !is_told;
                         file.hunks += 1;
                     }
                 }
@@ -192,6 +173,7 @@ impl Patch {
                         };
                         // A file with another name has not been there before, though what it was made of has.
                         let git = git.take();
+                        is_told = git.is_some();
                         let moved = git.as_ref().is_some_and(|header| header.created);
                         files.push(TouchedFile {
                             created: old.is_none() || moved,
@@ -199,9 +181,6 @@ impl Patch {
                             turned: git.is_some_and(|header| header.turned),
                             ..TouchedFile::at(path)
                         });
-                    } else if is_of_link(line) {
-                        let found = format!("it makes, changes or removes a link: {line}");
-                        return Err(refused(found));
                     } else if let Some(header) = &mut git {
                         files.extend(header.take(line));
                     }
@@ -397,6 +376,17 @@ mod tests {
                 "none true false false 0 0"
             ]
         );
+    }
+
+    #[test]
+    fn an_empty_file_that_is_filled_is_not_a_new_one() {
+        let fills = "--- a/none\n+++ b/none\n@@ -0,0 +1 @@\n+x\n";
+        let created = |text: &str| Patch::parse("x", text).unwrap().files[0].created;
+        assert!(created(fills));
+        let index = "diff --git a/none b/none\nindex e69de29..587be6b 100644\n";
+        assert!(!created(&format!("{index}{fills}")));
+        let new = index.replace("index", "new file mode 100644\nindex");
+        assert!(created(&format!("{new}{fills}")));
     }
 
     #[test]

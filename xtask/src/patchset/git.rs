@@ -300,6 +300,7 @@ impl Tree<'_> {
         })?;
         let change = read_written(file)?;
         let (series, source) = (contents.series, contents.source);
+        staging.refuse_links(patch, &source.told())?;
         series.apply_one(patch, &change, staging.path(), &source.told())?;
         staging.add(&doing, patch.files.iter().map(|file| file.path.as_str()))?;
         self.commit(&patch.name, author, &text)
@@ -368,7 +369,7 @@ impl Tree<'_> {
         update.read().map(drop)
     }
 
-    /// Commits what the index has, which is to differ from the commit before, of what this file says.
+    /// Commits what the index has, which is to differ from the commit before; it is what this file says, or the source.
     fn commit(&mut self, file: &str, (name, address): (&str, &str), text: &str) -> Result<()> {
         let subject = text.lines().next().unwrap_or_default();
         self.tell(subject.to_string());

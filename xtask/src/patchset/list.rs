@@ -4,12 +4,28 @@
 //! it changes its name or its place. What stands above the first one is the file's heading, and stays on top.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
+use crate::error::{Error, Result};
+use crate::patchset::paths::oddity;
 use crate::patchset::series::is_name;
 
 /// The patches that a list names, in its order.
 pub fn names(text: &str) -> impl Iterator<Item = &str> {
     text.lines().filter(|line| is_name(line)).map(str::trim)
+}
+
+/// The patches that the list in `file`, with this `text`, names, in its order. Each is a file below the folder of the list:
+/// a refresh writes it there.
+pub fn read<'a>(file: &Path, text: &'a str) -> Result<Vec<&'a str>> {
+    match names(text).find_map(|name| Some((name, oddity(name)?))) {
+        None => Ok(names(text).collect()),
+        Some((name, why)) => Err(Error::usage(
+            format!("reading {}", file.display()),
+            format!("it lists {name:?}: {why}"),
+        )
+        .hint("list patches by their paths below the folder that the list is in, and copy others there")),
+    }
 }
 
 /// A list of `wanted`, in this order. `renamed` gives the new name of one that has another. What stood

@@ -16,7 +16,7 @@ pub fn oddity(path: &str) -> Option<&'static str> {
     }
     path.split('/').find_map(|name| match name {
         "" => Some("it is absolute, or has a name without a letter in it"),
-        "." | ".." => Some("it does not say in which folder"),
+        "." | ".." => Some("it has \".\" or \"..\" for a name"),
         _ if name.eq_ignore_ascii_case(".git") => Some("it is git's own"),
         _ => None,
     })
@@ -77,15 +77,15 @@ pub fn met_below(root: &Path, path: &str) -> Result<Vec<String>> {
     Ok(files)
 }
 
-/// Refuses a patch of `path` that lies at, or below, one of the links among these entries of a tree: `patch` follows
-/// links to folders, and git does not.
-pub fn refuse_link(doing: &str, path: &str, links: &BTreeSet<&str>) -> Result<()> {
+/// Refuses a patch, for what is done to it, that changes `path`, where that lies at, or below, one of the links among the
+/// entries of a tree: `patch` follows links to folders, and git does not.
+pub fn refuse_link(doing: &str, path: &str, is_link: impl Fn(&str) -> bool) -> Result<()> {
     let mut places = std::iter::once(path).chain(above(path));
-    match places.find(|place| links.contains(place)) {
+    match places.find(|place| is_link(place)) {
         None => Ok(()),
         Some(link) => Err(Error::usage(
             doing,
-            format!("{link} is a link, and no patch changes one or what lies behind it"),
+            format!("it names {path}: {link} is a link, and no patch changes one or what lies behind it"),
         )
         .hint("name the file by the path that it has without links")),
     }

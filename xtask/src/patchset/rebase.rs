@@ -11,7 +11,7 @@ use crate::error::{AtPath, Error, Result};
 use crate::event::Sink;
 use crate::layout::{read_text, read_written, remove_dir};
 use crate::patchset::base::BASE;
-use crate::patchset::commit::misread;
+use crate::patchset::commit::{misread, INDENT};
 use crate::patchset::diff::change_of;
 use crate::patchset::git::{self, git, Contents, EPOCH, LAB, PATCH_TRAILER};
 use crate::patchset::header::{message, without_blank_ends};
@@ -32,11 +32,12 @@ pub fn rebase(
     dir: &Path,
     sink: &dyn Sink,
 ) -> Result<Vec<String>> {
+    let messages = messages(series)?;
     let first = git::apply(onto, dir, None, sink)?;
     let dir = std::fs::canonicalize(dir).at("looking for", dir)?;
     keep_present(series, onto, &dir)?;
     // Without its patches the tree is none of a series: what fails before them leaves nothing.
-    let mails = mails(series, before, &dir).inspect_err(|_| drop(remove_dir(&dir)))?;
+    let mails = mails(series, &messages, before, &dir).inspect_err(|_| drop(remove_dir(&dir)))?;
     put(series, &mails, &dir)?;
     let range = format!("{first}..HEAD");
     let said = git(DOING, &dir, ["log", "--format=%B", &range]).read()?;
@@ -45,15 +46,36 @@ pub fn rebase(
     Ok(gone.map(|patch| patch.name.clone()).collect())
 }
 
-/// The patches as mails.
-fn mails(series: &Series, before: Option<&Path>, dir: &Path) -> Result<Vec<String>> {
-    let mut mails = Vec::new();
+/// Who wrote each patch and what it says. What `git am` would read otherwise is told of all of them at once.
+fn messages(series: &Series) -> Result<Vec<(String, String)>> {
+    let (mut messages, mut problems) = (Vec::new(), Vec::new());
     for patch in &series.patches {
+        let (author, text) = message(patch)?;
+        git::refuse_marked(&format!("{DOING}: {}", patch.name), &text)?;
+        let misread = misread(text.lines().skip(1));
+        problems.extend(misread.iter().map(|why| format!("{}: {why}", patch.name)));
+        messages.push((author, text));
+    }
+    match problems.is_empty() {
+        true => Ok(messages),
+        false => Err(Error::usage(DOING, problems.join("\n")).hint(INDENT)),
+    }
+}
+
+/// The patches, of which each says this, as mails.
+fn mails(
+    series: &Series,
+    messages: &[(String, String)],
+    before: Option<&Path>,
+    dir: &Path,
+) -> Result<Vec<String>> {
+    let mut mails = Vec::new();
+    for (patch, message) in series.patches.iter().zip(messages) {
         let diff = match before {
             Some(before) => change(series, patch, before, dir)?,
             None => change_of(&read_written(&series.dir.join(&patch.name))?),
         };
-        mails.push(mail(patch, &diff)?);
+        mails.push(mail(patch, message, &diff));
     }
     Ok(mails)
 }
@@ -120,22 +142,13 @@ fn mode_of(path: &Path) -> Result<&'static str> {
 }
 
 /// A patch as a mail to `git am`.
-fn mail(patch: &Patch, diff: &str) -> Result<String> {
-    let (author, text) = message(patch)?;
-    let doing = format!("{DOING}: {}", patch.name);
-    git::refuse_marked(&doing, &text)?;
-    let (subject, body) = text.split_once('\n').unwrap_or((&text, ""));
-    let misread = misread(body.lines());
-    if !misread.is_empty() {
-        return Err(
-            Error::usage(doing, misread.join("\n")).hint("indent it, or word it in another way")
-        );
-    }
-    Ok(format!(
+fn mail(patch: &Patch, (author, text): &(String, String), diff: &str) -> String {
+    let (subject, body) = text.split_once('\n').unwrap_or((text, ""));
+    format!(
         "From: {author}\nDate: {EPOCH} +0000\nSubject: [PATCH] {subject}\n\n{}\n{PATCH_TRAILER}: {}\n---\n{diff}",
         without_blank_ends(body),
         patch.name
-    ))
+    )
 }
 
 /// Has `git am` commit the patches, or stop at one that does not fit.

@@ -9,8 +9,7 @@ use crate::error::{AtPath, Error, Kind, Result};
 use crate::exec::tool;
 use crate::layout::read_written;
 use crate::patchset::diff::change_of;
-use crate::patchset::misfit;
-use crate::patchset::paths::oddity;
+use crate::patchset::{list, misfit};
 
 pub use crate::patchset::diff::{Patch, TouchedFile};
 
@@ -28,15 +27,9 @@ pub struct Series {
 impl Series {
     /// Reads `series`, `base` and every patch.
     pub fn read(dir: &Path) -> Result<Series> {
-        let list = read_written(&dir.join("series"))?;
+        let text = read_written(&dir.join("series"))?;
         let mut patches = Vec::new();
-        for name in list.lines().map(str::trim).filter(|line| is_name(line)) {
-            if let Some(why) = oddity(name) {
-                return Err(Error::usage(
-                    format!("reading {}", dir.join("series").display()),
-                    format!("it lists {name:?}: {why}"),
-                ));
-            }
+        for name in list::read(&dir.join("series"), &text)? {
             let path = dir.join(name);
             if !path.is_file() {
                 return Err(Error::usage(
@@ -88,6 +81,15 @@ impl Series {
             .collect()
     }
 
+    /// The first of its patches that changes a file.
+    pub fn first_to_change(&self, path: &str) -> Option<&str> {
+        let changes = |patch: &&Patch| patch.files.iter().any(|file| file.path == path);
+        self.patches
+            .iter()
+            .find(changes)
+            .map(|patch| patch.name.as_str())
+    }
+
     /// Every file that a patch of it creates.
     pub fn created(&self) -> BTreeSet<String> {
         let files = self.patches.iter().flat_map(|patch| &patch.files);
@@ -130,10 +132,15 @@ impl Series {
     }
 }
 
+/// What is being done when a patch of this name is put on the files of `source`.
+pub fn applying(name: &str, source: &str) -> String {
+    format!("applying {name} to {source}")
+}
+
 /// Puts a patch on the files in `tree`, which are those of `source`, without fuzz; what `patch` said about offsets.
 pub fn put_on(patch: &Patch, text: &str, tree: &Path, source: &str) -> Result<Vec<String>> {
     let name = &patch.name;
-    let doing = format!("applying {name} to {source}");
+    let doing = applying(name, source);
     // `patch` finds changes in a message too, indented ones as well.
     let change =
         tempfile::NamedTempFile::new().map_err(|err| Error::lab(doing.clone(), err.to_string()))?;
@@ -181,7 +188,8 @@ fn refuse_other_names(doing: &str, patch: &Patch, said: &str) -> Result<()> {
         let read = read.join(", ");
         let found = format!("patch reads the name {path:?} in it, the lab {read}");
         return Err(Error::usage(doing, found).hint(
-            "write names as they are, from the top of the tree: git -c core.quotePath=false does, and no blank before a time but a tab",
+            "name a file in one way in all lines above its hunks, from the top of the tree: git -c core.quotePath=false does; only a \
+             tab may stand between a name and a time",
         ));
     }
     let lost: Vec<&str> = read.difference(&taken).copied().collect();

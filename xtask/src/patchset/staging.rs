@@ -14,6 +14,7 @@ use crate::error::{AtPath, Error, Result};
 use crate::layout::create_dir;
 use crate::patchset::git::git;
 use crate::patchset::paths::{refuse_link, Met};
+use crate::patchset::series::{applying, Patch};
 
 const PLAIN: &str = "100644";
 const EXECUTABLE: &str = "100755";
@@ -28,6 +29,8 @@ pub struct Staging<'a> {
     /// The repository.
     dir: &'a Path,
     folder: tempfile::TempDir,
+    /// Those of the files that are links.
+    links: BTreeSet<String>,
 }
 
 impl<'a> Staging<'a> {
@@ -39,7 +42,11 @@ impl<'a> Staging<'a> {
         paths: &BTreeSet<String>,
         folder: tempfile::TempDir,
     ) -> Result<Self> {
-        let staging = Staging { dir, folder };
+        let mut staging = Staging {
+            dir,
+            folder,
+            links: BTreeSet::new(),
+        };
         if paths.is_empty() {
             return Ok(staging);
         }
@@ -50,10 +57,7 @@ impl<'a> Staging<'a> {
         let met = Met::of(paths.iter().map(String::as_str));
         let entries: Vec<Entry<'_>> = entries.filter(|entry| met.has(entry.path)).collect();
         let links = entries.iter().filter(|entry| entry.mode == LINK);
-        let links: BTreeSet<&str> = links.map(|entry| entry.path).collect();
-        for path in paths {
-            refuse_link(doing, path, &links)?;
-        }
+        staging.links = links.map(|entry| entry.path.to_string()).collect();
         let names: String = entries
             .iter()
             .map(|file| format!("{}\n", file.blob))
@@ -72,6 +76,13 @@ impl<'a> Staging<'a> {
     /// The folder.
     pub fn path(&self) -> &Path {
         self.folder.path()
+    }
+
+    /// Refuses a patch that changes a link among the files, which are those of `source`, or what lies behind one.
+    pub fn refuse_links(&self, patch: &Patch, source: &str) -> Result<()> {
+        let doing = applying(&patch.name, source);
+        let mut paths = patch.files.iter().map(|file| &file.path);
+        paths.try_for_each(|path| refuse_link(&doing, path, |place| self.links.contains(place)))
     }
 
     fn write(&self, entry: &Entry<'_>, content: &[u8]) -> Result<()> {

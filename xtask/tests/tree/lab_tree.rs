@@ -88,7 +88,6 @@ fn a_tree_without_its_state_is_unpacked_again() {
     );
 }
 
-/// What a patch has created that is gone is nobody's, though it lies in the tree until that is built again.
 #[test]
 fn a_source_that_is_cut_short_or_none_is_its_users_to_mend() {
     let Some(mut project) = Project::new() else {

@@ -139,26 +139,31 @@ fn a_link_stays_as_it_is() {
     all_refuse(
         &worked,
         &[&by_link],
-        "kernel/link.c is a link, and no patch changes one",
+        "it names kernel/link.c: kernel/link.c is a link, and no patch changes one",
     );
     let below = FORK.replace("kernel/fork.c", "core/fork.c");
     all_refuse(
         &worked,
         &[&below],
-        "core is a link, and no patch changes one or what lies behind it",
+        "it names core/fork.c: core is a link, and no patch changes one or what lies behind it",
     );
+    // Which of them it is has to be said.
+    all_refuse(&worked, &[FORK, &below], "applying 1.patch to ");
     // As if nothing stood in the folder: `patch` passes over a file without a line.
     let nothing = format!("{FORK}--- a/core/exit.c\n+++ b/core/exit.c\n");
     all_refuse(&worked, &[&nothing], "core is a link");
-    for (target, mode) in [
-        ("fork.c", "120000"),
-        ("/etc/hostname", "120777"),
-        ("nowhere", "0120000"),
+    for (mode, why) in [
+        ("120000", "it makes, changes or removes a link"),
+        ("120777", "expected a file's mode"),
+        ("0120000", "expected a file's mode"),
+        ("120000 ", "expected a file's mode"),
+        ("\t120000", "expected a file's mode"),
+        ("40000120000", "expected a file's mode"),
     ] {
         let makes = format!(
-            "diff --git a/kernel/l2 b/kernel/l2\nnew file mode {mode}\n--- /dev/null\n+++ b/kernel/l2\n@@ -0,0 +1 @@\n+{target}\n\\ No newline at end of file\n"
+            "diff --git a/kernel/l2 b/kernel/l2\nnew file mode {mode}\n--- /dev/null\n+++ b/kernel/l2\n@@ -0,0 +1 @@\n+fork.c\n\\ No newline at end of file\n"
         );
-        all_refuse(&worked, &[&makes], "it makes, changes or removes a link");
+        all_refuse(&worked, &[&makes], why);
     }
     let turns = "diff --git a/kernel/link.c b/kernel/link.c\nindex 1234567..89abcde 120000\n--- a/kernel/link.c\n+++ b/kernel/link.c\n@@ -1 +1 @@\n-fork.c\n\\ No newline at end of file\n+exit.c\n\\ No newline at end of file\n";
     all_refuse(&worked, &[turns], "it makes, changes or removes a link");
@@ -182,6 +187,25 @@ fn a_link_stays_as_it_is() {
     assert!(link.is_symlink());
 }
 
+#[test]
+fn a_refresh_notes_what_the_project_alone_names_behind_a_link() {
+    let Some(worked) = own() else { return };
+    symlink("kernel", worked.0.path("linux/core")).unwrap();
+    remake(&worked);
+    let below = worked.text("mine/0002-fork.patch");
+    let below = below.replace("/kernel/fork.c", "/core/fork.c");
+    write(&worked.0.path("mine/0020-wip.patch"), &below);
+    let list = worked.text("mine/series") + "0020-wip.patch\n";
+    write(&worked.0.path("mine/series"), &list);
+    worked.commit_make("mine: all");
+    let said = worked.refresh().unwrap();
+    assert!(
+        said.contains("note: 0020-wip.patch does not fit in the project")
+            && said.contains("core is a link"),
+        "{said}"
+    );
+}
+
 /// `patch` makes an empty file of one, passes over a file without a hunk, and goes by other names for what is renamed.
 #[test]
 fn what_patch_reads_otherwise_is_refused() {
@@ -190,17 +214,24 @@ fn what_patch_reads_otherwise_is_refused() {
     all_refuse(
         &worked,
         &[&format!("{FORK}{binary}")],
-        "it changes a binary file: Binary files",
+        "it changes a binary file",
     );
     let packed = "diff --git a/logo.gif b/logo.gif\nnew file mode 100644\nindex 0000000..1234567\nGIT binary patch\nliteral 1\nIcmZPo000310RR91\n\n";
     all_refuse(
         &worked,
         &[&format!("{FORK}{packed}")],
-        "it changes a binary file: GIT binary patch",
+        "\"GIT binary patch\": it changes a binary file",
     );
-    let without_place = "--- a/kernel/exit.c\n+++ b/kernel/exit.c\n exit\n+more\n";
+    let without_lines = "--- a/kernel/exit.c\n+++ b/kernel/exit.c\n";
     let why = "patch has found nothing to do in it for kernel/exit.c";
+    all_refuse(&worked, &[&format!("{FORK}{without_lines}")], why);
+    let without_place = format!("{without_lines} exit\n+more\n");
+    let why = "no line that begins with @@ stands above it";
     all_refuse(&worked, &[&format!("{FORK}{without_place}")], why);
+    let uncounted = format!("{FORK}+EXTRA\n@@ -20,2 +21,3 @@\n 20\n+B\n 21\n");
+    all_refuse(&worked, &[&uncounted], "\"+EXTRA\": it is in no hunk");
+    let by_mail = FORK.replace('\n', "\r\n");
+    all_refuse(&worked, &[&by_mail], "ends in a carriage return");
     let two_sources = "diff --git a/kernel/fork.c b/kernel/new.c\nsimilarity index 100%\nrename from kernel/exit.c\nrename to kernel/new.c\n";
     all_refuse(
         &worked,
@@ -226,9 +257,13 @@ fn a_patch_outside_of_the_series_folder_is_refused() {
     write(&worked.0.path("mine/series"), "../shared/0.patch\n");
     for found in made(&worked) {
         let found = found.unwrap_err().to_string();
-        let why = "it lists \"../shared/0.patch\": it does not say in which folder";
+        let why = "it lists \"../shared/0.patch\": it has \".\" or \"..\" for a name";
         assert!(found.contains(why), "{found}");
     }
+    // Nor does a refresh write there.
+    let found = worked.refused();
+    assert!(found.contains("it lists \"../shared/0.patch\""), "{found}");
+    assert_eq!(worked.text("shared/0.patch"), text);
 }
 
 #[test]

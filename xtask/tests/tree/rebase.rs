@@ -131,6 +131,24 @@ fn a_message_that_git_am_reads_otherwise_is_not_carried() {
     }
 }
 
+/// Whoever has to mend them is told of all at once, before a tree is made.
+#[test]
+fn all_messages_that_are_read_otherwise_are_told_of() {
+    let Some(worked) = saying("Index: kernel/fork.c\n\nWhy.") else {
+        return;
+    };
+    let second = worked.text("kernel-patches/200-exit.patch");
+    let second = second.replace("\n\n", "\n\ndate: 2020\n");
+    write(&worked.0.path("kernel-patches/200-exit.patch"), &second);
+    let found = rebased(&worked, "one\ntwo\n").unwrap_err().to_string();
+    for why in [
+        "100-fork.patch: patch or git am would not take this for a line of its message: Index:",
+        "200-exit.patch: git am would take the beginning of its message for a field of its own: date: 2020",
+    ] {
+        assert!(found.contains(why), "{found}");
+    }
+}
+
 #[test]
 fn what_cannot_be_merged_is_the_users_and_the_rest_follows() {
     let Some(worked) = Worked::new() else { return };

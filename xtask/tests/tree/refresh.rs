@@ -312,7 +312,7 @@ fn what_a_patch_cannot_say_is_refused() {
     for line in ["--- a/x", "*** x", "@@ -1 +1 @@", "Index: x"] {
         worked.edit("kernel/exit.c", "exit\nrestart\nagain\n");
         worked.git(&["commit", "-q", "-m", &format!("exit: again\n\n{line}")]);
-        refused("a line of its message looks like the beginning of a diff");
+        refused("would not take this for a line of its message");
     }
     worked.edit("kernel/exit.c", "exit\nrestart\nagain\n");
     worked.git(&["commit", "-q", "--allow-empty-message", "-m", ""]);

@@ -17,7 +17,7 @@ use crate::layout::{
     copy_whole, create_dir, read_text, remove_dir, write_whole, Layout, UNFINISHED,
 };
 use crate::patchset::paths::{copy_link, met_below, refuse_link};
-use crate::patchset::series::Series;
+use crate::patchset::series::{applying, Series};
 use crate::stamp;
 
 /// What is known about an unpacked tree.
@@ -121,9 +121,12 @@ impl State {
             kept.retain(|path| !self.tree.join(path).is_symlink());
             let mut here = met_below(&self.tree, &path)?;
             here.retain(|path| !is_other(path) && !kept.contains(path));
-            let links = here.iter().filter(|path| self.tree.join(path).is_symlink());
-            let doing = format!("patching {path} of {}", self.source);
-            refuse_link(&doing, &path, &links.map(String::as_str).collect())?;
+            let is_link = |place: &str| {
+                let is_here = here.iter().any(|path| path == place);
+                is_here && self.tree.join(place).is_symlink()
+            };
+            let name = series.first_to_change(&path).unwrap_or_default();
+            refuse_link(&applying(name, &self.source), &path, is_link)?;
             let kept = kept.iter().map(|path| (&self.pristine, path));
             for (root, path) in kept.chain(here.iter().map(|path| (&self.tree, path))) {
                 let (from, to) = (root.join(path), staging.join(path));

@@ -139,7 +139,7 @@ impl Refresh<'_> {
             false => String::new(),
         };
         let mut listed: Vec<String> = Vec::new();
-        for name in list::names(&text) {
+        for name in list::read(&path, &text)? {
             if !listed.iter().any(|other| other == name) {
                 listed.push(name.to_string());
             }

@@ -13,6 +13,9 @@ use crate::patchset::diff::Patch;
 use crate::patchset::series::put_on;
 use crate::patchset::staging::Staging;
 
+/// What patches are put on here.
+const SOURCE: &str = "the source";
+
 /// What is to be tried.
 pub(super) struct Trial {
     /// The series to come: names and contents in order.
@@ -96,7 +99,8 @@ impl Refresh<'_> {
         }
         let staging = Staging::of(doing, self.dir, &self.source.commit, &touched, scratch)?;
         for (patch, text) in texts {
-            match put_on(&patch, &text, staging.path(), "the source") {
+            let refused = staging.refuse_links(&patch, SOURCE);
+            match refused.and_then(|()| put_on(&patch, &text, staging.path(), SOURCE)) {
                 Ok(_) => {}
                 Err(err) if matches!(err.kind(), Kind::Build | Kind::Usage) => {
                     return Ok(Some((patch.name, err.found().to_string())));
