@@ -8,7 +8,10 @@ use std::io;
 
 /// The flag of kernel threads in field 9 of /proc/PID/stat.
 const PF_KTHREAD: u64 = 0x0020_0000;
-/// That of tasks that are on their way out; it is set before they close their files.
+/// Pids below are given to nobody else when their owners are gone (RESERVED_PIDS in kernel/pid.c), unless somebody asks
+/// for one by name.
+const GIVEN_OUT_ONCE: i32 = 300;
+/// The flag of tasks that are on their way out; it is set before they close their files.
 const PF_EXITING: u64 = 0x4;
 
 /// What /proc/PID/stat tells of a process.
@@ -32,8 +35,17 @@ pub struct Stat {
 impl Stat {
     /// That of a process; `None` if there is none with this pid, or it is a kernel thread.
     fn read(pid: i32) -> Option<Stat> {
+        Stat::of_any(pid).filter(|stat| !stat.is_of_kernel())
+    }
+
+    /// The same, of kernel threads too.
+    fn of_any(pid: i32) -> Option<Stat> {
         let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        Stat::parse(pid, &text).filter(|stat| stat.flags & PF_KTHREAD == 0)
+        Stat::parse(pid, &text)
+    }
+
+    fn is_of_kernel(&self) -> bool {
+        self.flags & PF_KTHREAD != 0
     }
 
     fn parse(pid: i32, text: &str) -> Option<Stat> {
@@ -73,6 +85,21 @@ pub fn tasks() -> io::Result<Vec<Task>> {
 /// As [`tasks`], in short.
 pub fn stats() -> io::Result<Vec<Stat>> {
     of_all(Stat::read)
+}
+
+/// As [`stats`], but for processes that are known to be none of interest: their pids, ascending.
+pub fn stats_but(known: &[i32]) -> io::Result<Vec<Stat>> {
+    of_all(|pid| match known.binary_search(&pid) {
+        Ok(_) => None,
+        Err(_) => Stat::read(pid),
+    })
+}
+
+/// The kernel threads whose pids will not be anybody else's, ascending: outside of containers those of the boot, most
+/// of all that there are.
+pub fn kernel_threads_of_boot() -> io::Result<Vec<i32>> {
+    let is_of_kernel = |pid| Stat::of_any(pid).is_some_and(|stat| stat.is_of_kernel());
+    of_all(|pid| (pid < GIVEN_OUT_ONCE && is_of_kernel(pid)).then_some(pid))
 }
 
 /// One process; `None` if there is none with this pid, or it is a kernel thread.

@@ -62,6 +62,8 @@ pub struct Tree {
     saved: Vec<i32>,
     /// `--pids` or `--no-pids`.
     pids: &'static str,
+    /// Kernel threads, which are looked at once: they are most of what /proc has.
+    of_kernel: Vec<i32>,
 }
 
 /// What the last `mktree` has said on stderr, in the working directory.
@@ -76,6 +78,7 @@ impl Tree {
         prctl::set_child_subreaper(true).map_err(|e| format!("PR_SET_CHILD_SUBREAPER: {e}"))?;
         let read = Image::read(image)?;
         let entries = read.payload(Kind::Tree, 0)?.chunks(TreeEntry::SIZE);
+        let of_kernel = procfs::kernel_threads_of_boot().map_err(|e| format!("/proc: {e}"))?;
         let saved = entries.map(|entry| word(entry, 0).map(|pid| pid as i32));
         Ok(Tree {
             saved: saved.collect::<Result<_, _>>()?,
@@ -83,6 +86,7 @@ impl Tree {
             comm: comm.into(),
             tasks: u32::try_from(tasks).map_err(|e| format!("tasks: {e}"))?,
             pids: "--pids",
+            of_kernel,
         })
     }
 
@@ -123,7 +127,7 @@ impl Tree {
 
     /// The living tasks of restarts: what `mktree` makes, by its name or by the tree's.
     fn found(&self) -> Result<Vec<Stat>, String> {
-        let mut tasks = procfs::stats().map_err(|e| format!("/proc: {e}"))?;
+        let mut tasks = procfs::stats_but(&self.of_kernel).map_err(|e| format!("/proc: {e}"))?;
         let ours = |comm: &str| comm == "mktree" || comm == self.comm;
         tasks.retain(|task| ours(&task.comm) && task.state != 'Z' && task.state != 'X');
         Ok(tasks)
