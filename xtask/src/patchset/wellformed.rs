@@ -45,6 +45,11 @@ pub fn refused_mode(line: &str) -> Option<&'static str> {
     }
 }
 
+/// Whether a line ends what a mail says.
+fn is_signature(line: &str) -> bool {
+    line.trim_end() == "--"
+}
+
 /// What comes before a line of a diff.
 #[derive(Clone, Copy, PartialEq)]
 enum Place {
@@ -65,15 +70,14 @@ impl Place {
             Part::File if line.starts_with("+++ ") => Place::Named,
             Part::File => Place::Names,
             Part::Place | Part::Line => Place::Hunk,
-            Part::Besides if line.trim_end() == "--" => Place::Signature,
+            Part::Besides if is_signature(line) => Place::Signature,
             Part::Besides => self,
         }
     }
 
     fn refuses(self, part: Part, whole: &str) -> Option<&'static str> {
         let line = bare(whole);
-        let is_signature = line.trim_end() == "--";
-        let is_of_hunk = line.starts_with(['+', '-', ' ', '\t', '@']) && !is_signature;
+        let is_of_hunk = line.starts_with(['+', '-', ' ', '\t', '@']) && !is_signature(line);
         match part {
             // `patch` would make an empty file of a new one.
             Part::Header | Part::File | Part::Besides if is_of_binary(line) => {

@@ -152,16 +152,16 @@ fn a_link_stays_as_it_is() {
     // As if nothing stood in the folder: `patch` passes over a file without a line.
     let nothing = format!("{FORK}--- a/core/exit.c\n+++ b/core/exit.c\n");
     all_refuse(&worked, &[&nothing], "core is a link");
-    for (mode, why) in [
-        ("120000", "it makes, changes or removes a link"),
-        ("120777", "expected a file's mode"),
-        ("0120000", "expected a file's mode"),
-        ("120000 ", "expected a file's mode"),
-        ("\t120000", "expected a file's mode"),
-        ("40000120000", "expected a file's mode"),
+    for (target, mode, why) in [
+        ("fork.c", "120000", "it makes, changes or removes a link"),
+        ("/etc/hostname", "120777", "expected a file's mode"),
+        ("nowhere", "0120000", "expected a file's mode"),
+        ("fork.c", "120000 ", "expected a file's mode"),
+        ("fork.c", "\t120000", "expected a file's mode"),
+        ("fork.c", "40000120000", "expected a file's mode"),
     ] {
         let makes = format!(
-            "diff --git a/kernel/l2 b/kernel/l2\nnew file mode {mode}\n--- /dev/null\n+++ b/kernel/l2\n@@ -0,0 +1 @@\n+fork.c\n\\ No newline at end of file\n"
+            "diff --git a/kernel/l2 b/kernel/l2\nnew file mode {mode}\n--- /dev/null\n+++ b/kernel/l2\n@@ -0,0 +1 @@\n+{target}\n\\ No newline at end of file\n"
         );
         all_refuse(&worked, &[&makes], why);
     }
@@ -214,7 +214,7 @@ fn what_patch_reads_otherwise_is_refused() {
     all_refuse(
         &worked,
         &[&format!("{FORK}{binary}")],
-        "it changes a binary file",
+        "\"Binary files /dev/null and b/logo.gif differ\": it changes a binary file",
     );
     let packed = "diff --git a/logo.gif b/logo.gif\nnew file mode 100644\nindex 0000000..1234567\nGIT binary patch\nliteral 1\nIcmZPo000310RR91\n\n";
     all_refuse(
