@@ -60,7 +60,7 @@ pub struct Queue {
 
 struct State {
     left: VecDeque<Job>,
-    /// The round that they are of, from 1.
+    /// The last round that was begun, from 1.
     round: u32,
     /// Whether no round follows.
     closed: bool,
@@ -149,38 +149,44 @@ impl Queue {
     /// none is left.
     pub fn take(&self, guest: Option<&BootSpec>) -> Option<Taken<'_>> {
         let mut state = self.lock();
-        while self.has_more(&mut state) {
+        loop {
+            if state.left.is_empty() && !self.begin_round(&mut state) {
+                return None;
+            }
             let free = self.cpus - state.used;
             let room = |job: &Job| self.share(job) <= free;
-            let chosen = if state.resting > 0 {
-                None
-            } else {
-                state.choose(guest, room)
-            };
-            if let Some(at) = chosen {
-                let job = state.left.remove(at)?;
-                state.used += self.share(&job);
-                *state.busy.entry(job.spec.arch).or_default() += 1;
-                return Some(Taken { queue: self, job });
+            // Who rests goes before all that have not begun.
+            if state.resting == 0 {
+                if let Some(at) = state.choose(guest, room) {
+                    let job = state.left.remove(at)?;
+                    state.used += self.share(&job);
+                    *state.busy.entry(job.spec.arch).or_default() += 1;
+                    return Some(Taken { queue: self, job });
+                }
+                // Not further than the next round, or what must wait would wait for all of them.
+                let may_go_on = state.is_of_one_round() && self.jobs.iter().any(room);
+                if may_go_on && self.begin_round(&mut state) {
+                    continue;
+                }
             }
             state = self.wait(state);
         }
-        None
     }
 
-    /// Whether anything is left; the next round begins when nothing of the one before it is.
-    fn has_more(&self, state: &mut State) -> bool {
+    /// Adds the jobs of the next round to what is left; whether there is one.
+    fn begin_round(&self, state: &mut State) -> bool {
         let more = self.effort.rounds.is_none_or(|rounds| state.round < rounds);
-        if state.left.is_empty() && more && !state.closed {
-            state.round += 1;
-            let of_round = |job: &Job| {
-                let mut job = job.clone();
-                job.case.round = state.round;
-                job.seed = seed_of(self.effort.seed, &job.case);
-                job
-            };
-            state.left.extend(self.jobs.iter().map(of_round));
+        if !more || state.closed {
+            return false;
         }
+        state.round += 1;
+        let of_round = |job: &Job| {
+            let mut job = job.clone();
+            job.case.round = state.round;
+            job.seed = seed_of(self.effort.seed, &job.case);
+            job
+        };
+        state.left.extend(self.jobs.iter().map(of_round));
         !state.left.is_empty()
     }
 
@@ -232,6 +238,11 @@ impl Queue {
 }
 
 impl State {
+    /// Whether all that is left is of the last round that was begun.
+    fn is_of_one_round(&self) -> bool {
+        self.left.iter().all(|job| job.case.round == self.round)
+    }
+
     /// The place of the next job among those that there is `room` for.
     fn choose(&self, guest: Option<&BootSpec>, room: impl Fn(&Job) -> bool) -> Option<usize> {
         let shared = |job: &Job| !job.scenario.file.fresh_guest;
@@ -409,6 +420,34 @@ mod tests {
         assert_eq!((one.case.round, two.case.round), (1, 2));
         assert_ne!(one.seed, two.seed);
         assert!(queue.take(None).is_none());
+    }
+
+    #[test]
+    fn while_the_last_of_a_round_must_wait_the_next_begins_and_no_other() {
+        let x = Arch::X86_64;
+        let thrice = Effort {
+            rounds: Some(3),
+            ..ONCE
+        };
+        let jobs = vec![job("a", x, 1, false), job("wide", x, 4, false)];
+        let queue = Queue::new(jobs, 4, thrice);
+        let told = |taken: Option<Taken<'_>>| {
+            taken.map(|taken| (taken.scenario.name.clone(), taken.case.round))
+        };
+        let (one, two) = (queue.take(None), queue.take(None));
+        std::thread::scope(|scope| {
+            let third = scope.spawn(|| told(queue.take(None)));
+            std::thread::sleep(std::time::Duration::from_millis(20));
+            assert!(!third.is_finished());
+            assert_eq!(told(one), Some(("a".into(), 1)));
+            assert_eq!(told(two), Some(("a".into(), 2)));
+            assert_eq!(third.join().unwrap(), Some(("wide".into(), 1)));
+        });
+        let left: Vec<_> = std::iter::from_fn(|| told(queue.take(None))).collect();
+        assert_eq!(
+            left,
+            [("wide".into(), 2), ("a".into(), 3), ("wide".into(), 3)]
+        );
     }
 
     #[test]
