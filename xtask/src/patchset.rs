@@ -18,6 +18,7 @@ pub mod number;
 pub mod origin;
 pub mod overlay;
 pub mod packed;
+pub mod parts;
 pub mod paths;
 pub mod prefix;
 pub mod rebase;

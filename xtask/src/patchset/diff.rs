@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The text of a patch: its header, and the unified diff behind that.
+//! What a patch says: its header, and which files the unified diff behind that changes.
 
 use crate::error::{Error, Result};
+use crate::patchset::parts::{bare, header_of, parts, Part};
 use crate::patchset::paths::oddity;
 use crate::patchset::wellformed::malformed;
 
@@ -34,118 +35,31 @@ pub struct TouchedFile {
     pub hunks: usize,
 }
 
-/// What a line of a patch is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Part {
-    /// One before the first change.
-    Header,
-    /// One about a file: its names, and what git says of it.
-    File,
-    /// The beginning of a hunk.
-    Place,
-    /// A line of a hunk.
-    Line,
-    /// What stands behind a change and is none: a signature, a diff to another version.
-    Besides,
-}
-
-/// What lines about a file begin with.
-const OF_FILE: [&str; 15] = [
-    "diff -",
-    "--- ",
-    "+++ ",
-    "index ",
-    "old mode ",
-    "new mode ",
-    "new file mode ",
-    "deleted file mode ",
-    "similarity index ",
-    "dissimilarity index ",
-    "rename from ",
-    "rename to ",
-    "copy from ",
-    "copy to ",
-    "GIT binary patch",
-];
-
-/// The lines of a patch, each whole and with what it is.
-pub fn parts(text: &str) -> impl Iterator<Item = (Part, &str)> {
-    let mut lines = text.split_inclusive('\n').peekable();
-    let mut hunk = Hunk::default();
-    let mut last = Part::Header;
-    std::iter::from_fn(move || {
-        let whole = lines.next()?;
-        let line = bare(whole);
-        let next = lines.peek().copied().unwrap_or_default();
-        last = if hunk.is_open() {
-            hunk.take(line);
-            Part::Line
-        } else if last == Part::Header && !begins_change(line, next) {
-            Part::Header
-        } else if line.starts_with("@@ ") {
-            hunk = Hunk::parse(line).unwrap_or_default();
-            Part::Place
-        } else if last == Part::Line && line.starts_with('\\') {
-            Part::Line
-        } else if OF_FILE.iter().any(|word| line.starts_with(word)) {
-            Part::File
-        } else {
-            Part::Besides
-        };
-        Some((last, whole))
-    })
-}
-
-/// A line without its end.
-pub fn bare(line: &str) -> &str {
-    let line = line.strip_suffix('\n').unwrap_or(line);
-    line.strip_suffix('\r').unwrap_or(line)
-}
-
-/// Whether a line says where a hunk belongs, and how many lines it has.
-pub fn is_place(line: &str) -> bool {
-    Hunk::parse(line).is_some()
-}
-
-/// Whether a line is the first of a change.
-fn begins_change(line: &str, next: &str) -> bool {
-    line.starts_with("diff -") || (line.starts_with("--- ") && next.starts_with("+++ "))
-}
-
-/// What a patch changes, and nothing else of it.
-pub fn change_of(text: &str) -> String {
-    let is_change = |part: &Part| !matches!(part, Part::Header | Part::Besides);
-    let change = parts(text).filter(|(part, _)| is_change(part));
-    change.map(|(_, line)| line).collect()
-}
-
 impl Patch {
     /// Reads a unified diff with a header. What no patch may name, or make, is refused.
     pub fn parse(name: &str, text: &str) -> Result<Patch> {
         let refused = |found: String| Error::usage(format!("reading {name}"), found);
-        let named = |path: Option<String>| match path.as_deref().and_then(oddity) {
-            None => Ok(path),
-            Some(why) => {
-                let path = path.unwrap_or_default();
-                Err(refused(format!("it names the file {path:?}: {why}")))
+        let at = |number: usize, found: &str| refused(format!("line {}: {found}", number + 1));
+        let odd = |path: &str| oddity(path).map(|why| format!("it names the file {path:?}: {why}"));
+        let named = |number: usize, name: &str| {
+            let path = path_of(name);
+            match path.as_deref().and_then(odd) {
+                None => Ok(path),
+                Some(why) => Err(at(number, &why)),
             }
         };
         if let Some(found) = malformed(text) {
             return Err(refused(found));
         }
-        let mut header = String::new();
         let mut files: Vec<TouchedFile> = Vec::new();
         let mut before = None;
         let mut git: Option<GitHeader> = None;
         // Whether git says of the file whether it is new.
         let mut is_told = false;
-        for (part, line) in parts(text) {
+        for (number, (part, line)) in parts(text).enumerate() {
             let line = bare(line);
             match part {
-                Part::Header => {
-                    header.push_str(line);
-                    header.push('\n');
-                }
+                Part::Header | Part::Besides => {}
                 Part::Place => {
                     if let Some(file) = files.last_mut() {
                         // A file that has no line before need not be called /dev/null.
@@ -161,19 +75,26 @@ impl Patch {
                 }
                 Part::File => {
                     if let Some(names) = line.strip_prefix("diff --git ") {
-                        files.extend(git.take().and_then(GitHeader::file));
+                        files.extend(GitHeader::end(git.take()).map_err(refused)?);
                         git = Some(GitHeader::of(names));
                     } else if let Some(old) = line.strip_prefix("--- ") {
-                        before = Some(named(path_of(old))?);
+                        before = Some(named(number, old)?);
                     } else if let Some(new) = line.strip_prefix("+++ ") {
                         let old = before.take().flatten();
-                        let new = named(path_of(new))?;
+                        let new = named(number, new)?;
                         let Some(path) = new.clone().or_else(|| old.clone()) else {
-                            return Err(refused("a change names no file".into()));
+                            return Err(at(number, "a change names no file"));
                         };
                         // A file with another name has not been there before, though what it was made of has.
                         let git = git.take();
                         is_told = git.is_some();
+                        let other = git.as_ref().and_then(|header| header.path.as_ref());
+                        if let Some(other) = other.filter(|other| **other != path) {
+                            let found = format!(
+                                "the lines above it are of {other:?}, and these of {path:?}"
+                            );
+                            return Err(at(number, &found));
+                        }
                         let moved = git.as_ref().is_some_and(|header| header.created);
                         files.push(TouchedFile {
                             created: old.is_none() || moved,
@@ -185,19 +106,15 @@ impl Patch {
                         files.extend(header.take(line));
                     }
                 }
-                Part::Besides if line.starts_with("***************") => {
-                    return Err(refused("a context diff: only unified ones are read".into()));
-                }
-                Part::Besides => {}
             }
         }
-        files.extend(git.and_then(GitHeader::file));
-        for file in &files {
-            named(Some(file.path.clone()))?;
+        files.extend(GitHeader::end(git).map_err(refused)?);
+        if let Some(why) = files.iter().find_map(|file| odd(&file.path)) {
+            return Err(refused(why));
         }
         Ok(Patch {
             name: name.to_string(),
-            header,
+            header: header_of(text),
             files,
         })
     }
@@ -224,6 +141,8 @@ struct GitHeader {
     deleted: bool,
     /// Whether its mode is another.
     turned: bool,
+    /// A name with a blank in it: `patch` finds one in the lines that are to follow, and here none.
+    blank: Option<String>,
 }
 
 impl GitHeader {
@@ -235,6 +154,7 @@ impl GitHeader {
             (old == new).then_some(new)
         });
         GitHeader {
+            blank: path.clone().filter(|path| path.contains(' ')),
             path,
             created: false,
             deleted: false,
@@ -248,68 +168,40 @@ impl GitHeader {
         self.deleted |= line.starts_with("deleted file mode ");
         self.turned |= line.starts_with("new mode ");
         let named = |words: [&str; 2]| words.iter().find_map(|word| line.strip_prefix(word));
-        if let Some(path) = named(["rename to ", "copy to "]) {
+        let (from, to) = (
+            named(["rename from ", "copy from "]),
+            named(["rename to ", "copy to "]),
+        );
+        if let Some(name) = from.or(to).filter(|name| name.contains(' ')) {
+            self.blank = Some(name.to_string());
+        }
+        if let Some(path) = to {
             self.path = Some(path.to_string());
             self.created = true;
         }
-        let from = named(["rename from ", "copy from "])?;
-        Some(TouchedFile {
+        from.map(|from| TouchedFile {
             deleted: line.starts_with("rename"),
             ..TouchedFile::at(from.to_string())
         })
     }
 
-    /// The file, if no lines of it follow.
-    fn file(self) -> Option<TouchedFile> {
-        let says = self.created || self.deleted || self.turned;
-        let path = self.path.filter(|_| says)?;
-        Some(TouchedFile {
-            created: self.created,
-            deleted: self.deleted,
-            turned: self.turned,
-            ..TouchedFile::at(path)
-        })
-    }
-}
-
-/// Lines of a hunk still to come.
-#[derive(Default)]
-struct Hunk {
-    old: usize,
-    new: usize,
-}
-
-impl Hunk {
-    /// `@@ -12,7 +12,9 @@ ...`
-    fn parse(line: &str) -> Option<Hunk> {
-        let mut words = line.split_whitespace().skip(1);
-        let mut count = |sign: char| -> Option<usize> {
-            let range = words.next()?.strip_prefix(sign)?;
-            range
-                .split_once(',')
-                .map_or(Some(1), |(_, count)| count.parse().ok())
+    /// The file of a header behind which no lines of it follow, if that says something of one.
+    fn end(header: Option<GitHeader>) -> std::result::Result<Option<TouchedFile>, String> {
+        let says = |header: &GitHeader| header.created || header.deleted || header.turned;
+        let Some(header) = header.filter(says) else {
+            return Ok(None);
         };
-        Some(Hunk {
-            old: count('-')?,
-            new: count('+')?,
-        })
-    }
-
-    fn is_open(&self) -> bool {
-        self.old > 0 || self.new > 0
-    }
-
-    /// Counts one line.
-    fn take(&mut self, line: &str) {
-        match line.as_bytes().first() {
-            Some(b'+') => self.new = self.new.saturating_sub(1),
-            Some(b'-') => self.old = self.old.saturating_sub(1),
-            Some(b'\\') => {}
-            _ => {
-                self.old = self.old.saturating_sub(1);
-                self.new = self.new.saturating_sub(1);
-            }
+        if let Some(name) = header.blank {
+            return Err(format!(
+                "it changes no line of {name:?}, and `patch` would not find that name"
+            ));
         }
+        Ok(header.path.map(|path| TouchedFile {
+            created: header.created,
+            deleted: header.deleted,
+            turned: header.turned,
+            ..TouchedFile::at(path)
+        }))
     }
 }
 
@@ -387,15 +279,5 @@ mod tests {
         assert!(!created(&format!("{index}{fills}")));
         let new = index.replace("index", "new file mode 100644\nindex");
         assert!(created(&format!("{new}{fills}")));
-    }
-
-    #[test]
-    fn a_change_is_told_from_what_stands_around_it() {
-        let header = "Subject: x\n\ndiff to v1, and\n--- this\n    --- a/k\n    +++ b/k\n    @@ -1 +1 @@\n    -a\n    +b\n---\n k | 2\n\n";
-        let change = "diff --git a/k b/k\nindex 1..2 100644\n--- a/k\n+++ b/k\n@@ -1,2 +1,2 @@ f\n-a\n--- b\n+c\n+++ d\n\\ No newline at end of file\n";
-        let besides = "-- \n2.39.5\n\nInterdiff:\n  diff --git a/k b/k\n  --- a/k\n  +++ b/k\n  @@ -1 +1 @@\n  -a\n  +b\n";
-        let text = format!("{header}{change}{besides}");
-        assert_eq!(change_of(&text), change);
-        assert_eq!(Patch::parse("x", &text).unwrap().header, header);
     }
 }

@@ -5,7 +5,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use crate::patchset::diff::{bare, parts, path_of, Part};
+use crate::patchset::diff::path_of;
+use crate::patchset::parts::{bare, parts, Part};
 
 /// Lines shown before and behind the place of a hunk.
 const AROUND: usize = 2;

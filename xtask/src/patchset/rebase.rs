@@ -12,10 +12,10 @@ use crate::event::Sink;
 use crate::layout::{read_text, read_written, remove_dir};
 use crate::patchset::base::BASE;
 use crate::patchset::commit::{misread, INDENT};
-use crate::patchset::diff::change_of;
 use crate::patchset::git::{self, git, Contents, EPOCH, LAB, PATCH_TRAILER};
 use crate::patchset::header::{message, without_blank_ends};
 use crate::patchset::origin::Origin;
+use crate::patchset::parts::change_of;
 use crate::patchset::series::{Patch, Series};
 
 const DOING: &str = "carrying the series over";
@@ -68,12 +68,12 @@ fn mails(
     messages: &[(String, String)],
     before: Option<&Path>,
     dir: &Path,
-) -> Result<Vec<String>> {
+) -> Result<Vec<Vec<u8>>> {
     let mut mails = Vec::new();
     for (patch, message) in series.patches.iter().zip(messages) {
         let diff = match before {
             Some(before) => change(series, patch, before, dir)?,
-            None => change_of(&read_written(&series.dir.join(&patch.name))?),
+            None => change_of(&read_written(&series.dir.join(&patch.name))?).into_bytes(),
         };
         mails.push(mail(patch, message, &diff));
     }
@@ -95,8 +95,8 @@ fn keep_present(carried: &Series, onto: &Contents<'_>, dir: &Path) -> Result<()>
 }
 
 /// What a patch does to the files in `before`, which are changed by it: a diff that names the objects that
-/// its hunks were made for. They lie in the tree from now on, and git merges by them.
-fn change(series: &Series, patch: &Patch, before: &Path, dir: &Path) -> Result<String> {
+/// its hunks were made for. They lie in the tree from now on, and git merges by them. Lines around the hunks need not be UTF-8.
+fn change(series: &Series, patch: &Patch, before: &Path, dir: &Path) -> Result<Vec<u8>> {
     let old = tree_of(patch, before, dir)?;
     let one = Series {
         patches: vec![patch.clone()],
@@ -108,7 +108,6 @@ fn change(series: &Series, patch: &Patch, before: &Path, dir: &Path) -> Result<S
         .arg("--no-renames")
         .args([old, new])
         .read_bytes()
-        .map(|diff| String::from_utf8_lossy(&diff).into_owned())
 }
 
 /// The files that a patch changes as a tree object.
@@ -142,17 +141,18 @@ fn mode_of(path: &Path) -> Result<&'static str> {
 }
 
 /// A patch as a mail to `git am`.
-fn mail(patch: &Patch, (author, text): &(String, String), diff: &str) -> String {
+fn mail(patch: &Patch, (author, text): &(String, String), diff: &[u8]) -> Vec<u8> {
     let (subject, body) = text.split_once('\n').unwrap_or((text, ""));
-    format!(
-        "From: {author}\nDate: {EPOCH} +0000\nSubject: [PATCH] {subject}\n\n{}\n{PATCH_TRAILER}: {}\n---\n{diff}",
+    let header = format!(
+        "From: {author}\nDate: {EPOCH} +0000\nSubject: [PATCH] {subject}\n\n{}\n{PATCH_TRAILER}: {}\n---\n",
         without_blank_ends(body),
         patch.name
-    )
+    );
+    [header.as_bytes(), diff].concat()
 }
 
 /// Has `git am` commit the patches, or stop at one that does not fit.
-fn put(series: &Series, mails: &[String], dir: &Path) -> Result<()> {
+fn put(series: &Series, mails: &[Vec<u8>], dir: &Path) -> Result<()> {
     let scratch =
         tempfile::tempdir().map_err(|err| Error::lab("writing mails", err.to_string()))?;
     let mut am = git(

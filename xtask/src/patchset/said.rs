@@ -3,8 +3,9 @@
 //! What a patch says, however it is written: whether two of them are the same, in the same lines of their files or in others.
 
 use crate::error::Result;
-use crate::patchset::diff::{bare, parts, path_of, Part, Patch};
+use crate::patchset::diff::{path_of, Patch};
 use crate::patchset::header::message;
+use crate::patchset::parts::{bare, parts, Part};
 
 /// What a patch says.
 #[derive(Debug, PartialEq)]

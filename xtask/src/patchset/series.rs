@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::error::{AtPath, Error, Kind, Result};
 use crate::exec::tool;
 use crate::layout::read_written;
-use crate::patchset::diff::change_of;
+use crate::patchset::parts::change_of;
 use crate::patchset::{list, misfit};
 
 pub use crate::patchset::diff::{Patch, TouchedFile};

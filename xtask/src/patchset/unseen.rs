@@ -17,7 +17,9 @@ const DOING: &str = "looking for files that git ignores";
 pub fn refuse(doing: &str, dir: &Path, source: &Source) -> Result<()> {
     let range = format!("{}..HEAD", source.commit);
     let changed = git(DOING, dir, ["diff", "--name-only", "-z", &range]).read()?;
-    let folders: BTreeSet<&str> = changed.split('\0').map(parent).collect();
+    // The list ends in a NUL too: what stands behind that is no name.
+    let changed = changed.split('\0').filter(|path| !path.is_empty());
+    let folders: BTreeSet<&str> = changed.map(parent).collect();
     let list = git(
         DOING,
         dir,

@@ -2,19 +2,38 @@
 
 //! Whether a diff is well-formed: `patch`, git and the lab pass over different lines of one that is not, and none says so.
 
-use crate::patchset::diff::{bare, is_place, parts, Part};
+use crate::patchset::header::is_separator;
+use crate::patchset::parts::{bare, is_place, parts, Hunk, Part};
 
-/// The first line of a patch's diff that its readers would take for different things, with its number and why.
+/// The first line of a patch's diff that its readers would take for different things, or pass over, with its number
+/// and why. What stands above the line that ends its message is nobody's diff.
 pub fn malformed(text: &str) -> Option<String> {
+    let header = parts(text).take_while(|(part, _)| *part == Part::Header);
+    let message = header.map(|(_, line)| line).position(is_separator);
     let mut place = Place::Names;
-    for (number, (part, whole)) in parts(text).enumerate() {
+    // The hunk that the lines are of, and where it begins.
+    let mut hunk = (Hunk::default(), 0, "");
+    for (number, (part, whole)) in parts(text).enumerate().skip(message.unwrap_or(0)) {
         let line = bare(whole);
+        let told = |why: &str| Some(format!("line {}, {line:?}: {why}", number + 1));
         if let Some(why) = place.refuses(part, whole) {
-            return Some(format!("line {}, {line:?}: {why}", number + 1));
+            return told(why);
+        }
+        match part {
+            Part::Place => hunk = (Hunk::parse(line).unwrap_or_default(), number + 1, line),
+            Part::Line if !whole.starts_with([' ', '+', '-', '\\', '\n']) => {
+                return told(&format!("no line of a hunk, and line {} counts it", hunk.1));
+            }
+            Part::Line if !hunk.0.take(line) => {
+                return told(&format!("one more of its kind than line {} counts", hunk.1));
+            }
+            Part::Line | Part::Header | Part::File | Part::Besides => {}
         }
         place = place.after(part, line);
     }
-    None
+    let (open, number, line) = hunk;
+    open.is_open()
+        .then(|| format!("line {number}, {line:?}: it counts more lines than follow"))
 }
 
 /// Whether a line of a diff stands for the lines of a binary file, which are not there.
@@ -45,9 +64,27 @@ pub fn refused_mode(line: &str) -> Option<&'static str> {
     }
 }
 
-/// Whether a line ends what a mail says.
+/// Whether a line ends the diff of a mail: a signature, or a diff to another version of the patch.
+fn ends_mail(line: &str) -> bool {
+    const OTHERS: [&str; 4] = [
+        "Interdiff:",
+        "Interdiff against v",
+        "Range-diff:",
+        "Range-diff against v",
+    ];
+    is_signature(line) || OTHERS.iter().any(|words| line.starts_with(words))
+}
+
 fn is_signature(line: &str) -> bool {
     line.trim_end() == "--"
+}
+
+/// Whether a line begins another mail, as git writes them.
+fn begins_mail(line: &str) -> bool {
+    let is_hash =
+        |word: &str| word.len() >= 40 && word.bytes().all(|digit| digit.is_ascii_hexdigit());
+    let first = |rest: &str| rest.split(' ').next().is_some_and(is_hash);
+    line.starts_with("Subject: ") || line.strip_prefix("From ").is_some_and(first)
 }
 
 /// What comes before a line of a diff.
@@ -55,10 +92,14 @@ fn is_signature(line: &str) -> bool {
 enum Place {
     /// Nothing that hunks may follow.
     Names,
+    /// The line that begins what is said of a file.
+    Diff,
     /// Both names of a file.
     Named,
     /// A hunk.
     Hunk,
+    /// Something else, below names or a hunk.
+    Behind,
     /// What ends a mail: all that follows is none of the diff's.
     Signature,
 }
@@ -67,11 +108,13 @@ impl Place {
     fn after(self, part: Part, line: &str) -> Place {
         match part {
             Part::Header => Place::Names,
+            Part::File if line.starts_with("diff -") => Place::Diff,
             Part::File if line.starts_with("+++ ") => Place::Named,
             Part::File => Place::Names,
             Part::Place | Part::Line => Place::Hunk,
-            Part::Besides if is_signature(line) => Place::Signature,
-            Part::Besides => self,
+            Part::Besides if ends_mail(line) => Place::Signature,
+            Part::Besides if self == Place::Signature => Place::Signature,
+            Part::Besides => Place::Behind,
         }
     }
 
@@ -83,25 +126,45 @@ impl Place {
             Part::Header | Part::File | Part::Besides if is_of_binary(line) => {
                 Some("it changes a binary file")
             }
+            Part::Header if is_place(line) => Some(WITHOUT_NAMES),
+            Part::Header => None,
             Part::File if whole.trim_end_matches('\n').ends_with('\r') => {
                 Some("it ends in a carriage return: `patch` would take those off the file's lines too, and git would not")
             }
             Part::File => refused_mode(line),
             Part::Place if !is_place(line) => Some("not a hunk"),
-            Part::Place if !matches!(self, Place::Named | Place::Hunk) => {
-                Some("a hunk without the names of its file above it")
+            Part::Place => match self {
+                Place::Named | Place::Hunk => None,
+                Place::Behind => {
+                    Some("what stands above it is of no hunk: `patch` would not read on, and git nothing of it")
+                }
+                Place::Names | Place::Diff | Place::Signature => Some(WITHOUT_NAMES),
+            },
+            Part::Line => None,
+            Part::Besides if begins_mail(line) => {
+                Some("another mail begins here: a patch is one of them")
             }
-            Part::Besides if is_of_hunk => match self {
-                Place::Named => Some("no line that begins with @@ stands above it"),
-                Place::Hunk => {
+            Part::Besides if line.starts_with("***************") => Some(OTHER_KIND),
+            Part::Besides => match self {
+                Place::Diff if line.starts_with("*** ") => Some(OTHER_KIND),
+                Place::Diff => Some(
+                    "no diff, and the line above it begins one: where that is one of the message, indent it",
+                ),
+                Place::Named if is_of_hunk => Some("no line that begins with @@ stands above it"),
+                Place::Hunk | Place::Behind if is_of_hunk => {
                     Some("it is in no hunk: the one above has all the lines that its @@ line counts")
                 }
-                Place::Names | Place::Signature => None,
+                Place::Names if is_of_hunk => Some("it is in no hunk: none begins above it"),
+                _ => None,
             },
-            _ => None,
         }
     }
 }
+
+/// Why a diff is refused that is no unified one.
+const OTHER_KIND: &str = "a context diff: only unified ones are read";
+/// Why a line that begins a hunk is refused where none may begin.
+const WITHOUT_NAMES: &str = "a hunk without the names of its file above it";
 
 #[cfg(test)]
 mod tests {
@@ -142,6 +205,73 @@ mod tests {
                 format!("{NAMES}{hunk}Only in b: x\n+y\n"),
                 "line 9, \"+y\": it is in no hunk",
             ),
+            (
+                format!("{NAMES}{hunk}\n{next}"),
+                "line 9, \"@@ -20,2 +21,3 @@\": what stands above it is of no hunk",
+            ),
+            (
+                format!("{NAMES}foo\n{hunk}"),
+                "line 5, \"@@ -1,2 +1,3 @@\": what stands above it is of no hunk",
+            ),
+            // One of a file's two names is lost.
+            (
+                format!("---\n--- a/j\n{hunk}{NAMES}{hunk}"),
+                "line 4, \"@@ -1,2 +1,3 @@\": a hunk without the names",
+            ),
+            (
+                format!("---\n+++ b/j\n{hunk}{NAMES}{hunk}"),
+                "line 4, \"@@ -1,2 +1,3 @@\": a hunk without the names",
+            ),
+            (
+                format!("{NAMES}{hunk}--- a/j\n{hunk}"),
+                "line 8, \"--- a/j\": it is in no hunk",
+            ),
+            (
+                format!("{NAMES}{hunk}+++ b/j\n{hunk}"),
+                "line 8, \"+++ b/j\": it is in no hunk",
+            ),
+            // A line that is taken away begins as a name does.
+            (
+                format!("{NAMES}{hunk}--- 3\n+B\n"),
+                "line 8, \"--- 3\": it is in no hunk",
+            ),
+            (
+                format!("{NAMES}{hunk}diff --git a/j b/j\nindex 1..2 100644\n 1\n+A\n"),
+                "line 10, \" 1\": it is in no hunk: none begins above it",
+            ),
+            (
+                format!("{NAMES}{hunk}diff --git a/j b/j\n 1\n+A\n"),
+                "line 9, \" 1\": no diff, and the line above it begins one",
+            ),
+            // Of a message.
+            (
+                format!("diff -r a b shows\nwhy.\n---\n{NAMES}{hunk}"),
+                "line 3, \"why.\": no diff",
+            ),
+            // The count of a hunk.
+            (
+                format!("{NAMES}{}", hunk.replace("1,2 +1,3", "1,3 +1,4")),
+                "line 4, \"@@ -1,3 +1,4 @@\": it counts more lines than follow",
+            ),
+            (
+                format!(
+                    "{NAMES}{}diff --git a/j b/j\n",
+                    hunk.replace("1,2 +1,3", "1,3 +1,4")
+                ),
+                "line 8, \"diff --git a/j b/j\": no line of a hunk, and line 4 counts it",
+            ),
+            (
+                format!("{NAMES}{}", hunk.replace(" 2", "+B\n 2")),
+                "line 8, \" 2\": one more of its kind than line 4 counts",
+            ),
+            (
+                format!("{NAMES}{}", hunk.replace(" 2", "\t2")),
+                "line 7, \"\\t2\": no line of a hunk, and line 4 counts it",
+            ),
+            (
+                format!("{NAMES}{}", hunk.replace(" 2", "\r")),
+                "line 7, \"\": no line of a hunk, and line 4 counts it",
+            ),
         ] {
             let found = malformed(&format!("Subject: x\n{diff}")).unwrap_or_default();
             assert!(found.starts_with(told), "{diff}: {found}");
@@ -155,10 +285,32 @@ mod tests {
                 "{NAMES}{hunk}--\n2.39\n\n+ of v1\n  @@ -1 +1 @@\ndiff -u a/k b/k\n{NAMES}{hunk}"
             ),
             format!("{NAMES}diff --git a/k b/k\nold mode 100644\nnew mode 100755\n{NAMES}{hunk}"),
+            format!("@@ -1 +1 @@ and\nBinary files a and b differ\n---\n{NAMES}{hunk}"),
+            format!("{NAMES}{}", hunk.replace(" 2", "")),
+            format!("{NAMES}{hunk}\nbase-commit: 1\n-- \n2.39\n\n@ of the list\n"),
             String::new(),
         ] {
             assert_eq!(malformed(&format!("Subject: x\n{diff}")), None, "{diff}");
         }
+    }
+
+    #[test]
+    fn two_mails_are_two_patches() {
+        let mail = |name: &str| {
+            let hash = "1e4637884852".repeat(4);
+            let header = format!("From {hash} Mon Sep 17 00:00:00 2001\nFrom: A <a@b>\nSubject: {name}\n\nWhy.\n---\n");
+            format!("{header}{NAMES}@@ -1 +1,2 @@\n 1\n+A\n-- \n2.39\n\n")
+        };
+        assert_eq!(malformed(&mail("x")), None);
+        let two = mail("x") + &mail("y");
+        let found = malformed(&two).unwrap_or_default();
+        assert!(found.starts_with("line 15, \"From 1e4"), "{found}");
+        let (_, headless) = two.rsplit_once("From: ").unwrap();
+        let found = malformed(&format!("{}From: {headless}", mail("x"))).unwrap_or_default();
+        assert!(
+            found.starts_with("line 16, \"Subject: y\": another mail"),
+            "{found}"
+        );
     }
 
     #[test]

@@ -230,6 +230,16 @@ fn what_patch_reads_otherwise_is_refused() {
     all_refuse(&worked, &[&format!("{FORK}{without_place}")], why);
     let uncounted = format!("{FORK}+EXTRA\n@@ -20,2 +21,3 @@\n 20\n+B\n 21\n");
     all_refuse(&worked, &[&uncounted], "\"+EXTRA\": it is in no hunk");
+    let nameless = format!("--- a/kernel/exit.c\n@@ -1 +1,2 @@\n exit\n+more\n{FORK}");
+    let why = "a hunk without the names of its file above it";
+    all_refuse(&worked, &[&nameless], why);
+    let parted = format!("{FORK}\n@@ -20,2 +21,3 @@\n 20\n+B\n 21\n");
+    all_refuse(&worked, &[&parted], "what stands above it is of no hunk");
+    let header = "diff --git a/kernel/exit.c b/kernel/exit.c\nold mode 100644\nnew mode 100755\n";
+    let why = "the lines above it are of \"kernel/exit.c\", and these of \"kernel/fork.c\"";
+    all_refuse(&worked, &[&format!("{header}{FORK}")], why);
+    let short = FORK.replace("1,2 +1,3", "1,3 +1,4");
+    all_refuse(&worked, &[&short], "it counts more lines than follow");
     let by_mail = FORK.replace('\n', "\r\n");
     all_refuse(&worked, &[&by_mail], "ends in a carriage return");
     let two_sources = "diff --git a/kernel/fork.c b/kernel/new.c\nsimilarity index 100%\nrename from kernel/exit.c\nrename to kernel/new.c\n";
@@ -241,6 +251,10 @@ fn what_patch_reads_otherwise_is_refused() {
     let renamed = |from: &str, to: &str| {
         format!("diff --git a/{from} b/{to}\nsimilarity index 100%\nrename from {from}\nrename to {to}\n")
     };
+    let blank = renamed("kernel/exit.c", "kernel/x y");
+    let why = "it changes no line of \"kernel/x y\", and `patch` would not find that name";
+    all_refuse(&worked, &[&blank], why);
+    all_refuse(&worked, &[FORK, &renamed("kernel/x y", "kernel/z")], why);
     let there = renamed("kernel/exit.c", "kernel/x(y)");
     fits(&worked, &[&there, &renamed("kernel/x(y)", "kernel/exit.c")]);
     let empty = "diff --git a/none b/none\nnew file mode 100644\nindex 0000000..e69de29\n";

@@ -15,8 +15,13 @@ use crate::project::{pack, write, Worked, PATCH};
 
 /// Carries the series to a kernel "2.0" with this `kernel/fork.c`, whose series is in `kernel-patches/next`.
 fn rebased(worked: &Worked, fork: &str) -> xtask::error::Result<Vec<String>> {
+    rebased_from(worked, b"one\ntwo\n", fork.as_bytes())
+}
+
+/// The same, where the file was this in the source of the series.
+fn rebased_from(worked: &Worked, was: &[u8], fork: &[u8]) -> xtask::error::Result<Vec<String>> {
     let project = &worked.0;
-    write(&project.path("linux/kernel/fork.c"), fork);
+    fs::write(project.path("linux/kernel/fork.c"), fork).unwrap();
     let tarball = project.path("linux-2.0.tar");
     pack(&project.path("."), &tarball);
     let source = Fetched {
@@ -27,8 +32,8 @@ fn rebased(worked: &Worked, fork: &str) -> xtask::error::Result<Vec<String>> {
         ..project.source.clone()
     };
     let before = project.path("before");
-    write(&before.join("kernel/fork.c"), "one\ntwo\n");
     write(&before.join("kernel/exit.c"), "exit\n");
+    fs::write(before.join("kernel/fork.c"), was).unwrap();
     let bare = Series {
         dir: project.path("kernel-patches/next"),
         ..Series::none()
@@ -44,6 +49,17 @@ fn rebased(worked: &Worked, fork: &str) -> xtask::error::Result<Vec<String>> {
         let to = project.path("next");
         rebase::rebase(&series, Some(&before), &onto, &to, &Silent)
     })
+}
+
+/// Git shows more lines around a hunk than the patch has: they are whatever the source has there.
+#[test]
+fn lines_around_a_hunk_need_not_be_utf8() {
+    let Some(worked) = Worked::new() else { return };
+    let was = b"one\ntwo\nthree\nJ\xf6rg\n";
+    let gone = rebased_from(&worked, was, &[b"new\n", &was[..]].concat()).unwrap();
+    assert!(gone.is_empty(), "{gone:?}");
+    let found = fs::read(worked.0.path("next/kernel/fork.c")).unwrap();
+    assert_eq!(found, b"new\none\nrestart\ntwo\nthree\nJ\xf6rg\n");
 }
 
 #[test]

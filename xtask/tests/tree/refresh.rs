@@ -136,6 +136,7 @@ fn new_files_that_git_ignores_are_told_of() {
     // Products of a build, and what lies elsewhere, are nothing.
     write(&worked.0.path("tree/kernel/new.o"), "new\n");
     write(&worked.0.path("tree/generated/new.h"), "new\n");
+    write(&worked.0.path("tree/Makefile.orig"), "old\n");
     assert!(worked.refresh().unwrap().starts_with("0 to write"));
 }
 

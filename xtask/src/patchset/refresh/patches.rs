@@ -210,7 +210,7 @@ impl Refresh<'_> {
             };
             let text = match &then {
                 Some(then) if same => then.clone(),
-                _ => text_like(&commit, then.as_ref().or(has.as_ref()))?,
+                _ => text_like(&commit, then.as_ref().or(has.as_ref())),
             };
             let (content, known) = match (then, has) {
                 (None, None) => (text.clone(), text),

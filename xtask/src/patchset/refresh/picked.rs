@@ -8,8 +8,8 @@ use super::patches::Present;
 use super::Refresh;
 use crate::error::{Error, Result};
 use crate::patchset::commit::Commit;
-use crate::patchset::diff::Patch;
 use crate::patchset::header::Besides;
+use crate::patchset::parts::header_of;
 use crate::patchset::said::Said;
 
 impl Refresh<'_> {
@@ -90,13 +90,7 @@ fn said_by(commit: &Commit) -> Result<Said> {
 }
 
 /// A commit as a patch that says besides what this one does.
-pub(super) fn text_like(commit: &Commit, other: Option<&Vec<u8>>) -> Result<Vec<u8>> {
-    let besides = match other {
-        Some(other) => {
-            let other = Patch::parse(&commit.hash, &String::from_utf8_lossy(other))?;
-            Besides::of(&other.header)
-        }
-        None => Besides::default(),
-    };
-    Ok(commit.text(&besides).into_bytes())
+pub(super) fn text_like(commit: &Commit, other: Option<&Vec<u8>>) -> Vec<u8> {
+    let besides = other.map(|other| Besides::of(&header_of(&String::from_utf8_lossy(other))));
+    commit.text(&besides.unwrap_or_default()).into_bytes()
 }

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! The lines of a patch, told apart: its header, the unified diff behind that, and what is neither.
+
+/// What a line of a patch is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// One before the first change.
+    Header,
+    /// One about a file: its names, and what git says of it.
+    File,
+    /// The beginning of a hunk.
+    Place,
+    /// A line of a hunk.
+    Line,
+    /// What stands behind a change and is none: a signature, a diff to another version.
+    Besides,
+}
+
+/// What lines about a file begin with, but for its names before and after, which stand together.
+const OF_FILE: [&str; 13] = [
+    "diff -",
+    "index ",
+    "old mode ",
+    "new mode ",
+    "new file mode ",
+    "deleted file mode ",
+    "similarity index ",
+    "dissimilarity index ",
+    "rename from ",
+    "rename to ",
+    "copy from ",
+    "copy to ",
+    "GIT binary patch",
+];
+
+/// The lines of a patch, each whole and with what it is.
+pub fn parts(text: &str) -> impl Iterator<Item = (Part, &str)> {
+    let mut lines = text.split_inclusive('\n').peekable();
+    let mut hunk = Hunk::default();
+    let mut last = Part::Header;
+    // Whether the last line is the first of a file's two names.
+    let mut is_half = false;
+    std::iter::from_fn(move || {
+        let whole = lines.next()?;
+        let line = bare(whole);
+        let next = lines.peek().copied().unwrap_or_default();
+        let is_named = is_half && line.starts_with("+++ ");
+        is_half = is_first_name(line, next);
+        last = if hunk.is_open() {
+            hunk.take(line);
+            Part::Line
+        } else if last == Part::Header && !begins_change(line, next) {
+            Part::Header
+        } else if line.starts_with("@@ ") {
+            hunk = Hunk::parse(line).unwrap_or_default();
+            Part::Place
+        } else if last == Part::Line && line.starts_with('\\') {
+            Part::Line
+        } else if is_half || is_named || OF_FILE.iter().any(|word| line.starts_with(word)) {
+            Part::File
+        } else {
+            Part::Besides
+        };
+        is_half &= last == Part::File;
+        Some((last, whole))
+    })
+}
+
+/// A line without its end.
+pub fn bare(line: &str) -> &str {
+    let line = line.strip_suffix('\n').unwrap_or(line);
+    line.strip_suffix('\r').unwrap_or(line)
+}
+
+/// Whether a line says where a hunk belongs, and how many lines it has.
+pub fn is_place(line: &str) -> bool {
+    Hunk::parse(line).is_some()
+}
+
+/// Whether a line is the first of a change.
+fn begins_change(line: &str, next: &str) -> bool {
+    line.starts_with("diff -") || is_first_name(line, next)
+}
+
+fn is_first_name(line: &str, next: &str) -> bool {
+    line.starts_with("--- ") && next.starts_with("+++ ")
+}
+
+/// What stands above the change, line by line.
+pub fn header_of(text: &str) -> String {
+    let header = parts(text).take_while(|(part, _)| *part == Part::Header);
+    header
+        .map(|(_, line)| format!("{}\n", bare(line)))
+        .collect()
+}
+
+/// What a patch changes, and nothing else of it.
+pub fn change_of(text: &str) -> String {
+    let is_change = |part: &Part| !matches!(part, Part::Header | Part::Besides);
+    let change = parts(text).filter(|(part, _)| is_change(part));
+    change.map(|(_, line)| line).collect()
+}
+
+/// Lines of a hunk still to come.
+#[derive(Default)]
+pub(super) struct Hunk {
+    old: usize,
+    new: usize,
+}
+
+impl Hunk {
+    /// `@@ -12,7 +12,9 @@ ...`
+    pub(super) fn parse(line: &str) -> Option<Hunk> {
+        let mut words = line.split_whitespace().skip(1);
+        let mut count = |sign: char| -> Option<usize> {
+            let range = words.next()?.strip_prefix(sign)?;
+            range
+                .split_once(',')
+                .map_or(Some(1), |(_, count)| count.parse().ok())
+        };
+        Some(Hunk {
+            old: count('-')?,
+            new: count('+')?,
+        })
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        self.old > 0 || self.new > 0
+    }
+
+    /// Counts one line; whether it was still to come.
+    pub(super) fn take(&mut self, line: &str) -> bool {
+        let (old, new) = match line.as_bytes().first() {
+            Some(b'+') => (0, 1),
+            Some(b'-') => (1, 0),
+            Some(b'\\') => (0, 0),
+            _ => (1, 1),
+        };
+        let is_counted = old <= self.old && new <= self.new;
+        self.old = self.old.saturating_sub(old);
+        self.new = self.new.saturating_sub(new);
+        is_counted
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::patchset::diff::Patch;
+
+    #[test]
+    fn a_change_is_told_from_what_stands_around_it() {
+        let header = "Subject: x\n\ndiff to v1, and\n--- this\n    --- a/k\n    +++ b/k\n    @@ -1 +1 @@\n    -a\n    +b\n---\n k | 2\n\n";
+        let change = "diff --git a/k b/k\nindex 1..2 100644\n--- a/k\n+++ b/k\n@@ -1,2 +1,2 @@ f\n-a\n--- b\n+c\n+++ d\n\\ No newline at end of file\n";
+        // Git put the signature above another version's diff until 2.46, and has it below that since then.
+        let signature = "-- \n2.39.5\n\n";
+        let other = "  diff --git a/k b/k\n  --- a/k\n  +++ b/k\n  @@ -1 +1 @@\n  -a\n  +b\n\n";
+        let ranges = "1:  96a305c ! 1:  2f1d3a8 x\n    @@ Metadata\n     ## k ##\n    @@ k\n    - a\n    + b\n\n";
+        for besides in [
+            format!("{signature}Interdiff:\n{other}"),
+            format!("\nInterdiff:\n{other}{signature}"),
+            format!("\nInterdiff against v1:\n{other}Range-diff against v1:\n{ranges}{signature}"),
+            format!("\nRange-diff:\n{ranges}{signature}"),
+            format!(
+                "\nbase-commit: 1e4637884852\nprerequisite-patch-id: 8c312631500f\n{signature}"
+            ),
+        ] {
+            let text = format!("{header}{change}{besides}");
+            assert_eq!(change_of(&text), change);
+            assert_eq!(Patch::parse("x", &text).unwrap().header, header);
+        }
+    }
+}
