@@ -102,26 +102,27 @@ pub fn change_of(text: &str) -> String {
     change.map(|(_, line)| line).collect()
 }
 
-/// Lines of a hunk still to come.
+/// Lines of a hunk still to come, and the kind of the last one.
 #[derive(Default)]
 pub(super) struct Hunk {
+    /// Where it begins before the change.
+    at: usize,
     old: usize,
     new: usize,
+    sign: Option<u8>,
 }
 
 impl Hunk {
-    /// `@@ -12,7 +12,9 @@ ...`
+    /// `@@ -12,7 +12,9 @@ ...`, to the letter: the readers of patches differ in what else they take for one.
     pub(super) fn parse(line: &str) -> Option<Hunk> {
-        let mut words = line.split_whitespace().skip(1);
-        let mut count = |sign: char| -> Option<usize> {
-            let range = words.next()?.strip_prefix(sign)?;
-            range
-                .split_once(',')
-                .map_or(Some(1), |(_, count)| count.parse().ok())
-        };
-        Some(Hunk {
-            old: count('-')?,
-            new: count('+')?,
+        let (ranges, rest) = line.strip_prefix("@@ -")?.split_once(" @@")?;
+        let (old, new) = ranges.split_once(" +")?;
+        let ((at, old), (_, new)) = (range(old)?, range(new)?);
+        (rest.is_empty() || rest.starts_with(' ')).then_some(Hunk {
+            at,
+            old,
+            new,
+            sign: None,
         })
     }
 
@@ -129,19 +130,43 @@ impl Hunk {
         self.old > 0 || self.new > 0
     }
 
+    /// Whether only its number says where its lines belong, in a file that has others.
+    pub(super) fn is_adrift(&self) -> bool {
+        self.old == 0 && self.at > 0
+    }
+
     /// Counts one line; whether it was still to come.
     pub(super) fn take(&mut self, line: &str) -> bool {
-        let (old, new) = match line.as_bytes().first() {
+        let sign = line.bytes().next();
+        let (old, new) = match sign {
             Some(b'+') => (0, 1),
             Some(b'-') => (1, 0),
             Some(b'\\') => (0, 0),
             _ => (1, 1),
         };
-        let is_counted = old <= self.old && new <= self.new;
+        let is_due = match (sign, self.sign) {
+            // It says that the line above it, which is the last of a file, has no end.
+            (Some(b'\\'), Some(b'+')) => self.new == 0,
+            (Some(b'\\'), Some(b'-')) => self.old == 0,
+            (Some(b'\\'), Some(b' ')) => !self.is_open(),
+            (Some(b'\\'), _) => false,
+            _ => old <= self.old && new <= self.new,
+        };
         self.old = self.old.saturating_sub(old);
         self.new = self.new.saturating_sub(new);
-        is_counted
+        self.sign = sign;
+        is_due
     }
+}
+
+/// `12,7`, or `12` for one line.
+fn range(text: &str) -> Option<(usize, usize)> {
+    let number = |text: &str| match text.bytes().all(|digit| digit.is_ascii_digit()) {
+        true => text.parse().ok(),
+        false => None,
+    };
+    let (at, count) = text.split_once(',').unwrap_or((text, "1"));
+    Some((number(at)?, number(count)?))
 }
 
 #[cfg(test)]
@@ -151,9 +176,9 @@ mod tests {
 
     #[test]
     fn a_change_is_told_from_what_stands_around_it() {
-        let header = "Subject: x\n\ndiff to v1, and\n--- this\n    --- a/k\n    +++ b/k\n    @@ -1 +1 @@\n    -a\n    +b\n---\n k | 2\n\n";
+        let header = "Subject: x\n\ndiff to v1, and\n--- this\n    --- a/k\n    +++ b/k\n    @@ -1 +1 @@\n    -a\n    +b\n---\nInterdiff:\n  --- a/k\n  +++ b/k\n  @@ -1,2 +1,2 @@\n   a\n\n k | 2\n\n";
         let change = "diff --git a/k b/k\nindex 1..2 100644\n--- a/k\n+++ b/k\n@@ -1,2 +1,2 @@ f\n-a\n--- b\n+c\n+++ d\n\\ No newline at end of file\n";
-        // Git put the signature above another version's diff until 2.46, and has it below that since then.
+        // Git put another version's diff above the list of files until 2.46, and has it behind the change since then.
         let signature = "-- \n2.39.5\n\n";
         let other = "  diff --git a/k b/k\n  --- a/k\n  +++ b/k\n  @@ -1 +1 @@\n  -a\n  +b\n\n";
         let ranges = "1:  96a305c ! 1:  2f1d3a8 x\n    @@ Metadata\n     ## k ##\n    @@ k\n    - a\n    + b\n\n";
@@ -163,12 +188,67 @@ mod tests {
             format!("\nInterdiff against v1:\n{other}Range-diff against v1:\n{ranges}{signature}"),
             format!("\nRange-diff:\n{ranges}{signature}"),
             format!(
+                "\n---\nbase-commit: 1e4637884852\nchange-id: 1-x\n\nBest regards,\n{signature}"
+            ),
+            format!(
                 "\nbase-commit: 1e4637884852\nprerequisite-patch-id: 8c312631500f\n{signature}"
             ),
         ] {
             let text = format!("{header}{change}{besides}");
             assert_eq!(change_of(&text), change);
             assert_eq!(Patch::parse("x", &text).unwrap().header, header);
+        }
+    }
+
+    #[test]
+    fn a_hunk_begins_with_its_two_ranges() {
+        for line in [
+            "@@ -1 +1 @@",
+            "@@ -1,2 +3,4 @@",
+            "@@ -0,0 +1,9 @@ fn x() -> @@",
+        ] {
+            assert!(is_place(line), "{line}");
+        }
+        for line in [
+            "@@  -1,2 +3,4 @@",
+            "@@ -1,2  +3,4 @@",
+            "@@ -1,2\t+3,4 @@",
+            "@@ -1,2 +3,4 @",
+            "@@ -1,2 +3,4@@",
+            "@@ -1,2 +3,4 @@@",
+            "@@ -1,2, +3,4 @@",
+            "@@ -1,+2 +3,4 @@",
+            "@@ - +3,4 @@",
+            "@@ -1,2 @@",
+            " @@ -1 +1 @@",
+            "date -u +%s",
+        ] {
+            assert!(!is_place(line), "{line}");
+        }
+    }
+
+    #[test]
+    fn only_the_last_line_of_a_file_has_no_end() {
+        let is_due = |lines: &[&str]| {
+            let mut hunk = Hunk::parse("@@ -1,2 +1,2 @@").unwrap();
+            lines.iter().all(|line| hunk.take(line))
+        };
+        let end = "\\ No newline at end of file";
+        for lines in [
+            &[" 1", "-2", end, "+B", end][..],
+            &["-1", "+A", " 2", end],
+            &["-1", "-2", "+A", "+B", end],
+        ] {
+            assert!(is_due(lines), "{lines:?}");
+        }
+        for lines in [
+            &[end, " 1", "-2", "+B"][..],
+            &[" 1", end, " 2"],
+            &["-1", end, "-2", "+A", "+B"],
+            &["-1", "-2", "+A", end, "+B"],
+            &["-1", "+A", " 2", end, end],
+        ] {
+            assert!(!is_due(lines), "{lines:?}");
         }
     }
 }

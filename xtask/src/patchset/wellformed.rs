@@ -13,9 +13,22 @@ pub fn malformed(text: &str) -> Option<String> {
     let mut place = Place::Names;
     // The hunk that the lines are of, and where it begins.
     let mut hunk = (Hunk::default(), 0, "");
-    for (number, (part, whole)) in parts(text).enumerate().skip(message.unwrap_or(0)) {
+    let mut lines = parts(text).enumerate().peekable();
+    while let Some((number, (part, whole))) = lines.next() {
         let line = bare(whole);
         let told = |why: &str| Some(format!("line {}, {line:?}: {why}", number + 1));
+        let is_behind = part == Part::Besides && line.starts_with("Subject: ");
+        if is_behind || (number > 0 && begins_mail(line)) {
+            return told("another mail begins here: a patch is one of them");
+        }
+        if message.is_some_and(|end| number < end) {
+            continue;
+        }
+        let next = lines.peek().map_or("", |(_, (_, next))| *next);
+        if Place::ends_at(part, line, next) {
+            place = Place::Signature;
+            continue;
+        }
         if let Some(why) = place.refuses(part, whole) {
             return told(why);
         }
@@ -25,9 +38,12 @@ pub fn malformed(text: &str) -> Option<String> {
                 return told(&format!("no line of a hunk, and line {} counts it", hunk.1));
             }
             Part::Line if !hunk.0.take(line) => {
-                return told(&format!("one more of its kind than line {} counts", hunk.1));
+                return told(&format!("line {} counts no such line here", hunk.1));
             }
             Part::Line | Part::Header | Part::File | Part::Besides => {}
+        }
+        if part == Part::Place && hunk.0.is_adrift() {
+            return told("only its number says where it belongs, and git looks at the end of the file: keep a line around it (-U1 or more)");
         }
         place = place.after(part, line);
     }
@@ -64,27 +80,31 @@ pub fn refused_mode(line: &str) -> Option<&'static str> {
     }
 }
 
-/// Whether a line ends the diff of a mail: a signature, or a diff to another version of the patch.
-fn ends_mail(line: &str) -> bool {
-    const OTHERS: [&str; 4] = [
-        "Interdiff:",
-        "Interdiff against v",
-        "Range-diff:",
-        "Range-diff against v",
-    ];
-    is_signature(line) || OTHERS.iter().any(|words| line.starts_with(words))
-}
-
 fn is_signature(line: &str) -> bool {
     line.trim_end() == "--"
 }
 
-/// Whether a line begins another mail, as git writes them.
+/// Whether a line begins a mail, as git writes them.
 fn begins_mail(line: &str) -> bool {
-    let is_hash =
-        |word: &str| word.len() >= 40 && word.bytes().all(|digit| digit.is_ascii_hexdigit());
-    let first = |rest: &str| rest.split(' ').next().is_some_and(is_hash);
-    line.starts_with("Subject: ") || line.strip_prefix("From ").is_some_and(first)
+    let hash = line
+        .strip_prefix("From ")
+        .map(|rest| rest.split(' ').next());
+    hash.flatten()
+        .is_some_and(|hash| hash.len() >= 40 && hash.bytes().all(|digit| digit.is_ascii_hexdigit()))
+}
+
+/// Whether the name of a file that is after a change has the time of one that is not there.
+fn is_gone(line: &str) -> bool {
+    let time = line
+        .strip_prefix("+++ ")
+        .and_then(|name| name.split_once('\t'));
+    time.is_some_and(|(_, time)| time.starts_with("1970-01-01") || time.starts_with("1969-12-31"))
+}
+
+/// Whether a line is one of a diff that is no unified one.
+fn is_of_context(line: &str) -> bool {
+    let rest = line.strip_prefix("***************");
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
 }
 
 /// What comes before a line of a diff.
@@ -112,24 +132,44 @@ impl Place {
             Part::File if line.starts_with("+++ ") => Place::Named,
             Part::File => Place::Names,
             Part::Place | Part::Line => Place::Hunk,
-            Part::Besides if ends_mail(line) => Place::Signature,
             Part::Besides if self == Place::Signature => Place::Signature,
+            Part::Besides if self == Place::Diff => Place::Diff,
             Part::Besides => Place::Behind,
         }
     }
 
+    /// Whether what a mail says of the patch ends: by a signature, a diff to another version of it, or what it is for.
+    fn ends_at(part: Part, line: &str, next: &str) -> bool {
+        const OTHERS: [&str; 4] = [
+            "Interdiff:",
+            "Interdiff against v",
+            "Range-diff:",
+            "Range-diff against v",
+        ];
+        const IS_FOR: [&str; 2] = ["base-commit: ", "change-id: "];
+        let begins = |line: &str, words: &[&str]| words.iter().any(|word| line.starts_with(word));
+        let is_end = is_signature(line)
+            || begins(line, &OTHERS)
+            || (is_separator(line) && begins(next, &IS_FOR));
+        part == Part::Besides && is_end
+    }
+
     fn refuses(self, part: Part, whole: &str) -> Option<&'static str> {
         let line = bare(whole);
-        let is_of_hunk = line.starts_with(['+', '-', ' ', '\t', '@']) && !is_signature(line);
+        let is_of_hunk = line.starts_with(['+', '-', ' ', '\t', '@']);
         match part {
             // `patch` would make an empty file of a new one.
             Part::Header | Part::File | Part::Besides if is_of_binary(line) => {
                 Some("it changes a binary file")
             }
+            Part::Header | Part::Besides if is_of_context(line) => Some(OTHER_KIND),
             Part::Header if is_place(line) => Some(WITHOUT_NAMES),
             Part::Header => None,
             Part::File if whole.trim_end_matches('\n').ends_with('\r') => {
                 Some("it ends in a carriage return: `patch` would take those off the file's lines too, and git would not")
+            }
+            Part::File if is_gone(line) => {
+                Some("that time stands for a file that is gone: name it /dev/null")
             }
             Part::File => refused_mode(line),
             Part::Place if !is_place(line) => Some("not a hunk"),
@@ -141,11 +181,8 @@ impl Place {
                 Place::Names | Place::Diff | Place::Signature => Some(WITHOUT_NAMES),
             },
             Part::Line => None,
-            Part::Besides if begins_mail(line) => {
-                Some("another mail begins here: a patch is one of them")
-            }
-            Part::Besides if line.starts_with("***************") => Some(OTHER_KIND),
             Part::Besides => match self {
+                Place::Diff if line.trim().is_empty() => None,
                 Place::Diff if line.starts_with("*** ") => Some(OTHER_KIND),
                 Place::Diff => Some(
                     "no diff, and the line above it begins one: where that is one of the message, indent it",
@@ -262,7 +299,39 @@ mod tests {
             ),
             (
                 format!("{NAMES}{}", hunk.replace(" 2", "+B\n 2")),
-                "line 8, \" 2\": one more of its kind than line 4 counts",
+                "line 8, \" 2\": line 4 counts no such line here",
+            ),
+            (
+                format!("{NAMES}{}", hunk.replace(" 2", "\\ No newline\n 2")),
+                "line 7, \"\\\\ No newline\": line 4 counts no such line here",
+            ),
+            (
+                format!("{NAMES}{hunk}{}", next.replace("@@ -", "@@  -")),
+                "line 8, \"@@  -20,2 +21,3 @@\": not a hunk",
+            ),
+            (
+                format!("{NAMES}@@ -5,0 +6 @@\n+Z\n"),
+                "line 4, \"@@ -5,0 +6 @@\": only its number says",
+            ),
+            (
+                "--- a/e\n+++ b/e\t1970-01-01 00:00:00.000000000 +0000\n@@ -1 +0,0 @@\n-x\n".into(),
+                "line 3, \"+++ b/e\\t1970-01-01 00:00:00.000000000 +0000\": that time",
+            ),
+            (
+                format!("*** a/j\n--- b/j\n***************\n*** 1 ****\n{NAMES}{hunk}"),
+                "line 4, \"***************\": a context diff",
+            ),
+            (
+                "diff -c a/j b/j\n*** a/j\n--- b/j\n".into(),
+                "line 3, \"*** a/j\": a context diff",
+            ),
+            (
+                format!("diff -r a b shows\n\nwhy.\n{NAMES}{hunk}"),
+                "line 4, \"why.\": no diff",
+            ),
+            (
+                format!("{NAMES}{hunk}\n---\nwhat it was for\n"),
+                "line 9, \"---\": it is in no hunk",
             ),
             (
                 format!("{NAMES}{}", hunk.replace(" 2", "\t2")),
@@ -287,6 +356,8 @@ mod tests {
             format!("{NAMES}diff --git a/k b/k\nold mode 100644\nnew mode 100755\n{NAMES}{hunk}"),
             format!("@@ -1 +1 @@ and\nBinary files a and b differ\n---\n{NAMES}{hunk}"),
             format!("{NAMES}{}", hunk.replace(" 2", "")),
+            format!("  @@ -1,2 +1,3 @@\n  date -u +%s\n****************\n{NAMES}{hunk}"),
+            format!("{NAMES}{hunk}diff -urN a/e b/e\n\n-- \n2.39\n"),
             format!("{NAMES}{hunk}\nbase-commit: 1\n-- \n2.39\n\n@ of the list\n"),
             String::new(),
         ] {
@@ -311,6 +382,11 @@ mod tests {
             found.starts_with("line 16, \"Subject: y\": another mail"),
             "{found}"
         );
+        // A cover letter has no line that ends its message.
+        let cover = mail("x").replace("---\n", "");
+        let (cover, _) = cover.split_once(NAMES).unwrap_or((&cover, ""));
+        let found = malformed(&format!("{cover}-- \n2.39\n\n{}", mail("y"))).unwrap_or_default();
+        assert!(found.starts_with("line 9, \"From 1e4"), "{found}");
     }
 
     #[test]
