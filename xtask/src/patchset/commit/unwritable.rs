@@ -93,9 +93,6 @@ fn unlined(patch: &Patch, paths: &[String], source: &Source) -> Option<String> {
             Some(file) if file.deleted && source.overlay => {
                 Some(format!("it deletes {path}, and no patch deletes files"))
             }
-            Some(file) if file.hunks == 0 && path.contains(' ') => Some(format!(
-                "it changes no line of {path:?}, and `patch` would not find that name"
-            )),
             Some(file) if file.hunks > 0 || !source.overlay => None,
             _ => Some(format!(
                 "it changes no line of {path}, but its mode, or that it is there"
