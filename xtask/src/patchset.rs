@@ -12,6 +12,7 @@ pub mod export;
 pub mod git;
 pub mod header;
 pub mod list;
+pub mod mail;
 pub mod misfit;
 pub mod new;
 pub mod number;

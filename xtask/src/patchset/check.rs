@@ -402,10 +402,6 @@ mod tests {
             ("date: 2020", "a field of its own: date: 2020"),
             ("[PATCH] other", "a field of its own: [PATCH] other"),
             ("Index: fork.c", "a line of its message: Index: fork.c"),
-            (
-                "From nobody Mon Sep 17 00:00:00 2001",
-                "a line of its message: From nobody Mon Sep 17 00:00:00 2001",
-            ),
         ] {
             let header = HEADER.replace("Restart needs", &format!("{line}\nRestart needs"));
             let found = problems("100-fork.patch", &format!("{header}{CHANGE}")).join("\n");
@@ -414,6 +410,10 @@ mod tests {
                 "{line}: {found}"
             );
         }
+        let other = "From nobody Mon Sep 17 00:00:00 2001\nRestart needs";
+        let text = HEADER.replace("Restart needs", other) + CHANGE;
+        let refused = Patch::parse("100-fork.patch", &text).unwrap_err();
+        assert!(refused.to_string().contains("another mail begins here"));
     }
 
     #[test]

@@ -78,9 +78,11 @@ pub fn is_place(line: &str) -> bool {
     Hunk::parse(line).is_some()
 }
 
-/// Whether a line is the first of a change.
+/// Whether a line is the first of a change. Quilt's own form has a line with the name of the file above its
+/// names, and no line that ends the message.
 fn begins_change(line: &str, next: &str) -> bool {
-    line.starts_with("diff -") || is_first_name(line, next)
+    let is_of_quilt = line.starts_with("Index: ") && next.starts_with("====");
+    line.starts_with("diff -") || is_of_quilt || is_first_name(line, next)
 }
 
 fn is_first_name(line: &str, next: &str) -> bool {
@@ -110,6 +112,10 @@ pub(super) struct Hunk {
     old: usize,
     new: usize,
     sign: Option<u8>,
+    /// Lines at the beginning of a file are found without others around them: up to which it is so.
+    start: usize,
+    /// Whether lines that stay are among those that have come.
+    is_held: bool,
 }
 
 impl Hunk {
@@ -123,6 +129,8 @@ impl Hunk {
             old,
             new,
             sign: None,
+            start: usize::from(old > 0),
+            is_held: false,
         })
     }
 
@@ -130,9 +138,14 @@ impl Hunk {
         self.old > 0 || self.new > 0
     }
 
-    /// Whether only its number says where its lines belong, in a file that has others.
+    /// Whether all of its lines have come, and only its number says where in a file they belong.
     pub(super) fn is_adrift(&self) -> bool {
-        self.old == 0 && self.at > 0
+        !self.is_open() && !self.is_held && self.at > self.start
+    }
+
+    /// Whether it leaves nothing of what it changes.
+    pub(super) fn leaves_nothing(&self) -> bool {
+        self.new == 0
     }
 
     /// Counts one line; whether it was still to come.
@@ -155,6 +168,7 @@ impl Hunk {
         self.old = self.old.saturating_sub(old);
         self.new = self.new.saturating_sub(new);
         self.sign = sign;
+        self.is_held |= (old, new) == (1, 1);
         is_due
     }
 }
@@ -198,6 +212,16 @@ mod tests {
             assert_eq!(change_of(&text), change);
             assert_eq!(Patch::parse("x", &text).unwrap().header, header);
         }
+    }
+
+    #[test]
+    fn the_header_ends_at_what_quilt_writes_above_names() {
+        let change = "--- linux.orig/k\n+++ linux/k\n@@ -1 +1,2 @@\n a\n+b\n";
+        let index =
+            "Index: linux/k\n===================================================================\n";
+        let text = format!("Subject: x\n\nIndex: of what it is\n\n{index}{change}{index}{change}");
+        assert_eq!(header_of(&text), "Subject: x\n\nIndex: of what it is\n\n");
+        assert_eq!(change_of(&text), [change, change].concat());
     }
 
     #[test]

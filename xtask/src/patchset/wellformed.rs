@@ -2,55 +2,127 @@
 
 //! Whether a diff is well-formed: `patch`, git and the lab pass over different lines of one that is not, and none says so.
 
+mod before;
+mod time;
+
+use before::Before;
+use time::is_dated;
+
 use crate::patchset::header::is_separator;
-use crate::patchset::parts::{bare, is_place, parts, Hunk, Part};
+use crate::patchset::mail::{begins_mail, encoded};
+use crate::patchset::parts::{bare, parts, Hunk, Part};
 
 /// The first line of a patch's diff that its readers would take for different things, or pass over, with its number
 /// and why. What stands above the line that ends its message is nobody's diff.
 pub fn malformed(text: &str) -> Option<String> {
     let header = parts(text).take_while(|(part, _)| *part == Part::Header);
     let message = header.map(|(_, line)| line).position(is_separator);
-    let mut place = Place::Names;
-    // The hunk that the lines are of, and where it begins.
-    let mut hunk = (Hunk::default(), 0, "");
+    if let Some((number, line)) = encoded(text) {
+        return told(number, line, "another text is meant than the one that lies here: save it as b4 or `git format-patch` do");
+    }
+    let mut reading = Reading::default();
     let mut lines = parts(text).enumerate().peekable();
     while let Some((number, (part, whole))) = lines.next() {
         let line = bare(whole);
-        let told = |why: &str| Some(format!("line {}, {line:?}: {why}", number + 1));
         let is_behind = part == Part::Besides && line.starts_with("Subject: ");
-        if is_behind || (number > 0 && begins_mail(line)) {
-            return told("another mail begins here: a patch is one of them");
+        if is_behind || (begins_mail(line) && !is_first(text, number)) {
+            return told(
+                number,
+                line,
+                "another mail begins here, and a patch is one of them: where it is a line of the message, indent it",
+            );
         }
         if message.is_some_and(|end| number < end) {
             continue;
         }
         let next = lines.peek().map_or("", |(_, (_, next))| *next);
-        if Place::ends_at(part, line, next) {
-            place = Place::Signature;
-            continue;
+        if let Some(found) = reading.refuses(number, part, whole, next) {
+            return Some(found);
         }
-        if let Some(why) = place.refuses(part, whole) {
-            return told(why);
+    }
+    let Reading { hunk, place, .. } = reading;
+    match hunk.is_open() {
+        true => told(place.0, place.1, "it counts more lines than follow"),
+        false => None,
+    }
+}
+
+fn told(number: usize, line: &str, why: &str) -> Option<String> {
+    Some(format!("line {}, {line:?}: {why}", number + 1))
+}
+
+/// Whether only blank lines stand above line `number`, from 0.
+fn is_first(text: &str, number: usize) -> bool {
+    text.lines().take(number).all(|line| line.trim().is_empty())
+}
+
+/// What has been read of a diff.
+#[derive(Default)]
+struct Reading<'a> {
+    before: Before,
+    /// The hunk that the lines are of,
+    hunk: Hunk,
+    /// and the line that begins it.
+    place: (usize, &'a str),
+    /// The line with the name that the file has after the change.
+    named: &'a str,
+    /// Whether its mode has been said to change.
+    is_turned: bool,
+}
+
+impl<'a> Reading<'a> {
+    /// What is wrong with the next line, if anything is.
+    fn refuses(&mut self, number: usize, part: Part, whole: &'a str, next: &str) -> Option<String> {
+        let line = bare(whole);
+        if Before::ends_at(part, line, next) {
+            self.before = Before::Signature;
+            return None;
         }
+        if let Some(why) = self.before.refuses(part, whole) {
+            return told(number, line, why);
+        }
+        let place = self.place.0 + 1;
         match part {
-            Part::Place => hunk = (Hunk::parse(line).unwrap_or_default(), number + 1, line),
-            Part::Line if !whole.starts_with([' ', '+', '-', '\\', '\n']) => {
-                return told(&format!("no line of a hunk, and line {} counts it", hunk.1));
+            Part::Place => {
+                self.hunk = Hunk::parse(line).unwrap_or_default();
+                self.place = (number, line);
+                if self.hunk.leaves_nothing() && !is_dated(self.named) {
+                    return told(
+                        number,
+                        line,
+                        "the time of its file may stand for one that is gone: name that /dev/null",
+                    );
+                }
             }
-            Part::Line if !hunk.0.take(line) => {
-                return told(&format!("line {} counts no such line here", hunk.1));
+            Part::Line if !whole.starts_with([' ', '+', '-', '\\', '\n']) => {
+                let why = format!("no line of a hunk, and line {place} counts it");
+                return told(number, line, &why);
+            }
+            Part::Line if !self.hunk.take(line) => {
+                let why = format!("line {place} counts no such line here");
+                return told(number, line, &why);
+            }
+            Part::Line if self.hunk.is_adrift() => return told(self.place.0, self.place.1, ADRIFT),
+            Part::File if line.starts_with("diff -") => self.is_turned = false,
+            Part::File if line.starts_with("new mode ") => self.is_turned = true,
+            Part::File if line.starts_with("+++ ") => self.named = line,
+            // Git takes the one below for the mode, and `patch` the one above.
+            Part::File if self.is_turned && mode_of_index(line).is_some() => {
+                return told(
+                    number,
+                    line,
+                    "it names a mode, and so do the lines above it",
+                );
             }
             Part::Line | Part::Header | Part::File | Part::Besides => {}
         }
-        if part == Part::Place && hunk.0.is_adrift() {
-            return told("only its number says where it belongs, and git looks at the end of the file: keep a line around it (-U1 or more)");
-        }
-        place = place.after(part, line);
+        self.before = self.before.after(part, line);
+        None
     }
-    let (open, number, line) = hunk;
-    open.is_open()
-        .then(|| format!("line {number}, {line:?}: it counts more lines than follow"))
 }
+
+/// Why a hunk is refused that could be anywhere.
+const ADRIFT: &str = "only its number says where it belongs, and git looks at the end of the file: keep a line around it (-U1 or more)";
 
 /// Whether a line of a diff stands for the lines of a binary file, which are not there.
 pub fn is_of_binary(line: &str) -> bool {
@@ -67,11 +139,7 @@ pub fn refused_mode(line: &str) -> Option<&'static str> {
         "deleted file mode ",
     ];
     let of_mode = WORDS.iter().find_map(|word| line.strip_prefix(word));
-    let of_index = line.strip_prefix("index ").and_then(|rest| {
-        let (objects, mode) = rest.split_once(' ')?;
-        objects.contains("..").then_some(mode)
-    });
-    let mode = of_mode.or(of_index)?;
+    let mode = of_mode.or_else(|| mode_of_index(line))?;
     let is_octal = mode.len() == 6 && mode.bytes().all(|digit| (b'0'..b'8').contains(&digit));
     match mode {
         "120000" | "160000" => Some("it makes, changes or removes a link"),
@@ -80,128 +148,11 @@ pub fn refused_mode(line: &str) -> Option<&'static str> {
     }
 }
 
-fn is_signature(line: &str) -> bool {
-    line.trim_end() == "--"
+/// The mode in a line of git's own that names objects.
+fn mode_of_index(line: &str) -> Option<&str> {
+    let (objects, mode) = line.strip_prefix("index ")?.split_once(' ')?;
+    objects.contains("..").then_some(mode)
 }
-
-/// Whether a line begins a mail, as git writes them.
-fn begins_mail(line: &str) -> bool {
-    let hash = line
-        .strip_prefix("From ")
-        .map(|rest| rest.split(' ').next());
-    hash.flatten()
-        .is_some_and(|hash| hash.len() >= 40 && hash.bytes().all(|digit| digit.is_ascii_hexdigit()))
-}
-
-/// Whether the name of a file that is after a change has the time of one that is not there.
-fn is_gone(line: &str) -> bool {
-    let time = line
-        .strip_prefix("+++ ")
-        .and_then(|name| name.split_once('\t'));
-    time.is_some_and(|(_, time)| time.starts_with("1970-01-01") || time.starts_with("1969-12-31"))
-}
-
-/// Whether a line is one of a diff that is no unified one.
-fn is_of_context(line: &str) -> bool {
-    let rest = line.strip_prefix("***************");
-    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
-}
-
-/// What comes before a line of a diff.
-#[derive(Clone, Copy, PartialEq)]
-enum Place {
-    /// Nothing that hunks may follow.
-    Names,
-    /// The line that begins what is said of a file.
-    Diff,
-    /// Both names of a file.
-    Named,
-    /// A hunk.
-    Hunk,
-    /// Something else, below names or a hunk.
-    Behind,
-    /// What ends a mail: all that follows is none of the diff's.
-    Signature,
-}
-
-impl Place {
-    fn after(self, part: Part, line: &str) -> Place {
-        match part {
-            Part::Header => Place::Names,
-            Part::File if line.starts_with("diff -") => Place::Diff,
-            Part::File if line.starts_with("+++ ") => Place::Named,
-            Part::File => Place::Names,
-            Part::Place | Part::Line => Place::Hunk,
-            Part::Besides if self == Place::Signature => Place::Signature,
-            Part::Besides if self == Place::Diff => Place::Diff,
-            Part::Besides => Place::Behind,
-        }
-    }
-
-    /// Whether what a mail says of the patch ends: by a signature, a diff to another version of it, or what it is for.
-    fn ends_at(part: Part, line: &str, next: &str) -> bool {
-        const OTHERS: [&str; 4] = [
-            "Interdiff:",
-            "Interdiff against v",
-            "Range-diff:",
-            "Range-diff against v",
-        ];
-        const IS_FOR: [&str; 2] = ["base-commit: ", "change-id: "];
-        let begins = |line: &str, words: &[&str]| words.iter().any(|word| line.starts_with(word));
-        let is_end = is_signature(line)
-            || begins(line, &OTHERS)
-            || (is_separator(line) && begins(next, &IS_FOR));
-        part == Part::Besides && is_end
-    }
-
-    fn refuses(self, part: Part, whole: &str) -> Option<&'static str> {
-        let line = bare(whole);
-        let is_of_hunk = line.starts_with(['+', '-', ' ', '\t', '@']);
-        match part {
-            // `patch` would make an empty file of a new one.
-            Part::Header | Part::File | Part::Besides if is_of_binary(line) => {
-                Some("it changes a binary file")
-            }
-            Part::Header | Part::Besides if is_of_context(line) => Some(OTHER_KIND),
-            Part::Header if is_place(line) => Some(WITHOUT_NAMES),
-            Part::Header => None,
-            Part::File if whole.trim_end_matches('\n').ends_with('\r') => {
-                Some("it ends in a carriage return: `patch` would take those off the file's lines too, and git would not")
-            }
-            Part::File if is_gone(line) => {
-                Some("that time stands for a file that is gone: name it /dev/null")
-            }
-            Part::File => refused_mode(line),
-            Part::Place if !is_place(line) => Some("not a hunk"),
-            Part::Place => match self {
-                Place::Named | Place::Hunk => None,
-                Place::Behind => {
-                    Some("what stands above it is of no hunk: `patch` would not read on, and git nothing of it")
-                }
-                Place::Names | Place::Diff | Place::Signature => Some(WITHOUT_NAMES),
-            },
-            Part::Line => None,
-            Part::Besides => match self {
-                Place::Diff if line.trim().is_empty() => None,
-                Place::Diff if line.starts_with("*** ") => Some(OTHER_KIND),
-                Place::Diff => Some(
-                    "no diff, and the line above it begins one: where that is one of the message, indent it",
-                ),
-                Place::Named if is_of_hunk => Some("no line that begins with @@ stands above it"),
-                Place::Hunk | Place::Behind if is_of_hunk => {
-                    Some("it is in no hunk: the one above has all the lines that its @@ line counts")
-                }
-                Place::Names if is_of_hunk => Some("it is in no hunk: none begins above it"),
-                _ => None,
-            },
-        }
-    }
-}
-
-/// Why a diff is refused that is no unified one.
-const OTHER_KIND: &str = "a context diff: only unified ones are read";
-/// Why a line that begins a hunk is refused where none may begin.
-const WITHOUT_NAMES: &str = "a hunk without the names of its file above it";
 
 #[cfg(test)]
 mod tests {
@@ -318,6 +269,27 @@ mod tests {
                 "line 3, \"+++ b/e\\t1970-01-01 00:00:00.000000000 +0000\": that time",
             ),
             (
+                format!("{NAMES}@@ -2 +2 @@\n-x\n+y\n"),
+                "line 4, \"@@ -2 +2 @@\": only its number says",
+            ),
+            (
+                format!("{NAMES}{hunk}@@ -20 +20,0 @@\n-x\n"),
+                "line 8, \"@@ -20 +20,0 @@\": only its number says",
+            ),
+            // What git says of a file, and what stands between that and its names.
+            (
+                format!("diff --git a/k b/k\nnew file mode 100755\n\n{NAMES}{hunk}"),
+                "line 5, \"--- a/k\": git would not take",
+            ),
+            (
+                format!("diff --git a/k b/k\nnew file mode 100755\nfoo\n{NAMES}{hunk}"),
+                "line 5, \"--- a/k\": git would not take",
+            ),
+            (
+                format!("diff --git a/k b/k\nold mode 100644\nnew mode 100755\nindex 1..2 100644\n{NAMES}{hunk}"),
+                "line 5, \"index 1..2 100644\": it names a mode",
+            ),
+            (
                 format!("*** a/j\n--- b/j\n***************\n*** 1 ****\n{NAMES}{hunk}"),
                 "line 4, \"***************\": a context diff",
             ),
@@ -356,6 +328,12 @@ mod tests {
             format!("{NAMES}diff --git a/k b/k\nold mode 100644\nnew mode 100755\n{NAMES}{hunk}"),
             format!("@@ -1 +1 @@ and\nBinary files a and b differ\n---\n{NAMES}{hunk}"),
             format!("{NAMES}{}", hunk.replace(" 2", "")),
+            format!("{NAMES}@@ -1 +1 @@\n-1\n+A\n"),
+            format!("{NAMES}@@ -1,2 +0,0 @@\n-1\n-2\n"),
+            format!("{NAMES}@@ -2,2 +2 @@\n 1\n-2\n"),
+            "--- /dev/null\n+++ b/k\n@@ -0,0 +1 @@\n+1\n".into(),
+            format!("diff --git a/k b/k\nold mode 100644\nnew mode 100755\nindex 1..2\n{NAMES}{hunk}"),
+            format!("diff --git a/j b/j\nold mode 100644\nnew mode 100755\n\ndiff --git a/k b/k\nindex 1..2 100644\n{NAMES}{hunk}"),
             format!("  @@ -1,2 +1,3 @@\n  date -u +%s\n****************\n{NAMES}{hunk}"),
             format!("{NAMES}{hunk}diff -urN a/e b/e\n\n-- \n2.39\n"),
             format!("{NAMES}{hunk}\nbase-commit: 1\n-- \n2.39\n\n@ of the list\n"),
@@ -387,6 +365,42 @@ mod tests {
         let (cover, _) = cover.split_once(NAMES).unwrap_or((&cover, ""));
         let found = malformed(&format!("{cover}-- \n2.39\n\n{}", mail("y"))).unwrap_or_default();
         assert!(found.starts_with("line 9, \"From 1e4"), "{found}");
+    }
+
+    #[test]
+    fn a_cover_letter_of_an_archive_is_a_mail_of_its_own() {
+        let mail = |who: &str, rest: &str| {
+            format!("From git@z Thu Jan  1 00:00:00 1970\nFrom: {who} <a@b>\nSubject: x\n\nWhy.\n---\n{rest}-- \n2.39\n\n")
+        };
+        let patch = mail("B", &format!("{NAMES}@@ -1 +1,2 @@\n 1\n+A\n"));
+        assert_eq!(malformed(&format!("\n{patch}")), None);
+        let found = malformed(&format!("{}{patch}", mail("A", " k | 2 ++\n"))).unwrap_or_default();
+        assert!(found.starts_with("line 11, \"From git@z"), "{found}");
+    }
+
+    #[test]
+    fn a_mail_that_is_encoded_is_not_read_as_it_lies() {
+        let patch = |field: &str| {
+            format!("From: A <a@b>\nSubject: x\n{field}\n\nContent-Transfer-Encoding: base64\n---\n{NAMES}@@ -1 +1,2 @@\n 1\n+A =3D\n")
+        };
+        for field in [
+            "Content-Transfer-Encoding: 8bit",
+            "content-transfer-encoding:7BIT",
+            "Content-Type: text/plain; charset=UTF-8",
+        ] {
+            assert_eq!(malformed(&patch(field)), None, "{field}");
+        }
+        for field in [
+            "Content-Transfer-Encoding: quoted-printable",
+            "content-transfer-encoding: BASE64",
+            "Content-Type: multipart/mixed; boundary=\"x\"",
+        ] {
+            let found = malformed(&patch(field)).unwrap_or_default();
+            assert!(
+                found.starts_with("line 3, ") && found.contains("another text is meant"),
+                "{field}: {found}"
+            );
+        }
     }
 
     #[test]

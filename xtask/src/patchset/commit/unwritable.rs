@@ -5,6 +5,7 @@
 use super::{Commit, Source};
 use crate::error::{Error, Result};
 use crate::patchset::header::{decoded, identity, is_separator, without_tags, Besides};
+use crate::patchset::mail::begins_mail;
 use crate::patchset::series::Patch;
 use crate::patchset::wellformed::{is_of_binary, refused_mode};
 
@@ -123,15 +124,7 @@ fn is_misread(line: &str) -> bool {
     const WORDS: [&str; 7] = [
         "--- ", "+++ ", "*** ", "@@ -", "diff -", "Index:", "Prereq:",
     ];
-    // Mails in one file begin with "From ", who, and a time.
-    let time = |text: &str| {
-        let around = text
-            .split_once(':')
-            .map(|(hour, rest)| (hour.ends_with(is_digit), rest.starts_with(is_digit)));
-        around == Some((true, true))
-    };
-    let is_mail = line.strip_prefix("From ").is_some_and(time);
-    is_mail || is_separator(line) || WORDS.iter().any(|word| line.starts_with(word))
+    begins_mail(line) || is_separator(line) || WORDS.iter().any(|word| line.starts_with(word))
 }
 
 /// Whether git would take the first line below a subject for a field of the mail.
@@ -149,8 +142,4 @@ fn is_taken_for_field(line: &str) -> bool {
             .is_some_and(|(name, _)| name.eq_ignore_ascii_case(field))
     };
     FIELDS.iter().any(is_field) || line.starts_with("[PATCH]") || line.starts_with(">From ")
-}
-
-fn is_digit(sign: char) -> bool {
-    sign.is_ascii_digit()
 }
