@@ -2,10 +2,11 @@
 
 //! What runs in the guest, and the words that it shares with the host.
 //!
-//! The host links `protocol` and the names in `programs`; everything else needs
+//! The host links `protocol`, `bench` and the names in `programs`; everything else needs
 //! Linux and is behind the feature `programs`. The programs in `programs/` parse
 //! their arguments and call into the rest.
 
+pub mod bench;
 pub mod programs;
 pub mod protocol;
 

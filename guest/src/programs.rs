@@ -28,6 +28,7 @@ macro_rules! programs {
 }
 
 programs! {
+    bench_restart
     checkpoint
     init
     mktree
@@ -51,6 +52,7 @@ programs! {
     t_hostile
     t_interrupted
     t_log
+    t_mass
     t_memory
     t_protocol
     t_read

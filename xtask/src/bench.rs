@@ -5,42 +5,69 @@
 pub mod boot;
 pub mod build;
 pub mod cases;
+pub mod restart;
 
+use std::slice;
 use std::time::Duration;
 
 use serde::Serialize;
 
 use crate::arch::Arch;
 use crate::error::{Error, Result, EXIT_PASSED};
+use crate::event::Sink;
 use crate::flags::{self, Measurement};
 use crate::layout::write_whole;
 use crate::plan::Plan;
+use crate::report::record::Recorder;
 use crate::report::terminal::Terminal;
+use crate::report::{RunReport, ScenarioReport};
+use crate::run::queue::Effort;
+use crate::run::select::Chosen;
 use crate::run::{self, Ready};
+use crate::scenario::verdict::Verdict;
 use crate::scenario::{self, Scenario};
 use crate::session::Session;
 
-/// The scenario that is measured: as little as a guest can be asked to do.
+/// Its name: as little as a guest can be asked to do.
 const SCENARIO: &str = "boot";
 
 /// Measures; the process's exit code.
 pub fn run(session: &Session, flags: &flags::Bench) -> Result<i32> {
     let plan = session.plan(&flags.target)?;
     match flags.what {
-        Measurement::Boot => in_guests(
-            session,
-            flags,
-            &plan,
-            boot::text,
-            |ready, arch, scenario| boot::measure(session, flags, ready, arch, scenario),
-        ),
-        Measurement::Cases => in_guests(
-            session,
-            flags,
-            &plan,
-            cases::text,
-            |ready, arch, scenario| cases::measure(&plan, flags, ready, arch, scenario),
-        ),
+        Measurement::Boot => {
+            let least = least(session)?;
+            in_guests(
+                session,
+                flags,
+                &plan,
+                slice::from_ref(&least),
+                boot::text,
+                |ready, arch| boot::measure(session, flags, ready, arch, &least),
+            )
+        }
+        Measurement::Cases => {
+            let least = least(session)?;
+            in_guests(
+                session,
+                flags,
+                &plan,
+                slice::from_ref(&least),
+                cases::text,
+                |ready, arch| cases::measure(&plan, flags, ready, arch, &least),
+            )
+        }
+        Measurement::Restart => {
+            let trees = restart::scenarios(&session.layout.lab().join("bench"), flags.repeat)?;
+            in_guests(
+                session,
+                flags,
+                &plan,
+                &trees,
+                restart::text,
+                |ready, arch| restart::measure(&plan, flags, ready, arch, &trees),
+            )
+        }
         Measurement::Build => {
             let sink = Terminal::new();
             let _lock = session.make_ready(&plan, &sink)?;
@@ -54,26 +81,61 @@ pub fn run(session: &Session, flags: &flags::Bench) -> Result<i32> {
     }
 }
 
-/// Measures the scenario on guests of all architectures.
+/// The scenario that asks least.
+fn least(session: &Session) -> Result<Scenario> {
+    let scenarios = scenario::select(&session.layout, &[SCENARIO.to_string()], &[])?;
+    scenarios
+        .into_iter()
+        .next()
+        .ok_or_else(|| Error::lab("measuring", "the scenario is gone"))
+}
+
+/// Measures on guests of all architectures, made ready for the scenarios.
 fn in_guests<N: Serialize>(
     session: &Session,
     flags: &flags::Bench,
     plan: &Plan,
+    scenarios: &[Scenario],
     text: fn(&N) -> String,
-    measure: impl Fn(&Ready, Arch, &Scenario) -> Result<N>,
+    measure: impl Fn(&Ready, Arch) -> Result<N>,
 ) -> Result<i32> {
-    let scenarios = scenario::select(&session.layout, &[SCENARIO.to_string()], &[])?;
-    let scenario = scenarios
-        .first()
-        .ok_or_else(|| Error::lab("measuring", "the scenario is gone"))?;
-    let chosen = run::select::choose(&scenarios, &plan.arches, None)?;
+    let chosen = run::select::choose(scenarios, &plan.arches, None)?;
     let ready = run::prepare(session, plan, &chosen, &Terminal::new())?;
     let arches = plan.arches.iter();
-    tell(
-        flags,
-        text,
-        arches.map(|arch| measure(&ready, *arch, scenario)),
-    )
+    tell(flags, text, arches.map(|arch| measure(&ready, *arch)))
+}
+
+/// Runs the scenarios so often, on one guest at a time; what came of it, if all of it passed.
+fn passed(
+    plan: &Plan,
+    ready: &Ready,
+    arch: Arch,
+    scenarios: &[Scenario],
+    rounds: u32,
+    watch: &dyn Sink,
+) -> Result<RunReport> {
+    let effort = Effort {
+        rounds: Some(rounds),
+        retries: 0,
+        until_fail: false,
+        seed: 1,
+    };
+    let recorder = Recorder::create(&ready.folder.path, watch)?;
+    let chosen: Vec<Chosen<'_>> = scenarios.iter().map(|scenario| (scenario, arch)).collect();
+    let jobs = run::jobs(ready, plan, &chosen);
+    run::play_all(ready, jobs, effort, 1, None, &recorder)?;
+    let report = recorder.finish()?;
+    let is_bad = |result: &&ScenarioReport| result.verdict != Verdict::Pass;
+    match report.results.iter().find(is_bad) {
+        None => Ok(report),
+        Some(bad) => {
+            let what = format!("measuring {} on {arch}", bad.case.scenario);
+            let why = format!("{}: {}", bad.verdict, bad.why);
+            let folder = ready.folder.path.join(&bad.folder);
+            let hint = format!("what was said is in {}", folder.display());
+            Err(Error::lab(what, why).hint(hint))
+        }
+    }
 }
 
 /// Prints each number as it comes, and writes all where the user wants them.

@@ -295,7 +295,7 @@ pub struct Bench {
     /// What to build and boot.
     #[command(flatten)]
     pub target: Target,
-    /// How often each measurement is repeated (default: 5 boots, 200 cases, 3 small builds)
+    /// How often each measurement is repeated (default: 5 boots, 200 cases, 3 restarts, 3 small builds)
     #[arg(long, value_name = "N")]
     pub repeat: Option<u32>,
     /// Write the numbers as JSON
@@ -319,6 +319,8 @@ pub enum Measurement {
     Boot,
     /// What a short case costs on top of the time in its guest.
     Cases,
+    /// Saving a tree and restarting it, by its tasks and its memory.
+    Restart,
     /// A kernel built from nothing, with nothing changed, and with one line changed.
     Build,
 }

@@ -3,22 +3,20 @@
 //! `lab bench cases`: what a case costs on top of the time in its guest, when many short ones share one:
 //! cleaning the guest up, keeping artifacts, judging the log, writing the bundle and the record.
 
+use std::slice;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
 use crate::arch::Arch;
-use crate::bench::median;
-use crate::error::{Error, Result};
+use crate::bench::{median, passed};
+use crate::error::Result;
 use crate::event::Event;
 use crate::flags;
 use crate::plan::Plan;
-use crate::report::record::Recorder;
 use crate::report::RunEvent;
-use crate::run::queue::Effort;
-use crate::run::{jobs, play_all, Ready};
-use crate::scenario::verdict::Verdict;
+use crate::run::Ready;
 use crate::scenario::Scenario;
 
 /// Cases that are run where nothing is said.
@@ -44,12 +42,6 @@ pub fn measure(
     scenario: &Scenario,
 ) -> Result<Numbers> {
     let cases = flags.repeat.unwrap_or(CASES).max(1);
-    let effort = Effort {
-        rounds: Some(cases),
-        retries: 0,
-        until_fail: false,
-        seed: 1,
-    };
     let boots = Mutex::new(Duration::ZERO);
     let watch = |event: Event| {
         if let Event::Run(RunEvent::Booted { boot, .. }) = event {
@@ -59,21 +51,8 @@ pub fn measure(
         }
     };
     let began = Instant::now();
-    let recorder = Recorder::create(&ready.folder.path, &watch)?;
-    let jobs = jobs(ready, plan, &[(scenario, arch)]);
-    play_all(ready, jobs, effort, 1, None, &recorder)?;
-    let report = recorder.finish()?;
+    let report = passed(plan, ready, arch, slice::from_ref(scenario), cases, &watch)?;
     let all = began.elapsed();
-    if let Some(bad) = report
-        .results
-        .iter()
-        .find(|result| result.verdict != Verdict::Pass)
-    {
-        return Err(Error::lab(
-            "measuring",
-            format!("{}: {}", bad.verdict, bad.why),
-        ));
-    }
     let times: Vec<Duration> = report.results.iter().map(|result| result.elapsed).collect();
     let in_guests: Duration = times.iter().sum();
     let boots = boots
