@@ -7,7 +7,6 @@ pub mod build;
 pub mod cases;
 pub mod restart;
 
-use std::slice;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -28,35 +27,27 @@ use crate::scenario::verdict::Verdict;
 use crate::scenario::{self, Scenario};
 use crate::session::Session;
 
-/// Its name: as little as a guest can be asked to do.
-const SCENARIO: &str = "boot";
+/// The name of a scenario that asks as little of a guest as can be.
+const LEAST: &str = "boot";
 
 /// Measures; the process's exit code.
 pub fn run(session: &Session, flags: &flags::Bench) -> Result<i32> {
     let plan = session.plan(&flags.target)?;
     match flags.what {
-        Measurement::Boot => {
-            let least = least(session)?;
-            in_guests(
-                session,
-                flags,
-                &plan,
-                slice::from_ref(&least),
-                boot::text,
-                |ready, arch| boot::measure(session, flags, ready, arch, &least),
-            )
-        }
-        Measurement::Cases => {
-            let least = least(session)?;
-            in_guests(
-                session,
-                flags,
-                &plan,
-                slice::from_ref(&least),
-                cases::text,
-                |ready, arch| cases::measure(&plan, flags, ready, arch, &least),
-            )
-        }
+        Measurement::Boot => with_least(
+            session,
+            flags,
+            &plan,
+            boot::text,
+            |ready, arch, scenario| boot::measure(session, flags, ready, arch, scenario),
+        ),
+        Measurement::Cases => with_least(
+            session,
+            flags,
+            &plan,
+            cases::text,
+            |ready, arch, scenario| cases::measure(&plan, flags, ready, arch, scenario),
+        ),
         Measurement::Restart => {
             let trees = restart::scenarios(&session.layout.lab().join("bench"), flags.repeat)?;
             in_guests(
@@ -81,13 +72,21 @@ pub fn run(session: &Session, flags: &flags::Bench) -> Result<i32> {
     }
 }
 
-/// The scenario that asks least.
-fn least(session: &Session) -> Result<Scenario> {
-    let scenarios = scenario::select(&session.layout, &[SCENARIO.to_string()], &[])?;
-    scenarios
-        .into_iter()
-        .next()
-        .ok_or_else(|| Error::lab("measuring", "the scenario is gone"))
+/// Measures the scenario that asks least on guests of all architectures.
+fn with_least<N: Serialize>(
+    session: &Session,
+    flags: &flags::Bench,
+    plan: &Plan,
+    text: fn(&N) -> String,
+    measure: impl Fn(&Ready, Arch, &Scenario) -> Result<N>,
+) -> Result<i32> {
+    let scenarios = scenario::select(&session.layout, &[LEAST.to_string()], &[])?;
+    let least = scenarios
+        .first()
+        .ok_or_else(|| Error::lab("measuring", "the scenario is gone"))?;
+    in_guests(session, flags, plan, &scenarios, text, |ready, arch| {
+        measure(ready, arch, least)
+    })
 }
 
 /// Measures on guests of all architectures, made ready for the scenarios.
@@ -158,10 +157,14 @@ fn tell<N: Serialize>(
     Ok(EXIT_PASSED)
 }
 
-/// The median, in seconds.
-fn median(mut times: Vec<Duration>) -> f64 {
-    times.sort();
-    times
-        .get(times.len() / 2)
-        .map_or(0.0, Duration::as_secs_f64)
+/// The median, in seconds; 0 of nothing.
+fn median(times: Vec<Duration>) -> f64 {
+    middle(times.iter().map(Duration::as_secs_f64)).unwrap_or(0.0)
+}
+
+/// The median; `None` of nothing.
+fn middle(values: impl Iterator<Item = f64>) -> Option<f64> {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied()
 }

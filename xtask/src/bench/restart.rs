@@ -9,7 +9,7 @@ use guest::bench::Sample;
 use serde::Serialize;
 
 use crate::arch::Arch;
-use crate::bench::passed;
+use crate::bench::{middle, passed};
 use crate::error::{AtPath, Error, Result};
 use crate::event::Event;
 use crate::flags;
@@ -82,9 +82,13 @@ pub struct Numbers {
     rows: Vec<Row>,
 }
 
+fn rounds(repeat: Option<u32>) -> u32 {
+    repeat.unwrap_or(REPEAT).max(1)
+}
+
 /// The scenarios that measure, one for each tree, so often. Their files are in `dir`, for bundles to take.
 pub fn scenarios(dir: &Path, repeat: Option<u32>) -> Result<Vec<Scenario>> {
-    let repeat = repeat.unwrap_or(REPEAT).max(1);
+    let repeat = rounds(repeat);
     let mut scenarios = Vec::new();
     for shape in SHAPES {
         let Shape { tasks, mib } = shape;
@@ -138,7 +142,7 @@ pub fn measure(
     Ok(Numbers {
         arch,
         accel: ready.guests[&arch].spec.accel.name(),
-        repeat: flags.repeat.unwrap_or(REPEAT).max(1),
+        repeat: rounds(flags.repeat),
         rows: rows.collect::<Result<_>>()?,
     })
 }
@@ -160,13 +164,6 @@ fn row(shape: Shape, text: &str) -> Result<Row> {
         save_ms,
         restart_ms,
     })
-}
-
-/// The median; `None` of nothing.
-fn middle(values: impl Iterator<Item = f64>) -> Option<f64> {
-    let mut values: Vec<f64> = values.collect();
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied()
 }
 
 /// A line for each tree.
