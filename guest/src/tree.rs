@@ -38,6 +38,16 @@ pub fn spawn(name: &str, body: impl FnOnce() -> u8) -> Result<Child, String> {
     }
 }
 
+/// Waits until each of them waits for SIGTERM ([`crate::stage::wait_for_term`]).
+pub fn all_wait_for_term(children: &[Child]) -> Result<(), String> {
+    for child in children {
+        let otherwise = format!("{} does not wait for its end", child.name);
+        let waits = || procfs::sleeps_in(child.pid, libc::SYS_rt_sigsuspend);
+        wait::until(patience(), &otherwise, waits)?;
+    }
+    Ok(())
+}
+
 /// Fails unless /proc shows exactly these children: as many, and with
 /// `same_pids` by the pids they had at birth. They may have ended already, if
 /// nobody reaped them.

@@ -30,6 +30,7 @@ const IMAGE: &str = "bench.ckpt";
 const ERRORS: &str = "bench.said";
 /// Exit status: something did not go well.
 const FAILED: u8 = 2;
+
 /// What is asked for.
 struct Request {
     rounds: u64,

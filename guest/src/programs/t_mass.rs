@@ -5,10 +5,8 @@
 //! Arguments: STATUS [TASKS] [MEGABYTES]. With 0 megabytes each has one page.
 
 use crate::pattern::{Memory, Pages};
-use crate::procfs;
 use crate::stage::{self, Stage};
 use crate::tree::{self, Child};
-use crate::wait;
 use nix::sys::signal::{kill, Signal};
 use nix::unistd::Pid;
 use std::process::ExitCode;
@@ -32,11 +30,7 @@ fn run(stage: &Stage) -> Result<(), String> {
     };
     let children: Vec<Child> = (1..tasks).map(fork).collect::<Result<_, _>>()?;
     hold(megabytes, 0, || {
-        for child in &children {
-            let otherwise = format!("{} does not wait for its end", child.name);
-            let waits = || procfs::sleeps_in(child.pid, libc::SYS_rt_sigsuspend);
-            wait::until(tree::patience(), &otherwise, waits)?;
-        }
+        tree::all_wait_for_term(&children)?;
         stage.ready()
     })?;
     // By their old pids, which they have kept: /proc need not be that of their namespace.

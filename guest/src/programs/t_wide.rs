@@ -6,10 +6,8 @@
 //! of the one before it, which says `grown` when it has it. With --new-pids all may have other pids in the end.
 
 use crate::pattern::{Memory, Pages, PAGE};
-use crate::procfs;
 use crate::stage::{self, expect, Stage};
 use crate::tree::{self, Child};
-use crate::wait;
 use nix::unistd::{getpid, getppid};
 use std::ops::Range;
 use std::process::ExitCode;
@@ -48,10 +46,7 @@ fn have(stage: &Stage, numbers: Range<u64>, below: Range<u64>) -> Result<Vec<Chi
         })
     };
     let children: Vec<Child> = numbers.map(fork).collect::<Result<_, _>>()?;
-    for child in &children {
-        let otherwise = format!("{} does not wait for its end", child.name);
-        wait::until(tree::patience(), &otherwise, || procfs::sleeps_in(child.pid, libc::SYS_rt_sigsuspend))?;
-    }
+    tree::all_wait_for_term(&children)?;
     Ok(children)
 }
 
